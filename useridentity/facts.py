@@ -1,0 +1,67 @@
+"""What is known of a connection before anybody has proved anything; nothing here is secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+class Tls(Enum):
+    """How far the transport is secured."""
+
+    NONE = "none"
+    SERVER = "server"
+    """TLS; the requestor showed no certificate."""
+    MUTUAL = "mutual"
+    """TLS; the requestor's certificate was verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the acceptor's decision may use, beside the credential itself.
+
+    Fields:
+        calling_ae_title, called_ae_title: as the requestor sent them, without padding; a peer's
+            own words, so they select a rule and prove nothing.
+        address: the peer's, IPv4-mapped IPv6 addresses as IPv4.
+        port: the peer's TCP port.
+        tls: how far the connection is secured.
+        peer_certificate: the verified TLS client certificate, DER; empty without one.
+        abstract_syntaxes: the UIDs proposed, in order.
+        identity_type: of the 58H sub-item, None where there was none.
+        now: the time of the request, aware.
+    """
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: IPv4Address | IPv6Address
+    port: int
+    tls: Tls
+    identity_type: int | None
+    now: datetime
+    peer_certificate: bytes = field(default=b"", repr=False)
+    abstract_syntaxes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The association acceptor, as the requestor knows it before connecting.
+
+    `tls_verified` is true where the connection will be TLS, with the certificate's chain and name
+    both checked; only then may a secret travel.
+    """
+
+    address: str
+    port: int
+    ae_title: str
+    tls_verified: bool
+    server_name: str = ""
+
+
+def peer_address(text: str) -> IPv4Address | IPv6Address:
+    """A socket's peer address, its zone dropped and IPv4-mapped IPv6 unmapped."""
+    address = ip_address(text.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped if mapped is not None else address
