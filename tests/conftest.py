@@ -1,0 +1,63 @@
+"""What every test may use, and the check that none leaves a thread behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+
+from tests.lib.certificates import Certificates, make_certificates
+from tests.lib.stock import StockScp, stock_scp
+
+THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their association has
+ASSOCIATION_THREADS = ("AcceptorThread", "RequestorThread")  # daemons, so named by pynetdicom
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_threads() -> Iterator[None]:
+    """A thread that a test started, and that would hold up exit or belongs to an association, ends with the test."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + THREADS_END
+    started = [each for each in threading.enumerate() if each not in before and _must_end(each)]
+    for thread in started:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    leaked = [thread.name for thread in started if thread.is_alive()]
+    assert not leaked, f"threads left behind: {', '.join(leaked)}"
+
+
+def _must_end(thread: threading.Thread) -> bool:
+    return not thread.daemon or thread.name.startswith(ASSOCIATION_THREADS)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority with a server and a client, and a foreign one."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def ct_path() -> Path:
+    """The file of a real CT image (pydicom's own, part of its wheel)."""
+    found = get_testdata_file("CT_small.dcm", download=False)
+    assert isinstance(found, str), "pydicom was installed without its test data"
+    return Path(found)
+
+
+@pytest.fixture
+def ct_dataset(ct_path: Path) -> Dataset:
+    """A real CT image, read afresh for each test."""
+    return dcmread(ct_path)
+
+
+@pytest.fixture(name="stock_scp")
+def _stock_scp() -> Iterator[Callable[..., StockScp]]:
+    """Starts stock pynetdicom acceptors, with the arguments of `tests.lib.stock.stock_scp`, until the test ends."""
+    with ExitStack() as running:
+        yield lambda *args, **kwargs: running.enter_context(stock_scp(*args, **kwargs))

@@ -1,0 +1,152 @@
+"""TLS contexts for DICOM: the BCP 195 RFC 8996, 9325 profile of PS3.15 B.12.
+
+What B.12 asks for and where it comes from:
+
+- TLS 1.2 at least, TLS 1.3 wherever both sides have it (B.12; RFC 9325 3.1.1). SSL, TLS 1.0 and 1.1
+  are not negotiated (RFC 8996).
+- For TLS 1.2 the four suites that RFC 9325 4.2 recommends, hence no NULL, static RSA, DHE, CBC or RC4
+  (4.1). TLS 1.3 keeps OpenSSL's own list (4.3).
+- RSA keys of 2048 bits and curves of 224 bits at least, no SHA-1 or MD5 signatures (4.5): OpenSSL's
+  security level 2.
+- No compression (3.3), which Python never negotiates, and no renegotiation (3.5).
+- Servers can authenticate their clients (B.12); whether one must is the caller's choice below.
+
+A session that is resumed from a ticket keeps the client certificate that was verified when it
+began: `getpeercert()` tells the same in both, so resumption is left on.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Literal, get_args
+
+from useridentity.errors import ConfigurationError
+
+PathLike = str | os.PathLike[str]
+ClientCertificate = Literal["required", "optional"]
+
+TLS_1_2_CIPHERS = (  # RFC 9325 4.2, in its order
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+)
+SECURITY_LEVEL = "@SECLEVEL=2"  # 112 bits of security: the key sizes of RFC 9325 4.5
+
+_HINTS = {
+    "KEY_VALUES_MISMATCH": "the key is not this certificate's; put the certificate itself before its chain",
+    "EE_KEY_TOO_SMALL": "the key is too short; RFC 9325 4.5 wants RSA of 2048 bits or a curve of 224 bits at least",
+}
+
+
+def client_context(ca: PathLike, cert: PathLike | None = None, key: PathLike | None = None) -> ssl.SSLContext:
+    """An association requestor's context; the acceptor's chain and name are verified.
+
+    Args:
+        ca: PEM file with the certificates of the authorities that are trusted.
+        cert, key: PEM files with the requestor's own certificate (and its chain) and the unencrypted
+            private key to it, for mutual authentication; both or neither.
+
+    Raises `ConfigurationError` where a file cannot be used.
+    """
+    if (cert is None) != (key is None):
+        given, missing = ("certificate", "key") if key is None else ("key", "certificate")
+        raise ConfigurationError(f"a client {given} needs its {missing}: give both `cert` and `key`, or neither")
+    _require_readable({"ca": ca, "cert": cert, "key": key})
+    context = _b12_context(ssl.PROTOCOL_TLS_CLIENT)
+    _trust(context, ca)
+    if cert is not None and key is not None:
+        _prove(context, cert, key)
+    return context
+
+
+def server_context(
+    cert: PathLike,
+    key: PathLike,
+    *,
+    client_ca: PathLike | None = None,
+    client_certificate: ClientCertificate | None = None,
+) -> ssl.SSLContext:
+    """An association acceptor's context.
+
+    Args:
+        cert, key: PEM files with the acceptor's certificate (and its chain) and the unencrypted
+            private key to it.
+        client_ca: PEM file with the certificates of the authorities that issue requestors'
+            certificates. Without it requestors are not asked for one.
+        client_certificate: "required" (what is meant where `client_ca` is given and this is not): no
+            TLS without a valid one; "optional": one that is shown must be valid. Neither has a
+            meaning without `client_ca`, so that a forgotten one is an error and not an open door.
+
+    Raises `ConfigurationError` where an argument or a file cannot be used.
+    """
+    verify_mode = _verify_mode(client_ca, client_certificate)
+    _require_readable({"cert": cert, "key": key, "client_ca": client_ca})
+    context = _b12_context(ssl.PROTOCOL_TLS_SERVER)
+    _prove(context, cert, key)
+    if client_ca is not None:
+        _trust(context, client_ca)
+    context.verify_mode = verify_mode
+    return context
+
+
+def _verify_mode(client_ca: PathLike | None, client_certificate: ClientCertificate | None) -> ssl.VerifyMode:
+    if client_certificate not in (None, *get_args(ClientCertificate)):
+        raise ConfigurationError(f'client_certificate is {client_certificate!r}: write "required" or "optional"')
+    if client_ca is None:
+        if client_certificate is not None:
+            raise ConfigurationError(
+                f'client_certificate="{client_certificate}" needs client_ca, the file to verify it by'
+            )
+        return ssl.CERT_NONE
+    return ssl.CERT_OPTIONAL if client_certificate == "optional" else ssl.CERT_REQUIRED
+
+
+def _b12_context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join((*TLS_1_2_CIPHERS, SECURITY_LEVEL)))
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def _trust(context: ssl.SSLContext, ca: PathLike) -> None:
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"{os.fspath(ca)}: not a usable PEM certificate ({error}); `openssl x509 -noout -in` that file says why"
+        ) from error
+
+
+def _prove(context: ssl.SSLContext, cert: PathLike, key: PathLike) -> None:
+    try:
+        context.load_cert_chain(cert, key, password="")  # an empty one, so that OpenSSL never asks at the terminal
+    except ssl.SSLError as error:
+        reason = error.reason or str(error)
+        hint = _HINTS.get(reason, f"unusable ({reason}): `openssl x509` and `openssl pkey` with -noout -in say which")
+        raise ConfigurationError(f"certificate {os.fspath(cert)} with key {os.fspath(key)}: {hint}") from error
+
+
+def _require_readable(files: dict[str, PathLike | None]) -> None:
+    """Name every file that is missing, unreadable or of another kind, before OpenSSL does so less clearly."""
+    problems = [_problem(argument, Path(path)) for argument, path in files.items() if path is not None]
+    if found := [problem for problem in problems if problem]:
+        raise ConfigurationError(found)
+
+
+def _problem(argument: str, path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"{argument} {path}: {error.strerror}; give the path of a PEM file that this process may read"
+    if argument != "key":
+        found = b"-----BEGIN CERTIFICATE-----" in content
+        return "" if found else f"{argument} {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)"
+    if b"PRIVATE KEY-----" not in content:
+        return f"key {path}: holds no PEM private key (-----BEGIN PRIVATE KEY-----)"
+    if b"ENCRYPTED" in content:
+        return f"key {path}: is encrypted; `openssl pkey -in {path} -out PLAIN` decrypts it (keep PLAIN at mode 0600)"
+    return ""
