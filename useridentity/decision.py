@@ -85,13 +85,14 @@ class Accepted:
     """The association is accepted, for `identity`.
 
     `server_response` is the content of the 59H sub-item, sent only where a positive response was
-    requested (PS3.7 D.3.3.7.2). `expires_at` is when the proof ends, None where it does not.
+    requested (PS3.7 D.3.3.7.2), None where there is nothing to confirm. `expires_at` is when the proof
+    ends, None where it does not.
     """
 
     identity: Identity
     rule: str
     validator: str
-    server_response: bytes = field(default=b"", repr=False)
+    server_response: bytes | None = field(default=b"", repr=False)
     expires_at: datetime | None = None
 
 

@@ -29,11 +29,12 @@ class Once:
 class Verified:
     """A complete, positive answer. Nothing else a validator returns is one.
 
-    `server_response` is the content of the 59H (PS3.7 D.3.3.7.2), empty for most types.
+    `server_response` is the content of the 59H (PS3.7 D.3.3.7.2), empty for most types; None where
+    nothing was authenticated, so that no positive response may be given.
     """
 
     identity: Identity
-    server_response: bytes = field(default=b"", repr=False)
+    server_response: bytes | None = field(default=b"", repr=False)
     once: tuple[Once, ...] = ()
     expires_at: datetime | None = None
 

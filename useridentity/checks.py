@@ -1,0 +1,182 @@
+"""The driver: asks validators, each in its own bounded pool and under a deadline, and decides.
+
+Nothing else in the acceptor waits for a validator. One that hangs holds its own threads and no
+others; one that crashes, or answers with anything but a `Verified`, has not verified.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+from useridentity.credential import Credential
+from useridentity.decision import Accepted, Decision, Reason, Rejected
+from useridentity.errors import Refused, Unavailable
+from useridentity.facts import Facts
+from useridentity.identity import Identity
+from useridentity.policy import Policy, Result
+from useridentity.state import ReplayStore
+from useridentity.state.memory import MemoryReplayStore
+from useridentity.validator import CheckContext, Validator, Verified
+
+WORKERS = 4
+"""Threads a validator may have: more Argon2 hashes at once than cores only cost memory."""
+
+BACKLOG = 64
+"""Associations that may wait for one validator; at 50 ms each the last waits under a second."""
+
+
+class Driver:
+    """Decides about associations by a policy. Safe to use from many threads."""
+
+    def __init__(self, policy: Policy, replay: ReplayStore | None = None) -> None:
+        self.policy = policy
+        self._replay = replay or MemoryReplayStore()
+        validators = {id(v): v for rule in policy.rules for v in rule.accept if not v.cpu_short}
+        self._pools = {key: Pool(validator.name) for key, validator in validators.items()}
+
+    def decide(self, facts: Facts, credential: Credential | None) -> Decision:
+        """Plan, ask, conclude, and spend what may be used once; rejected unless all of it succeeds."""
+        plan = self.policy.plan(facts)
+        if isinstance(plan, Rejected):
+            return plan
+        deadline = time.monotonic() + self.policy.limits.validator_deadline
+        results: list[Result] = []
+        for validator in plan.validators:
+            results.append(self._ask(validator, credential, facts, deadline))
+            if isinstance(results[-1], Verified):
+                break
+        decision = self.policy.conclude(plan, results)
+        if isinstance(decision, Rejected):
+            return decision
+        return self._spend(decision, results[-1], facts) or decision
+
+    def close(self) -> None:
+        """End the threads that are idle; one that hangs ends when its validator returns."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _ask(self, validator: Validator, credential: Credential | None, facts: Facts, deadline: float) -> Result:
+        def validate() -> Result:
+            return _validate(validator, credential, facts, CheckContext(deadline))
+
+        if validator.cpu_short:
+            return validate()
+        try:
+            return self._pools[id(validator)].run(validate, deadline)
+        except Unavailable as unavailable:
+            return unavailable
+
+    def _spend(self, accepted: Accepted, result: Result, facts: Facts) -> Rejected | None:
+        if not isinstance(result, Verified) or not result.once:
+            return None
+        try:
+            if self._replay.spend(result.once, facts.now):
+                return None
+        except Unavailable as unavailable:
+            return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
+        return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator)
+
+
+def _validate(validator: Validator, credential: Credential | None, facts: Facts, context: CheckContext) -> Result:
+    try:
+        answer: object = validator.validate(credential, facts, context)
+    except (Refused, Unavailable) as verdict:
+        return verdict
+    except BaseException as error:  # noqa: BLE001  a validator that crashes, however it does, has not verified
+        return Unavailable(f"the validator raised {_describe(error)}")
+    if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
+        return Unavailable(f"the validator returned {type(answer).__name__}, not Verified")
+    if answer.identity.identity_type != facts.identity_type:
+        return Unavailable("the validator answered for another identity type than the one presented")
+    return answer
+
+
+def _describe(error: BaseException) -> str:
+    """An exception's type and place; its text could hold the credential."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"
+
+
+class _Task:
+    __slots__ = ("call", "finished", "overdue", "result")
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self.call = call
+        self.finished = threading.Event()
+        self.overdue = False
+        self.result: Result = Unavailable("not finished")
+
+
+class Pool:
+    """The threads of one validator: started on demand, bounded in number and in what waits for them."""
+
+    def __init__(self, name: str, workers: int = WORKERS, backlog: int = BACKLOG) -> None:
+        self._name = name
+        self._workers = workers
+        self._backlog = backlog
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._waiting: deque[_Task] = deque()
+        self._threads = 0
+        self._idle = 0
+        self._overdue = 0
+        self._closed = False
+
+    def run(self, call: Callable[[], Result], deadline: float) -> Result:
+        """The result of `call`; raises `Unavailable` where it is not had by `deadline` (monotonic seconds)."""
+        task = _Task(call)
+        with self._lock:
+            self._admit(task)
+        if not task.finished.wait(max(0.0, deadline - time.monotonic())):
+            self._give_up(task)
+        return task.result
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._work.notify_all()
+
+    def _admit(self, task: _Task) -> None:
+        if self._closed or self._overdue >= self._workers:
+            raise Unavailable(f"validator {self._name}: every thread is overdue or it is closed")
+        if len(self._waiting) >= self._backlog:
+            raise Unavailable(f"validator {self._name}: {self._backlog} associations wait already", Reason.CAPACITY)
+        self._waiting.append(task)
+        if self._idle >= len(self._waiting):
+            self._work.notify()
+        elif self._threads < self._workers:
+            self._threads += 1
+            threading.Thread(target=self._serve, name=f"validator {self._name}", daemon=True).start()
+
+    def _give_up(self, task: _Task) -> None:
+        with self._lock:
+            if task.finished.is_set():
+                return
+            if task in self._waiting:
+                self._waiting.remove(task)
+            else:
+                task.overdue = True
+                self._overdue += 1
+        raise Unavailable(f"validator {self._name} did not answer in time", Reason.TIMED_OUT)
+
+    def _serve(self) -> None:
+        while (task := self._next()) is not None:
+            task.result = task.call()
+            with self._lock:
+                self._overdue -= task.overdue
+                task.finished.set()
+
+    def _next(self) -> _Task | None:
+        with self._lock:
+            while not self._waiting and not self._closed:
+                self._idle += 1
+                self._work.wait()
+                self._idle -= 1
+            if not self._waiting:
+                self._threads -= 1
+                return None
+            return self._waiting.popleft()

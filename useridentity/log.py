@@ -1,0 +1,66 @@
+"""One line per decision on the logger `useridentity`: `key=value`, every value escaped, never a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+from useridentity.credential import Credential, IdentityType
+from useridentity.decision import Accepted, Decision
+from useridentity.facts import Facts
+
+LOGGER = logging.getLogger("useridentity")
+
+MAX_PRESENTED = 64
+"""Characters of a presented name that are kept: enough to recognise it, too few to flood a log."""
+
+_NAMED_IN_CLEAR = (IdentityType.USERNAME, IdentityType.USERNAME_PASSCODE)
+
+
+def presented_name(credential: Credential | None) -> str:
+    """The name a credential claims, escaped; empty where the primary field is itself the secret."""
+    if credential is None or credential.identity_type not in _NAMED_IN_CLEAR:
+        return ""
+    name = credential.primary_field.decode("utf-8", "backslashreplace")
+    return name if len(name) <= MAX_PRESENTED else name[: MAX_PRESENTED - 1] + "…"
+
+
+def decision(
+    facts: Facts, decided: Decision, started: float, credential: Credential | None = None, *, abandoned: bool = False
+) -> None:
+    """Log `decided`; `started` is the monotonic time of the connection, `abandoned` that the peer left meanwhile."""
+    accepted = isinstance(decided, Accepted)
+    outcome = "abandoned" if abandoned else "accepted" if accepted else "rejected"
+    LOGGER.log(
+        logging.INFO if accepted else logging.WARNING,
+        "association %s",
+        " ".join(f"{key}={_quoted(value)}" for key, value in _fields(outcome, facts, decided, started, credential)),
+    )
+
+
+def _fields(
+    outcome: str, facts: Facts, decided: Decision, started: float, credential: Credential | None
+) -> list[tuple[str, object]]:
+    fields: list[tuple[str, object]] = [("outcome", outcome)]
+    if isinstance(decided, Accepted):
+        fields += [("subject", decided.identity.subject), ("assurance", decided.identity.assurance.value)]
+    else:
+        fields += [("reason", decided.reason.word), ("detail", decided.detail)]
+    fields += [
+        ("identity_type", facts.identity_type),
+        ("presented", presented_name(credential)),
+        ("peer", f"{facts.address}:{facts.port}"),
+        ("tls", facts.tls.value),
+        ("calling", facts.calling_ae_title),
+        ("called", facts.called_ae_title),
+        ("rule", decided.rule),
+        ("validator", decided.validator),
+        ("ms", round((time.monotonic() - started) * 1000, 1)),
+    ]
+    return fields
+
+
+def _quoted(value: object) -> str:
+    """JSON: no quote, control or non-ASCII character reaches a log or a terminal as itself."""
+    return json.dumps(value)

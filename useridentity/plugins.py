@@ -1,0 +1,42 @@
+"""Mechanisms by name: the built-in ones and those of installed packages, loaded on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from useridentity.errors import ConfigurationError
+from useridentity.settings import nearest
+
+VALIDATORS = "useridentity.validators"
+"""Entry-point group of acceptor's mechanisms; each entry is a frozen settings dataclass with `build(runtime)`."""
+
+BUILT_IN: Mapping[str, str] = {
+    "username": "useridentity.mechanisms.username:UsernameSettings",
+    "passcode": "useridentity.mechanisms.passcode:PasscodeSettings",
+}
+
+
+def validator_settings(name: str) -> type[Any]:
+    """The settings class of the validator type `name`; raises `ConfigurationError` where there is none, or two."""
+    installed = entry_points(group=VALIDATORS)
+    named = [entry for entry in installed if entry.name == name]
+    offers = [f"{entry.value} of {entry.dist.name if entry.dist else 'unknown'}" for entry in named]
+    if name in BUILT_IN:
+        offers.insert(0, f"{BUILT_IN[name]}, built in")
+    if not offers:
+        raise ConfigurationError(f"{name!r} is no validator type{nearest(name, [*BUILT_IN, *installed.names])}")
+    if len(offers) > 1:
+        raise ConfigurationError(f"{name!r} is offered more than once: {'; '.join(offers)}; uninstall all but one")
+    try:
+        return _load(BUILT_IN[name]) if name in BUILT_IN else named[0].load()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{name!r} cannot be loaded: {error}") from None
+
+
+def _load(reference: str) -> type[Any]:
+    module, _, name = reference.partition(":")
+    loaded: type[Any] = getattr(import_module(module), name)
+    return loaded

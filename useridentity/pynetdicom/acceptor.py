@@ -1,0 +1,325 @@
+"""One association as its acceptor: read, decide, and only then let pynetdicom have it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import _config, evt
+from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.acse import ACSE
+from pynetdicom.dimse_primitives import C_MOVE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
+from pynetdicom.presentation import negotiate_as_acceptor, negotiate_unrestricted
+from pynetdicom.transport import AddressInformation
+
+from useridentity import log, wire
+from useridentity.decision import Accepted, Decision, Reason, Rejected
+from useridentity.errors import WireError
+from useridentity.facts import Facts, Tls, peer_address
+from useridentity.identity import Identity
+from useridentity.permission import carries
+from useridentity.pynetdicom.contexts import copied
+from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
+from useridentity.pynetdicom.transport import IdentitySocket
+
+if TYPE_CHECKING:
+    from useridentity.pynetdicom.server import GuardedServer
+
+LOGGER = logging.getLogger("useridentity.pynetdicom")
+
+HEADER = 6
+"""Bytes of a PDU before its content: type, reserved, length (PS3.8 9.3.1)."""
+
+A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ABORT = 1, 2, 7
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+
+SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
+"""True while a C-MOVE request is served: associations opened then must fail quietly, so that the move is
+answered with A801H (PS3.4 C.4.2.1.5)."""
+
+
+class GuardedACSE(ACSE):
+    """The part of association negotiation that follows a decision."""
+
+    assoc: AcceptorAssociation
+
+    def negotiate_association(self) -> None:
+        """Negotiation is the association's; a handler that calls this gets nowhere."""
+        raise RuntimeError("the policy negotiates this association")
+
+    def accept(self, server_response: bytes | None) -> None:
+        """Negotiate everything but the identity as pynetdicom does, and send the A-ASSOCIATE-AC."""
+        if server_response is not None:
+            item = UserIdentityNegotiation()
+            item.server_response = server_response
+            self.acceptor.add_negotiation_item(item)
+        for extended in self._check_sop_class_extended():
+            self.acceptor.add_negotiation_item(extended)
+        self.acceptor._common_ext = self._check_sop_class_common_extended()
+        if self.requestor.asynchronous_operations != (1, 1):
+            window = self._check_async_ops()
+            if window is not None:
+                self.acceptor.add_negotiation_item(window)
+        self._negotiate_contexts()
+        self.send_accept()
+        evt.trigger(self.assoc, evt.EVT_ACCEPTED, {})
+        self.assoc.is_established = True
+        evt.trigger(self.assoc, evt.EVT_ESTABLISHED, {})
+
+    def reject(self, rejected: Rejected) -> None:
+        """Send the A-ASSOCIATE-RJ that `rejected` stands for."""
+        self.send_reject(*rejected.answer)
+        evt.trigger(self.assoc, evt.EVT_REJECTED, {})
+
+    def _negotiate_contexts(self) -> None:
+        negotiate = negotiate_unrestricted if _config.UNRESTRICTED_STORAGE_SERVICE else negotiate_as_acceptor
+        roles = {uid: (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
+        contexts, role_items = negotiate(self.requestor.requested_contexts, self.acceptor.supported_contexts, roles)
+        self.assoc._accepted_cx = {cx.context_id: cx for cx in contexts if cx.result == 0 and cx.context_id is not None}
+        self.assoc._rejected_cx = [cx for cx in contexts if cx.result != 0]
+        for item in role_items:
+            self.acceptor.add_negotiation_item(item)
+
+
+class AcceptorAssociation(PromptAssociation):
+    """An association that exists for its peer only once the policy has accepted it."""
+
+    acse: GuardedACSE
+
+    def __init__(self, server: GuardedServer, request: socket.socket, address: Any) -> None:
+        self.server = server
+        self._transport = request
+        self._arrived = time.monotonic()
+        self._decided: Decision | None = None
+        self.identity: Identity | None = None
+        super().__init__(server.ae, MODE_ACCEPTOR)
+        self.acse = GuardedACSE(self)
+        self._server = server
+        self.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
+        self._describe_both_sides(address)
+
+    def _bind_defaults(self) -> None:
+        self._handlers = bound_now(self.server._handlers)
+
+    def _describe_both_sides(self, address: Any) -> None:
+        ae = self.ae
+        self.acceptor.maximum_length = ae.maximum_pdu_size
+        self.acceptor.ae_title = self.server.ae_title
+        self.acceptor.address_info = AddressInformation.from_tuple(self.server.server_address)
+        self.acceptor.implementation_class_uid = ae.implementation_class_uid
+        self.acceptor.implementation_version_name = ae.implementation_version_name
+        self.acceptor.supported_contexts = copied(self.server.contexts)
+        self.requestor.address_info = AddressInformation.from_tuple(address)
+
+    def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
+        from useridentity.pynetdicom.server import refuse_user_id
+
+        refuse_user_id(event, handler)
+        super().bind(event, handler, args)
+
+    def hang_up(self) -> None:
+        """Cut the connection; whatever waits for it wakes up."""
+        try:
+            self._transport.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the peer was faster
+            return
+
+    def outgoing(self, pdu: bytes) -> bytes:
+        """The last door: nothing accepts an association that was not decided, whoever asks for it."""
+        if pdu[0] == A_ASSOCIATE_AC and not isinstance(self._decided, Accepted):
+            raise PermissionError("an A-ASSOCIATE-AC without a decision to accept")
+        return pdu
+
+    def run_reactor(self) -> None:
+        try:
+            request = self._receive()
+            if request is not None:
+                self._serve(request)
+        except Exception:
+            LOGGER.exception("the association failed; closing it")
+        finally:
+            self._end()
+
+    # Before the decision: in this thread, without pynetdicom.
+
+    def _receive(self) -> wire.Associate | None:
+        """The peer's request; None where it sent none, or none that can be answered with a decision."""
+        limits = self.server.limits
+        deadline = self._arrived + limits.associate_deadline
+        try:
+            self._secure(limits.tls_handshake)
+            self.set_socket(IdentitySocket(self, client_socket=self._transport))
+            self._socket.limit(deadline, limits.max_associate_pdu)
+            evt.trigger(self, evt.EVT_CONN_OPEN, {"address": self._peer.as_tuple})
+            pdu = self._read_request()
+            return wire.decode(pdu) if pdu else None
+        except WireError as error:
+            self._answer_malformed(error)
+        except OSError as error:
+            LOGGER.debug("%s: no association request: %s", self._peer.address, type(error).__name__)
+        return None
+
+    def _secure(self, handshake_timeout: float) -> None:
+        if self.server.ssl_context is not None:
+            self._transport.settimeout(handshake_timeout)
+            wrapped = self.server.ssl_context.wrap_socket(
+                self._transport, server_side=True, do_handshake_on_connect=False
+            )
+            self._transport = wrapped
+            wrapped.do_handshake()
+
+    def _read_request(self) -> bytes:
+        """The first PDU, empty where the peer just left or aborted; raises `WireError` if it is no request."""
+        header = self._socket.recv(HEADER)
+        if len(header) < HEADER or header[0] == A_ABORT:
+            return b""
+        length = int.from_bytes(header[2:])
+        if header[0] != A_ASSOCIATE_RQ:
+            raise WireError("PS3.8 Table 9-10, Sta2", f"PDU type {header[0]:02X}H where an A-ASSOCIATE-RQ is due")
+        if length > self.server.limits.max_associate_pdu:
+            raise WireError("limits.max_associate_pdu", f"an A-ASSOCIATE-RQ of {length} bytes")
+        return bytes(header + self._socket.recv(length))
+
+    def _answer_malformed(self, error: WireError) -> None:
+        """Answer, and wait a moment for the peer to read it: closing at once could destroy the answer."""
+        rejected = Rejected(Reason.MALFORMED, str(error))
+        log.decision(self._facts(None), rejected, self._arrived)
+        if error.about_identity:
+            self.is_rejected = True
+            self._socket.send(wire.encode_rejection(rejected.answer))
+            evt.trigger(self, evt.EVT_REJECTED, {})
+        else:
+            self.is_aborted = True
+            self._socket.send(wire.encode_abort(2, 6))
+        self._drain()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + LINGER
+        try:
+            self._transport.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self._transport.settimeout(left)
+                if not self._transport.recv(4096):
+                    return
+        except OSError:
+            return
+
+    # The decision, and after it.
+
+    def _serve(self, request: wire.Associate) -> None:
+        self._socket.push_back(request.normalised())
+        self.dul.start()
+        self._started_dul = True
+        primitive = self.dul.receive_pdu(wait=True, timeout=self.acse_timeout)
+        if not isinstance(primitive, A_ASSOCIATE):
+            return
+        self.server.lobby.leave(self)
+        self.requestor.primitive = primitive
+        self.requestor.ae_title = request.calling_ae_title
+        evt.trigger(self, evt.EVT_REQUESTED, {})
+        if not (self.is_aborted or self.is_rejected):
+            self._negotiate(request)
+        if self.is_established and isinstance(self._decided, Accepted):
+            self._socket.unlimit(self.network_timeout)
+            self._run_reactor()
+
+    def _negotiate(self, request: wire.Associate) -> None:
+        facts = self._facts(request)
+        decision = self._decide(request, facts)
+        credential = request.credential
+        abandoned = self.acse.is_aborted()
+        log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
+        if abandoned:
+            self.is_aborted = True
+            evt.trigger(self, evt.EVT_ABORTED, {})
+        elif isinstance(decision, Rejected):
+            self._give_up_place()
+            self.acse.reject(decision)
+        else:
+            self._decided = decision
+            self.identity = decision.identity
+            asked = credential is not None and credential.positive_response_requested
+            self.acse.accept(decision.server_response if asked else None)
+
+    def _decide(self, request: wire.Associate, facts: Facts) -> Decision:
+        return self._refuse_before_credentials(request) or self.server.driver.decide(facts, request.credential)
+
+    def _refuse_before_credentials(self, request: wire.Associate) -> Rejected | None:
+        ae = self.ae
+        if not request.protocol_version & 1:
+            return Rejected(Reason.PROTOCOL_VERSION, f"protocol version {request.protocol_version:04X}H")
+        if request.application_context_name not in ("", APPLICATION_CONTEXT):
+            return Rejected(Reason.APPLICATION_CONTEXT, f"application context {request.application_context_name!r}")
+        if ae.require_called_aet and request.called_ae_title != self.acceptor.ae_title.strip():
+            return Rejected(Reason.CALLED_AE_TITLE, "require_called_aet")
+        if ae.require_calling_aet and request.calling_ae_title not in [t.strip() for t in ae.require_calling_aet]:
+            return Rejected(Reason.CALLING_AE_TITLE, "require_calling_aet")
+        if not self.server.ae.take_place(self):
+            return Rejected(Reason.CAPACITY, f"{ae.maximum_associations} associations are open")
+        return None
+
+    def _facts(self, request: wire.Associate | None) -> Facts:
+        certificate = b""
+        if isinstance(self._transport, ssl.SSLSocket):
+            certificate = self._transport.getpeercert(binary_form=True) or b""
+        tls = Tls.SERVER if isinstance(self._transport, ssl.SSLSocket) else Tls.NONE
+        credential = request.credential if request is not None else None
+        return Facts(
+            calling_ae_title=request.calling_ae_title if request is not None else "",
+            called_ae_title=request.called_ae_title if request is not None else "",
+            address=peer_address(self._peer.address),
+            port=self._peer.port,
+            tls=Tls.MUTUAL if certificate else tls,
+            peer_certificate=certificate,
+            abstract_syntaxes=request.abstract_syntaxes if request is not None else (),
+            identity_type=credential.identity_type if credential is not None else None,
+            now=datetime.now(UTC),
+        )
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Serve a request if it belongs to its presentation context; accepted is not authorized for everything."""
+        context = self._accepted_cx.get(context_id)
+        sop_class = getattr(msg, "AffectedSOPClassUID", None) or getattr(msg, "RequestedSOPClassUID", None)
+        if context is not None and msg.is_valid_request and not carries(str(context.abstract_syntax), str(sop_class)):
+            LOGGER.warning("%s for %s on a presentation context of %s: aborting",
+                           msg.msg_type, sop_class, context.abstract_syntax)  # fmt: skip
+            self.abort()
+            return
+        token = SERVING_MOVE.set(isinstance(msg, C_MOVE))
+        try:
+            super()._serve_request(msg, context_id)
+        finally:
+            SERVING_MOVE.reset(token)
+
+    # The end.
+
+    def _end(self) -> None:
+        self.server.lobby.leave(self)
+        self._give_up_place()
+        if self._started_dul:
+            self.dul.end()
+        else:
+            self.dul.discard()
+            self._transport.close()
+            if self.dul.socket is not None:
+                evt.trigger(self, evt.EVT_CONN_CLOSE, {"address": self._peer.as_tuple})
+
+    def _give_up_place(self) -> None:
+        self.server.ae.give_up_place(self)
+
+    @property
+    def _socket(self) -> IdentitySocket:
+        assert self.dul.socket is not None  # noqa: S101  set before anything is read
+        return self.dul.socket
+
+    @property
+    def _peer(self) -> AddressInformation:
+        assert self.requestor.address_info is not None  # noqa: S101  set by the constructor
+        return self.requestor.address_info

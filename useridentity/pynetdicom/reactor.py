@@ -1,0 +1,272 @@
+"""pynetdicom's two threads of an association, waiting for events where pynetdicom polls for them.
+
+Same threads, same state machine, same queues; what differs is that a thread with nothing to do sleeps
+until a queue or the socket wakes it, and that no failure leaves a thread or a socket behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import evt
+from pynetdicom._handlers import standard_pdu_recv_handler, standard_pdu_sent_handler
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu_primitives import A_P_ABORT
+
+from useridentity.errors import UserIdentityError
+from useridentity.pynetdicom.transport import IdentitySocket, readable
+from useridentity.wire import encode_abort
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+
+LOGGER = logging.getLogger("useridentity.pynetdicom")
+
+HEARTBEAT = 1.0
+"""Seconds after which a waiting thread looks around though nothing woke it: timers may have been changed."""
+
+LINGER = 2.0
+"""Seconds a peer has to take its last PDU before the connection is cut."""
+
+_PDU_LOG = logging.getLogger(standard_pdu_recv_handler.__module__)
+_PDU_LOG_HANDLERS = (standard_pdu_recv_handler, standard_pdu_sent_handler)
+
+
+class NotifyingQueue(queue.Queue[Any]):
+    """A queue that tells when something was put."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        super().__init__()
+        self._notify = notify
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self._notify()
+
+
+class Waker:
+    """Wakes the one thread that waits for a socket."""
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._asleep = False
+
+    def wake(self) -> None:
+        if self._asleep:
+            try:
+                self._sender.send(b"\0")
+            except OSError:  # already awake many times over, or closed
+                return
+
+    def wait(self, sock: socket.socket | None, timeout: float, idle: Callable[[], bool]) -> None:
+        """Sleep until woken, `sock` can be read, or `timeout` seconds have passed; not at all unless `idle`."""
+        self._asleep = True
+        try:
+            # Looked at only after announcing the sleep, so that no wake can be missed in between.
+            if idle():
+                readable([self._receiver] if sock is None else [self._receiver, sock], timeout)
+        finally:
+            self._asleep = False
+        try:
+            self._receiver.recv(4096)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._sender.close()
+
+
+class PromptDUL(DULServiceProvider):
+    """The upper layer's thread, woken by its queues and its socket."""
+
+    socket: IdentitySocket | None
+
+    def __init__(self, assoc: PromptAssociation) -> None:
+        super().__init__(assoc)
+        self._association = assoc
+        self.daemon = True
+        self._waker = Waker()
+        self.event_queue = NotifyingQueue(self._waker.wake)
+        self.to_provider_queue = NotifyingQueue(self._waker.wake)
+        self.to_user_queue = NotifyingQueue(assoc.wake)
+
+    def kill_dul(self) -> None:
+        super().kill_dul()
+        self._waker.wake()
+
+    def discard(self) -> None:
+        """Release what a thread that never ran would have released."""
+        self._waker.close()
+
+    def end(self) -> None:
+        """Wait until the thread has ended; a peer that keeps it from ending is cut off."""
+        if not self.is_alive():
+            return
+        if self.state_machine.current_state == "Sta1":
+            self.kill_dul()
+        if threading.current_thread() is self:
+            self.kill_dul()
+            return
+        self.join(LINGER)
+        if self.is_alive():
+            self.kill_dul()
+            if self.socket is not None:
+                self.socket._shutdown_socket()
+            self.join(LINGER)
+
+    def run_reactor(self) -> None:
+        self._idle_timer.start()
+        self.assoc._dul_ready.set()
+        try:
+            while not self._kill_thread:
+                self._turn()
+        except Exception:
+            LOGGER.exception("the upper layer failed; aborting the association")
+            self._fail()
+        finally:
+            self._finish()
+
+    def _turn(self) -> None:
+        if self.artim_timer.expired:
+            self.event_queue.put("Evt18")
+        # One event at a time: a primitive stays queued until its event is handled, and must not be announced twice.
+        if self.event_queue.empty() and not self._process_recv_primitive() and self._is_transport_event():
+            self._idle_timer.restart()
+        try:
+            event = self.event_queue.get_nowait()
+        except queue.Empty:
+            self._wait()
+        else:
+            self.state_machine.do_action(event)
+
+    def _wait(self) -> None:
+        sock = self.socket.socket if self.socket is not None else None
+        until_artim = max(0.01, self.artim_timer.remaining)
+        self._waker.wait(sock, min(HEARTBEAT, until_artim), self._is_idle)
+
+    def _is_idle(self) -> bool:
+        return not self._kill_thread and self.event_queue.empty() and self.to_provider_queue.empty()
+
+    def _decode_pdu(self, bytestream: bytearray) -> Any:
+        try:
+            return super()._decode_pdu(self._association.incoming(bytestream))
+        except UserIdentityError as error:
+            LOGGER.error("aborting the association: %s", error)
+            return None, "Evt19"
+
+    def _fail(self) -> None:
+        if self.socket is not None:
+            self.socket.send(encode_abort(2, 0))
+        self.assoc.is_aborted = True
+        self.assoc.is_established = False
+
+    def _finish(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+        self._waker.close()
+        # Whoever still waits for the peer learns that there is none.
+        self.to_user_queue.put(A_P_ABORT())
+
+
+class PromptAssociation(Association):
+    """An association whose thread is woken by what it waits for."""
+
+    dul: PromptDUL
+
+    def __init__(self, ae: ApplicationEntity, mode: str) -> None:
+        self._activity = threading.Event()
+        super().__init__(ae, mode)
+        self.dul = PromptDUL(self)
+        self.acse_timeout = ae.acse_timeout
+        self.network_timeout = ae.network_timeout
+        self.dimse.msg_queue = NotifyingQueue(self.wake)
+
+    def wake(self) -> None:
+        """Let the association's thread look at its queues."""
+        self._activity.set()
+
+    def outgoing(self, pdu: bytes) -> bytes:
+        """What is really sent for a PDU of pynetdicom's."""
+        return pdu
+
+    def incoming(self, pdu: bytearray) -> bytearray:
+        """What pynetdicom is shown of a PDU of the peer's; an exception makes the PDU an invalid one."""
+        return pdu
+
+    def kill(self) -> None:
+        self._kill = True
+        self.is_established = False
+        self._is_paused = True
+        self._reactor_checkpoint.set()
+        self.wake()
+        self.dul.end()
+
+    def _run_reactor(self) -> None:
+        while not self._kill:
+            # The one who sends from another thread clears the checkpoint and waits until we are paused.
+            self._is_paused = True
+            self._activity.wait(HEARTBEAT)
+            self._reactor_checkpoint.wait()
+            self._is_paused = False
+            if self._reactor_checkpoint.is_set():
+                self._activity.clear()
+                self._serve_what_came()
+
+    def _serve_what_came(self) -> None:
+        context_id, message = self.dimse.get_msg(block=False)
+        if message is not None and context_id is not None:
+            self.wake()  # there may be another
+            self._serve_request(message, context_id)
+        if self.is_established and self.acse.is_release_requested():
+            self._release_as_asked()
+        elif self.acse.is_aborted():
+            self._note_abort()
+        elif not self.dul.is_alive():
+            self.kill()
+        elif self.dul.idle_timer_expired():
+            self._end_idle()
+
+    def _release_as_asked(self) -> None:
+        self.acse.send_release(is_response=True)
+        self.is_released = True
+        self.is_established = False
+        evt.trigger(self, evt.EVT_RELEASED, {})
+        self.kill()
+
+    def _note_abort(self) -> None:
+        self.dul.receive_pdu(wait=False)
+        self.is_aborted = True
+        self.is_established = False
+        evt.trigger(self, evt.EVT_ABORTED, {})
+        self.kill()
+
+    def _end_idle(self) -> None:
+        LOGGER.warning("network timeout: nothing came for %s s", self.network_timeout)
+        if self.network_timeout_response == "A-RELEASE":
+            self._is_paused = True
+            self.release()
+        else:
+            self.abort()
+        self.kill()
+
+
+def bound_now(handlers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A copy of event bindings for one association.
+
+    pynetdicom's own loggers of PDUs write at DEBUG only but do their work regardless, a third of the
+    cost of an association; they are left out where nobody would read what they write.
+    """
+    silent = () if _PDU_LOG.isEnabledFor(logging.DEBUG) else _PDU_LOG_HANDLERS
+    return {
+        event: bound if event.is_intervention else [pair for pair in bound if pair[0] not in silent]
+        for event, bound in handlers.items()
+    }

@@ -1,0 +1,195 @@
+"""One association as its requestor: the identity put into the request, its confirmation demanded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+
+from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.pdu_items import UserInformationItem
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from useridentity import wire
+from useridentity.credential import Confirmation, Credential, Offer
+from useridentity.decision import Answer
+from useridentity.errors import CredentialUnavailable, NotConfirmed, WireError
+from useridentity.pynetdicom.reactor import PromptAssociation
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+
+A_ASSOCIATE_RQ, A_ASSOCIATE_AC = 1, 2
+
+MAX_ITEM = 0xFFFF
+"""Bytes an item can hold: its length has 16 bits (PS3.8 Table 9-16)."""
+ITEM_HEADER = 4
+"""Type, reserved and length of an item."""
+IDENTITY_OVERHEAD = 10
+"""Bytes of a 58H sub-item beside its two fields (PS3.7 Table D.3-14)."""
+
+ConfirmationWord = Literal["required", "wanted", "none"]
+CONFIRMATION_WORDS = ("required", "wanted", "none")
+
+_RESULTS = {1: "permanent", 2: "transient"}
+_SOURCES = {1: "the service user", 2: "the ACSE", 3: "the presentation layer"}
+_REASONS = {
+    (1, 1): "no reason given",
+    (1, 2): "application context name not supported",
+    (1, 3): "calling AE title not recognized",
+    (1, 7): "called AE title not recognized",
+    (2, 1): "no reason given",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit exceeded",
+}
+
+
+class OutcomeKind(Enum):
+    """How an association request ended."""
+
+    CONFIRMED = "accepted, identity confirmed"
+    ACCEPTED = "accepted"
+    NOT_CONFIRMED = "not confirmed"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+    UNREACHABLE = "unreachable"
+    UNSENT = "not sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an association request.
+
+    Fields:
+        kind: see `OutcomeKind`; ACCEPTED is an acceptance that confirms no identity.
+        detail: what more is known, in words.
+        confirmation: what the acceptor proved of itself, where kind is CONFIRMED.
+        answer: result, source and reason of the A-ASSOCIATE-RJ, where kind is REJECTED.
+    """
+
+    kind: OutcomeKind
+    detail: str = ""
+    confirmation: Confirmation | None = None
+    answer: Answer | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
+
+
+class IdentityExchange:
+    """An identity on its way out and the answer to it on its way in."""
+
+    def __init__(self, offer: Offer, confirmation: ConfirmationWord) -> None:
+        self._offer = offer
+        self._wanted = confirmation
+        self.confirmation: Confirmation | None = None
+        self.failure = ""
+
+    @property
+    def credential(self) -> Credential:
+        return replace(self._offer.credential, positive_response_requested=self._wanted != "none")
+
+    def dress(self, request: bytes) -> bytes:
+        """An A-ASSOCIATE-RQ with the identity added."""
+        return wire.decode(request).with_credential(self.credential)
+
+    def undress(self, answer: bytes) -> bytes:
+        """An A-ASSOCIATE-AC without the server response, once that is judged; raises `NotConfirmed`."""
+        try:
+            accepted = wire.decode(answer)
+            self._judge(accepted.server_response)
+        except (NotConfirmed, WireError) as error:
+            self.failure = str(error)
+            raise
+        return accepted.normalised()
+
+    def _judge(self, server_response: bytes | None) -> None:
+        if self._wanted == "none" or (self._wanted == "wanted" and server_response is None):
+            return
+        self.confirmation = self._offer.confirm(server_response)
+
+
+class RequestorAssociation(PromptAssociation):
+    """An association this application asks for."""
+
+    def __init__(self, ae: ApplicationEntity, exchange: IdentityExchange | None) -> None:
+        super().__init__(ae, MODE_REQUESTOR)
+        self._exchange = exchange
+        self.outcome = Outcome(OutcomeKind.UNSENT)
+
+    def outgoing(self, pdu: bytes) -> bytes:
+        return self._exchange.dress(pdu) if self._exchange and pdu[0] == A_ASSOCIATE_RQ else pdu
+
+    def incoming(self, pdu: bytearray) -> bytearray:
+        if self._exchange and pdu[0] == A_ASSOCIATE_AC:
+            return bytearray(self._exchange.undress(bytes(pdu)))
+        return pdu
+
+    def request(self) -> None:
+        """Ask for the association, and note what became of it.
+
+        Raises `CredentialUnavailable`, before connecting, for a credential that does not fit the request.
+        """
+        try:
+            self._check_fits()
+            super().request()
+        finally:
+            self.outcome = self._conclude()
+            self._exchange = None
+            if not self.is_established:
+                self.discard()
+
+    def withdraw(self, reason: str) -> None:
+        """Do not ask for it after all."""
+        self.outcome = Outcome(OutcomeKind.UNSENT, reason)
+        self.discard()
+
+    def discard(self) -> None:
+        """Release what an association that was not established holds."""
+        if self._started_dul:
+            self.dul.end()
+        else:
+            self.dul.discard()
+            if self.dul.socket is not None:
+                self.dul.socket._shutdown_socket()
+
+    def _check_fits(self) -> None:
+        if self._exchange is None:
+            return
+        item = UserInformationItem()
+        item.from_primitive(self.requestor.user_information)
+        credential = self._exchange.credential
+        free = MAX_ITEM - (len(item.encode()) - ITEM_HEADER) - IDENTITY_OVERHEAD
+        length = len(credential.primary_field) + len(credential.secondary_field)
+        if length > free:
+            raise CredentialUnavailable(
+                f"the credential has {length} bytes; this association request has room for {free}, because the user "
+                f"information item ends at {MAX_ITEM} (PS3.8 Table 9-16)"
+            )
+
+    def _conclude(self) -> Outcome:
+        exchange = self._exchange
+        if self.is_established:
+            confirmed = exchange is not None and exchange.confirmation is not None
+            kind = OutcomeKind.CONFIRMED if confirmed else OutcomeKind.ACCEPTED
+            return Outcome(kind, confirmation=exchange.confirmation if exchange else None)
+        if exchange is not None and exchange.failure:
+            return Outcome(OutcomeKind.NOT_CONFIRMED, exchange.failure)
+        if self.is_rejected and isinstance(self.acceptor.primitive, A_ASSOCIATE):
+            return _rejected(self.acceptor.primitive)
+        if self.dul.socket is None or not self.dul.socket.reached:
+            return Outcome(
+                OutcomeKind.UNREACHABLE, "no connection, or no TLS, to the peer; pynetdicom's log has the cause"
+            )
+        return Outcome(OutcomeKind.ABORTED, "the peer aborted, closed the connection or did not answer in time")
+
+
+def _rejected(primitive: Any) -> Outcome:
+    answer = Answer(primitive.result, primitive.result_source, primitive.diagnostic)
+    reason = _REASONS.get((answer.source, answer.diagnostic), f"reason {answer.diagnostic}")
+    detail = (
+        f"{_RESULTS.get(answer.result, answer.result)}, by {_SOURCES.get(answer.source, answer.source)}, {reason} "
+        f"({answer.result},{answer.source},{answer.diagnostic})"
+    )
+    return Outcome(OutcomeKind.REJECTED, detail, answer=answer)

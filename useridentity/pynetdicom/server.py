@@ -1,0 +1,165 @@
+"""The listening side: who may wait at the door, and for how long."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Network
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import evt
+from pynetdicom.transport import ThreadedAssociationServer
+
+from useridentity.checks import Driver
+from useridentity.errors import ConfigurationError
+from useridentity.facts import peer_address
+from useridentity.policy import Limits, Policy
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pynetdicom.events import EventHandlerType
+    from pynetdicom.presentation import PresentationContext
+
+    from useridentity.pynetdicom.ae import AE
+
+IPV6_SITE = 64
+"""Bits of an IPv6 address that tell hosts apart: the rest is the host's own to choose (RFC 4291 2.5.4)."""
+
+DESCRIPTORS_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
+
+
+class Lobby:
+    """The connections that have not sent a complete A-ASSOCIATE-RQ yet."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._waiting: dict[AcceptorAssociation, str] = {}
+        self._per_peer: Counter[str] = Counter()
+
+    def has_place(self, address: str) -> bool:
+        """Whether the peer at `address` may wait for one more association."""
+        with self._lock:
+            return self._per_peer[_host(address)] < self._limits.max_pending_per_peer
+
+    def enter(self, assoc: AcceptorAssociation, address: str) -> None:
+        """Let `assoc` wait; where too many do, the one that has waited longest has to go."""
+        with self._lock:
+            full = len(self._waiting) >= self._limits.max_pending
+            longest = next(iter(self._waiting)) if full else None
+            self._waiting[assoc] = _host(address)
+            self._per_peer[_host(address)] += 1
+        if longest is not None:
+            self.leave(longest)
+            longest.hang_up()
+
+    def leave(self, assoc: AcceptorAssociation) -> None:
+        """`assoc` waits no longer; calling twice does nothing."""
+        with self._lock:
+            host = self._waiting.pop(assoc, None)
+            if host is None:
+                return
+            self._per_peer[host] -= 1
+            if not self._per_peer[host]:
+                del self._per_peer[host]
+
+    def close(self) -> None:
+        """Hang up on all who wait."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for assoc in waiting:
+            assoc.hang_up()
+
+    def evict_longest(self) -> None:
+        """Hang up on whoever has waited longest."""
+        with self._lock:
+            longest = next(iter(self._waiting), None)
+        if longest is not None:
+            longest.hang_up()
+
+
+def _host(address: str) -> str:
+    peer = peer_address(address)
+    return str(peer) if isinstance(peer, IPv4Address) else str(IPv6Network((peer, IPV6_SITE), strict=False))
+
+
+class GuardedServer(ThreadedAssociationServer):
+    """A pynetdicom server whose associations are decided by a policy.
+
+    The accept loop does nothing but accept: handshakes and requests are read in the association's own
+    thread, under a deadline.
+    """
+
+    ae: AE
+
+    # pynetdicom's 5 makes a burst of 16 clients wait a second and more for the kernel to retry.
+    request_queue_size = 256
+
+    def __init__(
+        self,
+        ae: AE,
+        address: tuple[str, int] | tuple[str, int, int, int],
+        ae_title: str,
+        contexts: list[PresentationContext],
+        ssl_context: ssl.SSLContext | None = None,
+        evt_handlers: list[EventHandlerType] | None = None,
+        *,
+        policy: Policy,
+    ) -> None:
+        self.driver = Driver(policy)
+        self.lobby = Lobby(policy.limits)
+        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)
+
+    @property
+    def limits(self) -> Limits:
+        return self.driver.policy.limits
+
+    def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
+        refuse_user_id(event, handler)
+        super().bind(event, handler, args)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        assert self.socket is not None  # noqa: S101  set by the constructor
+        try:
+            request, address = self.socket.accept()
+        except OSError as error:
+            if error.errno in DESCRIPTORS_EXHAUSTED:
+                self.lobby.evict_longest()
+            raise
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return request, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  socketserver's signature
+        return self.lobby.has_place(client_address[0])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        assoc = AcceptorAssociation(self, request, client_address)
+        self.lobby.enter(assoc, client_address[0])
+        try:
+            assoc.start()
+        except RuntimeError:  # no thread to be had
+            self.lobby.leave(assoc)
+            assoc.dul.discard()
+            raise
+
+    def service_actions(self) -> None:
+        """pynetdicom collects garbage here, a third of a busy server's time; see docs/design-notes.md."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.lobby.close()
+        self.driver.close()
+
+
+def refuse_user_id(event: Any, handler: Callable[..., Any]) -> None:
+    """Raise `ConfigurationError` for a handler that would decide what the policy decides."""
+    if event is evt.EVT_USER_ID and handler is not evt.get_default_handler(evt.EVT_USER_ID):
+        raise ConfigurationError(
+            "a handler for evt.EVT_USER_ID would never be called: the policy decides about identities; "
+            "put the check into it with passcode_check(...) or FunctionValidator(...)"
+        )

@@ -1,0 +1,144 @@
+"""The socket of an association: bounded in what it reads, and the only place where identities pass."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pynetdicom import evt
+from pynetdicom.transport import AssociationSocket
+
+if TYPE_CHECKING:
+    from pynetdicom.transport import AddressInformation
+
+    from useridentity.pynetdicom.reactor import PromptAssociation
+
+READ_AHEAD = 1024 * 1024
+"""Bytes reserved at once for a PDU: a length is only a claim until the bytes have come."""
+
+
+class IdentitySocket(AssociationSocket):
+    """An `AssociationSocket` that never shows an identity to the rest of pynetdicom.
+
+    What pynetdicom sends passes `assoc.outgoing`, which may add the user identity sub-item; its events
+    and logs see the bytes without it. Until `unlimit` is called every read ends at one absolute deadline.
+    """
+
+    assoc: PromptAssociation
+
+    def __init__(
+        self,
+        assoc: PromptAssociation,
+        client_socket: socket.socket | None = None,
+        address: AddressInformation | None = None,
+    ) -> None:
+        super().__init__(assoc, client_socket=client_socket, address=address)
+        self.reached = client_socket is not None
+        self._pushed_back = bytearray()
+        self._deadline: float | None = None
+        self._max_read: int | None = None
+
+    def limit(self, deadline: float, max_read: int) -> None:
+        """Fail reads after `deadline` (monotonic seconds), and reads of more than `max_read` bytes at once."""
+        self._deadline = deadline
+        self._max_read = max_read
+
+    def unlimit(self, stall: float | None) -> None:
+        """From now on a read or write fails only when nothing moves for `stall` seconds."""
+        self._deadline = self._max_read = None
+        if self.socket is not None:
+            self.socket.settimeout(stall)
+
+    def push_back(self, data: bytes) -> None:
+        """Let `data` be what is read next."""
+        self._pushed_back += data
+
+    def connect(self, primitive: object) -> None:
+        super().connect(primitive)  # type: ignore[arg-type]
+        if self._is_connected and self.socket is not None:
+            self.reached = True
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def ready(self) -> bool:
+        """True where there is something to read: bytes, or the end of the connection."""
+        if self._pushed_back:
+            return True
+        if self.socket is None or not self._is_connected:
+            return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        try:
+            return bool(readable([self.socket], 0))
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")
+            return False
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """`nr_bytes` bytes, or what came before the connection ended; raises `OSError`."""
+        if self._pushed_back:
+            taken, self._pushed_back = self._pushed_back[:nr_bytes], self._pushed_back[nr_bytes:]
+            return taken
+        if self._max_read is not None and nr_bytes > self._max_read:
+            raise ConnectionError(f"{nr_bytes} bytes announced where {self._max_read} are the limit")
+        data = bytearray()
+        while len(data) < nr_bytes and self._recv_part(data, min(nr_bytes - len(data), READ_AHEAD)):
+            pass
+        return data
+
+    def _recv_part(self, data: bytearray, size: int) -> bool:
+        """Read `size` bytes onto `data`; False where the connection ended first."""
+        start = len(data)
+        data.extend(bytes(size))
+        with memoryview(data) as view:
+            got = self._recv_into(view[start:])
+        del data[start + got :]
+        return got == size
+
+    def _recv_into(self, view: memoryview) -> int:
+        sock = self.socket
+        got = 0
+        while sock is not None and got < len(view):
+            if self._deadline is not None:
+                sock.settimeout(max(0.001, self._deadline - time.monotonic()))
+            read = sock.recv_into(view[got:])
+            if not read:
+                break
+            got += read
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                raise TimeoutError("the deadline has passed")
+        return got
+
+    def _shutdown_socket(self) -> None:
+        """Close the socket, also where it was never connected, which pynetdicom leaves to the garbage collector."""
+        if self.socket is None:
+            return
+        with suppress(OSError):  # not connected, or not any more
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+    def send(self, bytestream: bytes) -> None:
+        """Send a PDU; on failure the connection counts as closed (Evt17)."""
+        try:
+            rest = memoryview(self.assoc.outgoing(bytestream))
+            while rest and self.socket is not None:
+                rest = rest[self.socket.send(rest) :]
+        except Exception:  # noqa: BLE001  as in pynetdicom: whatever went wrong, the transport is gone
+            self.event_queue.put("Evt17")
+        else:
+            evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
+
+
+def readable(sockets: Sequence[socket.socket], timeout: float) -> list[int]:
+    """The file descriptors among `sockets` that can be read within `timeout` seconds."""
+    if not hasattr(select, "poll"):
+        return [sock.fileno() for sock in select.select(sockets, [], [], timeout)[0]]
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLIN)
+    return [fd for fd, _ in poll.poll(timeout * 1000)]

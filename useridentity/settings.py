@@ -1,0 +1,167 @@
+"""Values of a configuration file into frozen dataclasses, by their annotations.
+
+Understood are: str, int, Path, Seconds, Bytes, Network, Literal words, enums of words, tuples and string-keyed
+mappings of these, nested dataclasses, and `X | None` for what may be left out. A string is never a
+truth value, a number never a duration, and an unknown key never ignored. Nothing
+is raised for what the file says: every problem is reported, so that all are seen at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Seconds = Annotated[float, "seconds"]
+"""A duration, written "10s", "5m", "12h"."""
+
+Bytes = Annotated[int, "bytes"]
+"""A size, written "256KiB", "1MiB"."""
+
+Network = IPv4Network | IPv6Network
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+T = TypeVar("T")
+Report = Callable[[tuple[str | int, ...], str], None]
+"""Takes a key and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a settings object needs to know beside the settings: its name, and where relative paths start."""
+
+    name: str
+    folder: Path
+
+
+class _Wrong(Exception):
+    """What is wrong with one value, in words that say what is allowed."""
+
+
+def decode(cls: type[T], table: object, key: tuple[str | int, ...], report: Report, folder: Path) -> T | None:
+    """An instance of the dataclass `cls` made of `table`, or None after reporting why there is none."""
+    if not isinstance(table, Mapping):
+        report(key, f"is {_kind(table)}, should be a table")
+        return None
+    hints = get_type_hints(cls, include_extras=True)
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    sound = report_unknown(table, known, key, report)
+    values: dict[str, object] = {}
+    for name, field in known.items():
+        hint = _without_none(hints[name])
+        if name in table and is_dataclass(hint):
+            values[name] = decode(hint, table[name], (*key, name), report, folder)  # type: ignore[arg-type]
+            sound = sound and values[name] is not None
+        elif name in table:
+            try:
+                values[name] = _value(hint, table[name], folder)
+            except _Wrong as wrong:
+                report((*key, name), str(wrong))
+                sound = False
+        elif field.default is MISSING and field.default_factory is MISSING:
+            report(key, f"{name} is missing")
+            sound = False
+    return cls(**values) if sound else None
+
+
+def report_unknown(table: Mapping[str, Any], known: Iterable[str], key: tuple[str | int, ...], report: Report) -> bool:
+    """Report every key of `table` that is not `known`; True where there is none."""
+    unknown = [name for name in table if name not in known]
+    for name in unknown:
+        report((*key, name), f"unknown key{nearest(name, known)}")
+    return not unknown
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known one, and all of them."""
+    known = sorted(known)
+    close = get_close_matches(word, known, 1)
+    return (f'; did you mean "{close[0]}"?' if close else "") + f" (known: {', '.join(known) or 'none'})"
+
+
+def _without_none(hint: Any) -> Any:
+    """The type of a setting that may be left out."""
+    kinds = [arg for arg in get_args(hint) if arg is not type(None)]
+    return kinds[0] if len(kinds) == 1 and type(None) in get_args(hint) else hint
+
+
+def _value(hint: Any, value: object, folder: Path) -> object:
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise _Wrong(f"is {_kind(value)}, should be a list")
+        return tuple(_value(get_args(hint)[0], item, folder) for item in value)
+    if get_origin(hint) is Literal:
+        return _word(value, get_args(hint))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(_word(value, [member.value for member in hint]))
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, dict):
+            raise _Wrong(f"is {_kind(value)}, should be a table")
+        return {word: _value(get_args(hint)[1], item, folder) for word, item in value.items()}
+    if hint is Path:
+        return folder / _text(value)
+    return _READERS[hint](value)
+
+
+def _kind(value: object) -> str:
+    names = {
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _word(value: object, words: Iterable[str]) -> str:
+    if not isinstance(value, str) or value not in words:
+        raise _Wrong(f"{value!r} is not allowed{nearest(str(value), words)}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _Wrong(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
+    return value
+
+
+def _whole_number(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise _Wrong(f"{value!r} should be a whole number, 1 or more")
+    return value
+
+
+def _measured(value: object, units: Mapping[str, float], example: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]+)", value) if isinstance(value, str) else None
+    amount = float(match[1]) * units[match[2]] if match and match[2] in units else 0.0
+    if amount <= 0:
+        raise _Wrong(f'{value!r} should be more than nothing, with a unit: "{example}" (units: {", ".join(units)})')
+    return amount
+
+
+def _network(value: object) -> Network:
+    try:
+        network = ip_network(_text(value))
+    except ValueError:
+        raise _Wrong(f"{value!r} is no network; write 10.20.0.0/16 or fd00::/8, without host bits") from None
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise _Wrong(f"{value} is IPv4 written as IPv6 and would never match; peers are compared as IPv4")
+    return network
+
+
+_READERS: Mapping[Any, Callable[[object], object]] = {
+    str: _text,
+    int: _whole_number,
+    Seconds: lambda value: _measured(value, _UNITS, "10s"),
+    Bytes: lambda value: int(_measured(value, _SIZES, "256KiB")),
+    Network: _network,
+}
