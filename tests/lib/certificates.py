@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trustme
 
@@ -28,7 +28,7 @@ class Authority:
         self.ca = folder / "ca.pem"
         self._authority.cert_pem.write_to_path(str(self.ca))
 
-    def issue(self, name: str, *identities: str, **details: str) -> Pair:
+    def issue(self, name: str, *identities: str, **details: Any) -> Pair:
         """`name`.pem and `name`.key for these DNS names and addresses; `details` go to `trustme.CA.issue_cert`."""
         issued = self._authority.issue_cert(*identities, **details)
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
