@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from types import MappingProxyType
 
 
 class Assurance(Enum):
@@ -28,9 +27,6 @@ class Kind(Enum):
     PERSON = "person"
     NODE = "node"
     SERVICE = "service"
-
-
-NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class Identity:
     display_name: str = ""
     kind: Kind = Kind.PERSON
     groups: frozenset[str] = frozenset()
-    claims: Mapping[str, object] = field(default=NO_CLAIMS, repr=False, hash=False)
+    claims: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
     actor: Identity | None = None
     expires_at: datetime | None = None
     presented: str = ""

@@ -160,7 +160,7 @@ class PromptDUL(DULServiceProvider):
         try:
             return super()._decode_pdu(self._association.incoming(bytestream))
         except UserIdentityError as error:
-            LOGGER.error("aborting the association: %s", error)
+            LOGGER.warning("aborting the association: %s", error)
             return None, "Evt19"
 
     def _fail(self) -> None:
