@@ -1,0 +1,1 @@
+"""One room per form of identity: the association requestor's side and the acceptor's, together."""
