@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Sets up all that the tests need, then lints, type-checks and tests; arguments go to pytest.
+# As root it installs system packages; otherwise it says which are missing. Running it again is quick.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/lib/setup.sh
+
+system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" \
+  git:git node:nodejs npm:npm storescu:dcmtk xmlsec1:xmlsec1 \
+  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user
+virtual_environment
+once .venv/tests.stamp pyproject.toml -- install_package --group test
+once tests/interop/node/node_modules/.stamp tests/interop/node/package.json -- \
+  npm install --prefix tests/interop/node --no-package-lock --no-audit --no-fund --loglevel=error
+say "set up in $SECONDS s"
+
+# As modules: a script's first line would name the place the environment was made in.
+.venv/bin/python -m ruff check
+.venv/bin/python -m ruff format --check
+.venv/bin/python -m mypy --strict useridentity
+exec .venv/bin/python -m pytest "$@"
