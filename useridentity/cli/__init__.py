@@ -1,0 +1,57 @@
+"""The command `useridentity`: one module for each command, imported when the command line is read.
+
+Exit codes: 0 done; 1 what was named cannot be used, or the user gave up; 2 the command line is wrong;
+3 an extra is not installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from useridentity.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+UNUSABLE = 1
+EXTRA_MISSING = 3
+
+EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
+"""The extra that each module comes with."""
+
+
+def main() -> None:
+    """The console script; leaves the process with one of the exit codes above."""
+    try:
+        _application()()
+    except ConfigurationError as error:
+        sys.exit(_complain(UNUSABLE, *error.problems))
+    except ModuleNotFoundError as missing:
+        if missing.name not in EXTRAS:
+            raise
+        command = f"pip install 'useridentity[{EXTRAS[missing.name]}]'"
+        sys.exit(_complain(EXTRA_MISSING, f"{missing.name} is not installed: {command}"))
+
+
+def _application() -> Typer:
+    import typer
+
+    from useridentity.cli import passcode
+
+    # A traceback with local variables would show passcodes.
+    application = typer.Typer(
+        help="DICOM user identity: sent, verified, enforced.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    # One line for each command.
+    application.add_typer(passcode.app, name="passcode")
+    return application
+
+
+def _complain(exit_code: int, *problems: str) -> int:
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return exit_code

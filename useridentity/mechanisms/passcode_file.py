@@ -56,7 +56,7 @@ _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=L
 
 _log = logging.getLogger(__name__)
 
-_Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
 class PasscodeFile:
@@ -65,7 +65,7 @@ class PasscodeFile:
     Raises `ConfigurationError` where the file cannot be used, with all that is wrong with it.
     """
 
-    def __init__(self, path: _Path) -> None:
+    def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
         self._reading = threading.Lock()
         self._seen = private_file.fingerprint(self.path)
@@ -119,7 +119,7 @@ class PasscodeFile:
 
 
 def set_passcode(
-    path: _Path,
+    path: FilePath,
     username: str,
     passcode: bytes,
     display_name: str | None = None,
@@ -145,7 +145,7 @@ def set_passcode(
         records[name] = Record(user, hashed)
 
 
-def remove_user(path: _Path, username: str) -> None:
+def remove_user(path: FilePath, username: str) -> None:
     """Take a user out; raises `ConfigurationError` where the file cannot be used or has no such user."""
     name = canonical(username)
     with _editing(Path(path)) as records:
@@ -153,7 +153,7 @@ def remove_user(path: _Path, username: str) -> None:
             raise ConfigurationError(f"{path}: has no user {name}")
 
 
-def users(path: _Path) -> tuple[User, ...]:
+def users(path: FilePath) -> tuple[User, ...]:
     """The users of a file, by name; raises `ConfigurationError` where it cannot be used."""
     records = _load(Path(path))
     return tuple(records[name].user for name in sorted(records))
@@ -184,7 +184,7 @@ def _passcode_problem(passcode: object) -> str:
         return f"must be bytes, not {type(passcode).__name__}"
     if not passcode:
         return "is empty; anybody could log in with it"
-    return f"has {len(passcode)} bytes, at most {MAX_PASSCODE} are allowed" if len(passcode) > MAX_PASSCODE else ""
+    return f"is longer than {MAX_PASSCODE} bytes" if len(passcode) > MAX_PASSCODE else ""
 
 
 def _matches(hashed: str, passcode: bytes) -> bool:
