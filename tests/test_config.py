@@ -1,0 +1,212 @@
+"""A policy file: what it may say, and that everything wrong with it is said at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from useridentity.errors import ConfigurationError
+from useridentity.facts import Facts, Tls
+from useridentity.policy import Checks, Limits, Policy
+from useridentity.toml_file import TomlFile
+
+GOOD = """\
+version = 1
+
+[limits]
+associate_deadline = "2s"
+max_associate_pdu = "64KiB"
+max_pending_per_peer = 4
+
+[validator.names]
+type = "username"
+
+[[authenticate]]
+name = "modalities"
+when = { calling_ae_title = ["CT_*"], network = ["10.20.0.0/16"], tls = "none" }
+accept = ["names"]
+
+[[authenticate]]
+accept = ["names"]
+[authenticate.when]
+called_ae_title = ["ARCHIVE"]
+"""
+
+
+def load(folder: Path, text: str) -> Policy:
+    file = folder / "identity.toml"
+    file.write_text(text)
+    return Policy.load(file)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, text)
+    return [problem.replace(str(folder) + "/", "") for problem in caught.value.problems]
+
+
+def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
+    policy = load(tmp_path, GOOD)
+    assert policy.limits == Limits(associate_deadline=2.0, max_associate_pdu=65536, max_pending_per_peer=4)
+    assert [rule.name for rule in policy.rules] == ["modalities", "rule 2"]
+    now = datetime.now(UTC)
+    ct = Facts("CT_1", "ANY", ip_address("10.20.1.1"), 104, Tls.NONE, 1, now)
+    elsewhere = Facts("WS", "ANY", ip_address("10.20.1.1"), 104, Tls.NONE, 1, now)
+    plan = policy.plan(ct)
+    assert isinstance(plan, Checks)
+    assert (plan.rule, plan.validators[0].name) == ("modalities", "names")
+    assert not isinstance(policy.plan(elsewhere), Checks)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [
+        ("version = 1", "version = 2", "identity.toml:1: version: 2 should be 1"),
+        ("version = 1", "version = true", "identity.toml:1: version: True should be 1"),
+        ("version = 1", "", "identity.toml:1: version: None should be 1"),
+        (
+            "[limits]",
+            "[limit]",
+            'identity.toml:3: limit: unknown key; did you mean "limits"? '
+            "(known: authenticate, limits, validator, version)",
+        ),
+        (
+            'associate_deadline = "2s"',
+            "associate_deadline = 2",
+            'identity.toml:4: limits.associate_deadline: 2 should be more than nothing, with a unit: "10s" '
+            "(units: ms, s, m, h, d)",
+        ),
+        (
+            '"64KiB"',
+            '"64KB"',
+            "identity.toml:5: limits.max_associate_pdu: '64KB' should be more than nothing, with a unit: "
+            '"256KiB" (units: B, KiB, MiB, GiB)',
+        ),
+        (
+            "max_pending_per_peer = 4",
+            "max_pending_per_peer = true",
+            "identity.toml:6: limits.max_pending_per_peer: True should be a whole number, 1 or more",
+        ),
+        (
+            'type = "username"',
+            'type = "usrname"',
+            "identity.toml:9: validator.names.type: 'usrname' is no validator type; did you mean \"username\"?",
+        ),
+        (
+            'type = "username"',
+            "",
+            'identity.toml:8: validator.names: needs a type, such as type = "passcode"',
+        ),
+        (
+            'accept = ["names"]\n\n',
+            'accept = ["nams"]\n\n',
+            'identity.toml:14: authenticate[0].accept: "nams" is no validator; did you mean "names"? (known: names)',
+        ),
+        (
+            'accept = ["names"]\n\n',
+            "accept = []\n\n",
+            "identity.toml:14: authenticate[0].accept: is empty, so whoever the rule matches could never associate",
+        ),
+        (
+            'tls = "none"',
+            "tls = false",
+            "identity.toml:13: authenticate[0].when.tls: False is not allowed (known: mutual, none, server)",
+        ),
+        (
+            "10.20.0.0/16",
+            "10.20.0.1/16",
+            "identity.toml:13: authenticate[0].when.network: '10.20.0.1/16' is no network; write 10.20.0.0/16 or "
+            "fd00::/8, without host bits",
+        ),
+        (
+            "10.20.0.0/16",
+            "::ffff:10.20.0.0/112",
+            "identity.toml:13: authenticate[0].when.network: ::ffff:10.20.0.0/112 is IPv4 written as IPv6 and would "
+            "never match; peers are compared as IPv4",
+        ),
+        (
+            '["CT_*"]',
+            '"CT_*"',
+            "identity.toml:13: authenticate[0].when.calling_ae_title: is a string, should be a list",
+        ),
+        (
+            'called_ae_title = ["ARCHIVE"]',
+            'called_ae = ["ARCHIVE"]',
+            'identity.toml:19: authenticate[1].when.called_ae: unknown key; did you mean "called_ae_title"? '
+            "(known: called_ae_title, calling_ae_title, network, tls)",
+        ),
+    ],
+)
+def test_each_problem_says_where_it_is_and_what_is_allowed(tmp_path: Path, good: str, bad: str, expected: str) -> None:
+    load(tmp_path, GOOD)
+    assert good in GOOD
+    assert any(problem.startswith(expected) for problem in problems(tmp_path, GOOD.replace(good, bad, 1)))
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("version = 1", "version = 3").replace('"2s"', '"2"').replace('"username"', '"user"')
+    text = text.replace('tls = "none"', 'tls = "yes"')
+    assert [problem.split(":")[1] for problem in problems(tmp_path, text)] == ["1", "4", "9", "13"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("version = 1\nversion = 2", "not TOML"),
+        ("version = 1\n[[authenticate", "not TOML"),
+        ("", "no [[authenticate]] rule"),
+        ("version = 1\nauthenticate = 3", "no [[authenticate]] rule"),
+        ("version = 1\nvalidator = 3", "should be tables"),
+        ("version = 1\nlimits = 3", "is a number, should be a table"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused_with_a_reason(tmp_path: Path, text: str, expected: str) -> None:
+    assert any(expected in problem for problem in problems(tmp_path, text))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"missing\.toml: cannot be read: No such file"):
+        Policy.load(tmp_path / "missing.toml")
+    (tmp_path / "latin.toml").write_bytes(b'name = "M\xfcller"')
+    with pytest.raises(ConfigurationError, match="not UTF-8 at byte 9"):
+        Policy.load(tmp_path / "latin.toml")
+
+
+def test_every_key_has_its_line_however_it_is_written(tmp_path: Path) -> None:
+    text = (
+        "# a comment\n"
+        "a.b = 1\n"
+        'text = """\n'
+        "[not.a.table]\n"
+        '"""\n'
+        "list = [\n"
+        "  1, # one\n"
+        "]\n"
+        '[t."x.y"]\n'
+        "k = { inner = 1 }\n"
+        "[[r]]\n"
+        "[r.sub]\n"
+        "z = 1\n"
+        "[[r]]\n"
+        "z = 2\n"
+        "[[r.deep]]\n"
+        "q = 1\n"
+    )
+    file = TomlFile(tmp_path / "x", text)
+    expected = {
+        ("a", "b"): 2,
+        ("text",): 3,
+        ("list",): 6,
+        ("t", "x.y"): 9,
+        ("t", "x.y", "k", "inner"): 10,
+        ("r", 0): 11,
+        ("r", 0, "sub", "z"): 13,
+        ("r", 1, "z"): 15,
+        ("r", 1, "deep", 0, "q"): 17,
+        ("r", 1, "missing"): 14,
+        ("nowhere",): 1,
+    }
+    assert {key: file.line(key) for key in expected} == expected
