@@ -87,7 +87,8 @@ virtual_environment() {
   "$PYTHON" -m venv --clear .venv
 }
 
-pip_install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
+# -qq: only errors; what a machine configures for pip may be good for dozens of warnings.
+pip_install() { .venv/bin/python -m pip install -qq --disable-pip-version-check "$@"; }
 
 # install_package [PIP-ARGUMENT...]: this package, editable, with all extras, and whatever else is named.
 install_package() {
