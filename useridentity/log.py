@@ -29,13 +29,18 @@ def presented_name(credential: Credential | None) -> str:
 def decision(
     facts: Facts, decided: Decision, started: float, credential: Credential | None = None, *, abandoned: bool = False
 ) -> None:
-    """Log `decided`; `started` is the monotonic time of the connection, `abandoned` that the peer left meanwhile."""
+    """Log `decided`; `started` is the monotonic time of the connection, `abandoned` that the peer left meanwhile.
+
+    A handler that wants the fields rather than the line finds them in the record's `decision`.
+    """
     accepted = isinstance(decided, Accepted)
     outcome = "abandoned" if abandoned else "accepted" if accepted else "rejected"
+    fields = _fields(outcome, facts, decided, started, credential)
     LOGGER.log(
         logging.INFO if accepted else logging.WARNING,
         "association %s",
-        " ".join(f"{key}={_quoted(value)}" for key, value in _fields(outcome, facts, decided, started, credential)),
+        " ".join(f"{key}={_quoted(value)}" for key, value in fields),
+        extra={"decision": dict(fields)},
     )
 
 

@@ -16,6 +16,9 @@ VALIDATORS = "useridentity.validators"
 BUILT_IN: Mapping[str, str] = {
     "username": "useridentity.mechanisms.username:UsernameSettings",
     "passcode": "useridentity.mechanisms.passcode:PasscodeSettings",
+    "kerberos": "useridentity.mechanisms.kerberos:KerberosSettings",
+    "saml": "useridentity.mechanisms.saml:SamlSettings",
+    "jwt": "useridentity.mechanisms.jwt:JwtSettings",
 }
 
 

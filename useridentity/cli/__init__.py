@@ -28,16 +28,16 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(_complain(UNUSABLE, *error.problems))
     except ModuleNotFoundError as missing:
-        if missing.name not in EXTRAS:
+        module = (missing.name or "").partition(".")[0]
+        if module not in EXTRAS:
             raise
-        command = f"pip install 'useridentity[{EXTRAS[missing.name]}]'"
-        sys.exit(_complain(EXTRA_MISSING, f"{missing.name} is not installed: {command}"))
+        sys.exit(_complain(EXTRA_MISSING, f"{module} is not installed: pip install 'useridentity[{EXTRAS[module]}]'"))
 
 
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import passcode
+    from useridentity.cli import demo, passcode
 
     # A traceback with local variables would show passcodes.
     application = typer.Typer(
@@ -47,6 +47,7 @@ def _application() -> Typer:
         pretty_exceptions_enable=False,
     )
     # One line for each command.
+    application.command("demo")(demo.demo)
     application.add_typer(passcode.app, name="passcode")
     return application
 
