@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up as tests/run.sh does, then runs every benchmark and writes docs/benchmarks.md; arguments go to the runner.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/lib/setup.sh
+
+system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" storescu:dcmtk krb5kdc:krb5-kdc kadmin.local:krb5-admin-server \
+  kinit:krb5-user xmlsec1:xmlsec1
+virtual_environment
+once .venv/tests.stamp pyproject.toml -- install_package --group test
+say "set up in $SECONDS s"
+
+exec .venv/bin/python -m tests.benchmarks "$@"

@@ -1,0 +1,119 @@
+"""A requestor made of bytes, so that the acceptor is what is measured: `raw rate|count|echo|idle PORT ...`.
+
+raw rate PORT CLIENTS SECONDS         associations a second of so many processes together
+raw count PORT CLIENTS SECONDS        the same, but how many they were
+raw echo PORT COUNT                   median seconds of a C-ECHO on one association
+raw idle PORT COUNT                   opens so many associations, and keeps them until standard input ends
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import struct
+import sys
+import time
+from statistics import median
+from typing import NamedTuple
+
+from tests.lib.pdus import RELEASE_RQ, VERIFICATION, associate_rq, pdu, user_identity
+from tests.lib.rawpeer import Pdu, PduType, RawPeer
+
+REQUEST = associate_rq(user_identity(1, b"alice", positive_response_requested=True))
+
+
+def _element(element: int, value: bytes) -> bytes:
+    """An element of a command set: group 0000H, Implicit VR Little Endian (PS3.7 6.3.1)."""
+    return struct.pack("<HHI", 0, element, len(value)) + value
+
+
+def _echo_request() -> bytes:
+    """A P-DATA-TF with a C-ECHO-RQ (PS3.7 Table 9.3-12)."""
+    fields = [(0x0100, 0x0030), (0x0110, 1), (0x0800, 0x0101)]  # command, message ID, no data set
+    uid = VERIFICATION.encode() + b"\0"
+    command = _element(0x0002, uid) + b"".join(_element(tag, struct.pack("<H", value)) for tag, value in fields)
+    command = _element(0x0000, struct.pack("<I", len(command))) + command
+    return pdu(4, struct.pack(">IBB", len(command) + 2, 1, 0x03) + command)
+
+
+ECHO = _echo_request()
+
+
+def expect(peer: RawPeer, expected: PduType) -> None:
+    """Read a PDU of this type; a benchmark of failures would be a fast one."""
+    answer = peer.read_pdu()
+    if not isinstance(answer, Pdu) or answer.type is not expected:
+        raise SystemExit(f"{answer} came where {expected} was expected")
+
+
+def associate(port: int) -> RawPeer:
+    """An accepted association."""
+    peer = RawPeer(port)
+    peer.send(REQUEST)
+    expect(peer, PduType.ASSOCIATE_AC)
+    return peer
+
+
+def release(peer: RawPeer) -> None:
+    """Release and close it."""
+    peer.send(RELEASE_RQ)
+    expect(peer, PduType.RELEASE_RP)
+    peer.close()
+
+
+class Done(NamedTuple):
+    """What one process did, and the seconds it took."""
+
+    associations: int
+    seconds: float
+
+
+def associate_for(port: int, seconds: float) -> Done:
+    """Associate and release for `seconds`, and until the last association has ended."""
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        release(associate(port))
+        count += 1
+    return Done(count, time.perf_counter() - started)
+
+
+def associate_at_once(port: int, clients: int, seconds: float) -> list[Done]:
+    """What so many processes do."""
+    with multiprocessing.get_context("fork").Pool(clients) as pool:
+        return pool.starmap(associate_for, [(port, seconds)] * clients, chunksize=1)
+
+
+def echo_latency(port: int, count: int) -> float:
+    """Median seconds from request to response."""
+    peer, latencies = associate(port), []
+    for _ in range(count):
+        started = time.perf_counter()
+        peer.send(ECHO)
+        expect(peer, PduType.P_DATA_TF)
+        latencies.append(time.perf_counter() - started)
+    release(peer)
+    return median(latencies)
+
+
+def idle(port: int, count: int) -> None:
+    """Hold so many associations open."""
+    peers = [associate(port) for _ in range(count)]
+    print(count, flush=True)
+    sys.stdin.read()
+    for peer in peers:
+        release(peer)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["rate", port, clients, seconds]:
+            done = associate_at_once(int(port), int(clients), float(seconds))
+            print(sum(each.associations / each.seconds for each in done), flush=True)
+        case ["count", port, clients, seconds]:
+            done = associate_at_once(int(port), int(clients), float(seconds))
+            print(sum(each.associations for each in done), flush=True)
+        case ["echo", port, count]:
+            print(echo_latency(int(port), int(count)), flush=True)
+        case ["idle", port, count]:
+            idle(int(port), int(count))
+        case _:
+            raise SystemExit(__doc__)

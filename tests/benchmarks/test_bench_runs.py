@@ -1,0 +1,82 @@
+"""Every benchmark runs, and the table says of its figures what they mean."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.benchmarks.__main__ import HERE, names, report
+from tests.benchmarks.figure import EFFORT, Effort, Figure, compare
+from tests.benchmarks.table import table
+
+HANG = 60.0  # seconds; ten times what a quick benchmark takes
+
+
+@pytest.fixture
+def three_rounds() -> Iterator[None]:
+    """Three turns of whatever is compared."""
+    token = EFFORT.set(Effort(rounds=3))
+    yield
+    EFFORT.reset(token)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_benchmark_runs_and_prints_its_figures(name: str) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--only", name]
+    done = subprocess.run(command, cwd=HERE.parent.parent, capture_output=True, text=True, timeout=HANG, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 2, done.stderr
+
+
+@pytest.mark.usefixtures("three_rounds")
+def test_ours_and_the_peer_are_measured_in_turn() -> None:
+    order = []
+
+    def measure(who: str, value: float) -> float:
+        order.append(who)
+        return value
+
+    figure = compare("work", lambda: measure("ours", 6.0), lambda: measure("peer", 3.0), "1/s")
+    assert order == ["peer", "ours", "ours", "peer", "peer", "ours"]
+    assert (figure.ours, figure.peer, figure.ratio, figure.spread) == (6.0, 3.0, 2.0, 0.0)
+
+
+@pytest.mark.usefixtures("three_rounds")
+def test_rounds_that_differ_make_a_figure_noisy() -> None:
+    values = iter([1.0, 2.0, 3.0])
+    figure = compare("work", lambda: next(values), lambda: 1.0, "ms")
+    assert figure.spread == pytest.approx(1.0)
+    assert figure.noisy
+
+
+@pytest.mark.parametrize(
+    ("figure", "reached"),
+    [
+        (Figure("rate", 15, 10, "1/s", aim=1.5), True),
+        (Figure("rate", 14, 10, "1/s", aim=1.5), False),
+        (Figure("latency", 5, 10, "ms", aim=0.5, higher_is_better=False), True),
+        (Figure("latency", 6, 10, "ms", aim=0.5, higher_is_better=False), False),
+        (Figure("without a peer", 14, None, "1/s", aim=10), True),
+        (Figure("without an aim", 14, 10, "1/s"), None),
+    ],
+)
+def test_an_aim_is_a_bound_of_the_ratio_or_of_a_figure_without_peer(figure: Figure, reached: bool | None) -> None:
+    assert figure.reached is reached
+
+
+def test_a_table_is_aligned_and_names_aim_and_noise() -> None:
+    lines = table(
+        [Figure("a rate", 1234.5, 12.34, "1/s", 1.5, spread=0.9), Figure("alone", 1, None, "ms")]
+    ).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
+        "a rate", "1/s", "1234", "12.3", "100.04", ">= 1.5", "yes", "90% noisy",
+    ]  # fmt: skip
+
+
+def test_a_report_has_machine_and_versions_in_its_head() -> None:
+    document = report(["Machine: one", "Versions: two"], [Figure("a rate", 2, 1, "1/s")])
+    assert document.index("Machine: one") < document.index("Versions: two") < document.index("a rate")
