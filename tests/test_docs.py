@@ -1,0 +1,105 @@
+"""Every snippet of the README and of docs/ runs."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pynetdicom import StoragePresentationContexts, build_context, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from tests.lib.certificates import Certificates
+from useridentity import Policy, Rule, UsernameValidator, passcode_check
+from useridentity.mechanisms.passcode_file import set_passcode
+from useridentity.pynetdicom import AE, outcome_of
+from useridentity.tls import client_context, server_context
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ["README.md", "docs/policy.md", "docs/pynetdicom.md"]
+PASSCODE = b"correct horse"
+
+
+def snippets(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def reader(
+    certificates: Certificates, tmp_path: Path, ct_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Any]]:
+    """The names a reader of the documents would have, with a guarded acceptor to talk to."""
+    monkeypatch.chdir(tmp_path)
+    set_passcode(tmp_path / "passcodes.toml", "alice", PASSCODE)
+    (tmp_path / "identity.toml").write_text(snippets("README.md", "toml")[0])
+    ssl_context = server_context(certificates.server.cert, certificates.server.key)
+    acceptor = AE("ARCHIVE")
+    acceptor.add_supported_context(Verification)
+    check = passcode_check(lambda name, passcode: (name, passcode) == ("alice", PASSCODE), plaintext="allow")
+    policy = Policy([Rule([UsernameValidator(), check])])
+    tls: tuple[ssl.SSLContext, str] | None = (client_context(certificates.ca), "127.0.0.1")
+    servers = {
+        "README.md": acceptor.start_server(("127.0.0.1", 0), False, ssl_context, policy=policy),
+        "docs": acceptor.start_server(("127.0.0.1", 0), False, policy=policy),
+    }
+    yield {
+        "servers": servers,
+        "address": ("127.0.0.1", 0),
+        "host": "127.0.0.1",
+        "contexts": [build_context(Verification)],
+        "passcode": PASSCODE,
+        "tls": tls,
+        "ssl_context": ssl_context,
+        "on_store": lambda _event: 0x0000,
+        "dataset": dcmread(ct_path),
+        "StoragePresentationContexts": StoragePresentationContexts,
+        "evt": evt,
+    }
+    acceptor.shutdown()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_snippets_run(document: str, reader: dict[str, Any]) -> None:
+    names = dict(reader)
+    names["port"] = names["servers"]["README.md" if document == "README.md" else "docs"].server_address[1]
+    for number, snippet in enumerate(snippets(document, "python"), 1):
+        exec(compile(snippet, f"{document} snippet {number}", "exec"), names)
+    if "assoc" in names:
+        assert str(outcome_of(names["assoc"])) == "accepted, identity confirmed"
+        names["assoc"].release()
+    if document == "README.md":
+        names["server"].shutdown()
+    if "on_move" in names:
+        assert next(names["on_move"](None))[2]["identity"].name == "archive"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_policy_snippets_load(document: str, reader: dict[str, Any], tmp_path: Path) -> None:
+    for snippet in snippets(document, "toml"):
+        (tmp_path / "snippet.toml").write_text(snippet)
+        Policy.load(tmp_path / "snippet.toml")
+
+
+def test_every_test_the_threat_model_names_exists() -> None:
+    """A line of the threat model without its test would be a promise."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/threat-model.md").read_text())
+    assert named
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}" not in _text(ROOT / file)]
+    assert missing == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = []
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            if not (document.parent / target).exists():
+                broken.append(f"{document.name}: {target}")
+    assert broken == []
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""

@@ -1,0 +1,90 @@
+"""Mechanisms by name, built in and from other packages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from useridentity import plugins
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms.username import UsernameSettings
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "staff_badge"
+
+POLICY = """
+version = 1
+[validator.door]
+type = "badge"
+badges = "badges.csv"
+[[authenticate]]
+accept = ["door"]
+"""
+
+ASK = """
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from useridentity import Credential, Facts, Policy, Tls
+from useridentity.checks import Driver
+driver = Driver(Policy.load("identity.toml"))
+facts = Facts("WS", "ARCHIVE", ip_address("127.0.0.1"), 104, Tls.NONE, 2, datetime.now(UTC))
+for pin in (b"1234", b"4321"):
+    decision = driver.decide(facts, Credential(2, b"77", pin))
+    print(getattr(decision, "identity", decision).__class__.__name__, getattr(decision, "detail", ""))
+"""
+
+
+def entry(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, plugins.VALIDATORS)
+
+
+def test_a_package_adds_a_mechanism_by_entry_point(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*install, "--target", str(site), str(EXAMPLE)], check=True, timeout=120)
+    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
+    (tmp_path / "identity.toml").write_text(POLICY)
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert asked.stdout.splitlines() == ["Identity ", "Rejected unknown badge or wrong PIN"]
+
+
+def test_the_example_is_as_short_as_the_documentation_says() -> None:
+    assert len((EXAMPLE / "staff_badge.py").read_text().splitlines()) <= 40
+
+
+def test_an_unknown_type_names_the_nearest_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = EntryPoints([entry("badge", "staff_badge:BadgeSettings")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: installed)
+    assert plugins.validator_settings("username") is UsernameSettings
+    with pytest.raises(ConfigurationError, match=r'did you mean "badge"\? \(known: badge, jwt, kerberos'):
+        plugins.validator_settings("bagde")
+
+
+@pytest.mark.parametrize("name", ["username", "badge"])
+def test_a_name_that_is_offered_twice_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    once = EntryPoints([entry("badge", "useridentity.mechanisms.username:UsernameSettings")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: once)
+    assert plugins.validator_settings("badge") is UsernameSettings
+    assert plugins.validator_settings("username") is UsernameSettings
+    twice = EntryPoints([*once, entry(name, "evil:Settings")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: twice)
+    with pytest.raises(ConfigurationError, match="offered more than once"):
+        plugins.validator_settings(name)
+
+
+def test_a_missing_library_is_a_configuration_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = EntryPoints([entry("odd", "no_such_library:Settings")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: lacking)
+    with pytest.raises(ConfigurationError, match="no_such_library"):
+        plugins.validator_settings("odd")
