@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,26 +13,18 @@ from pydicom.data import get_testdata_file
 
 from tests.lib.certificates import Certificates, make_certificates
 from tests.lib.stock import StockScp, stock_scp
+from tests.lib.threads import left_behind
 
 THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their association has
-ASSOCIATION_THREADS = ("AcceptorThread", "RequestorThread")  # daemons, so named by pynetdicom
 
 
 @pytest.fixture(autouse=True)
 def _no_leaked_threads() -> Iterator[None]:
     """A thread that a test started, and that would hold up exit or belongs to an association, ends with the test."""
-    before = set(threading.enumerate())
+    before = threading.enumerate()
     yield
-    deadline = time.monotonic() + THREADS_END
-    started = [each for each in threading.enumerate() if each not in before and _must_end(each)]
-    for thread in started:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    leaked = [thread.name for thread in started if thread.is_alive()]
+    leaked = left_behind(before, THREADS_END)
     assert not leaked, f"threads left behind: {', '.join(leaked)}"
-
-
-def _must_end(thread: threading.Thread) -> bool:
-    return not thread.daemon or thread.name.startswith(ASSOCIATION_THREADS)
 
 
 @pytest.fixture(scope="session")

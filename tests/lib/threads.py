@@ -1,0 +1,22 @@
+"""Which threads a test has left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+
+ASSOCIATION_THREADS = ("AcceptorThread", "RequestorThread")  # daemons, so named by pynetdicom
+
+
+def left_behind(before: Collection[threading.Thread], within: float) -> list[str]:
+    """Names of the threads not in `before` that hold up exit or serve an association and do not end in time."""
+    deadline = time.monotonic() + within
+    started = [each for each in threading.enumerate() if each not in before and _must_end(each)]
+    for thread in started:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in started if thread.is_alive()]
+
+
+def _must_end(thread: threading.Thread) -> bool:
+    return not thread.daemon or thread.name.startswith(ASSOCIATION_THREADS)
