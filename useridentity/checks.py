@@ -40,6 +40,12 @@ class Driver:
 
     def decide(self, facts: Facts, credential: Credential | None) -> Decision:
         """Plan, ask, conclude, and spend what may be used once; rejected unless all of it succeeds."""
+        try:
+            return self._decide(facts, credential)
+        except Exception as error:  # noqa: BLE001  a policy or a store that crashes has not accepted
+            return Rejected(Reason.VALIDATOR_UNAVAILABLE, f"the decision failed: {_describe(error)}")
+
+    def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
         plan = self.policy.plan(facts)
         if isinstance(plan, Rejected):
             return plan
@@ -84,8 +90,11 @@ class Driver:
 def _validate(validator: Validator, credential: Credential | None, facts: Facts, context: CheckContext) -> Result:
     try:
         answer: object = validator.validate(credential, facts, context)
-    except (Refused, Unavailable) as verdict:
-        return verdict
+    except Refused as verdict:
+        # Made anew, as below: a traceback would hold the credential for as long as the verdict lives.
+        return Refused(verdict.reason, verdict.detail)
+    except Unavailable as verdict:
+        return Unavailable(verdict.detail, verdict.reason)
     except BaseException as error:  # noqa: BLE001  a validator that crashes, however it does, has not verified
         return Unavailable(f"the validator raised {_describe(error)}")
     if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
@@ -149,8 +158,15 @@ class Pool:
         if self._idle >= len(self._waiting):
             self._work.notify()
         elif self._threads < self._workers:
-            self._threads += 1
+            self._start_thread(task)
+
+    def _start_thread(self, task: _Task) -> None:
+        try:
             threading.Thread(target=self._serve, name=f"validator {self._name}", daemon=True).start()
+        except RuntimeError:
+            self._waiting.remove(task)
+            raise Unavailable(f"validator {self._name}: no thread to be had", Reason.CAPACITY) from None
+        self._threads += 1
 
     def _give_up(self, task: _Task) -> None:
         with self._lock:
@@ -164,11 +180,19 @@ class Pool:
         raise Unavailable(f"validator {self._name} did not answer in time", Reason.TIMED_OUT)
 
     def _serve(self) -> None:
-        while (task := self._next()) is not None:
-            task.result = task.call()
-            with self._lock:
-                self._overdue -= task.overdue
-                task.finished.set()
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        """Wait for a task and do it; nothing of it, the credential least of all, outlives this call."""
+        task = self._next()
+        if task is None:
+            return False
+        task.result = task.call()
+        with self._lock:
+            self._overdue -= task.overdue
+            task.finished.set()
+        return True
 
     def _next(self) -> _Task | None:
         with self._lock:

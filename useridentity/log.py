@@ -15,6 +15,9 @@ LOGGER = logging.getLogger("useridentity")
 MAX_PRESENTED = 64
 """Characters of a presented name that are kept: enough to recognise it, too few to flood a log."""
 
+MAX_VALUE = 256
+"""Characters of any value that are kept: a detail may quote what a peer sent."""
+
 _NAMED_IN_CLEAR = (IdentityType.USERNAME, IdentityType.USERNAME_PASSCODE)
 
 
@@ -68,4 +71,6 @@ def _fields(
 
 def _quoted(value: object) -> str:
     """JSON: no quote, control or non-ASCII character reaches a log or a terminal as itself."""
-    return json.dumps(value)
+    if isinstance(value, str) and len(value) > MAX_VALUE:
+        value = value[: MAX_VALUE - 1] + "…"
+    return json.dumps(value).replace("\x7f", "\\u007f")

@@ -11,23 +11,23 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pynetdicom import _config, evt
+from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.acse import ACSE
 from pynetdicom.dimse_primitives import C_MOVE
-from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
-from pynetdicom.presentation import negotiate_as_acceptor, negotiate_unrestricted
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AddressInformation
 
 from useridentity import log, wire
-from useridentity.decision import Accepted, Decision, Reason, Rejected
+from useridentity.credential import Credential
+from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import WireError
 from useridentity.facts import Facts, Tls, peer_address
 from useridentity.identity import Identity
 from useridentity.permission import carries
+from useridentity.pynetdicom.acse import GuardedACSE
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
-from useridentity.pynetdicom.transport import IdentitySocket
+from useridentity.pynetdicom.transport import IdentitySocket, cut
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.server import GuardedServer
@@ -38,6 +38,8 @@ HEADER = 6
 """Bytes of a PDU before its content: type, reserved, length (PS3.8 9.3.1)."""
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ABORT = 1, 2, 7
+ABORTED_BY_PROVIDER = 2
+"""Source of an A-ABORT (PS3.8 Table 9-26)."""
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
@@ -45,62 +47,18 @@ SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
 answered with A801H (PS3.4 C.4.2.1.5)."""
 
 
-class GuardedACSE(ACSE):
-    """The part of association negotiation that follows a decision."""
-
-    assoc: AcceptorAssociation
-
-    def negotiate_association(self) -> None:
-        """Negotiation is the association's; a handler that calls this gets nowhere."""
-        raise RuntimeError("the policy negotiates this association")
-
-    def accept(self, server_response: bytes | None) -> None:
-        """Negotiate everything but the identity as pynetdicom does, and send the A-ASSOCIATE-AC."""
-        if server_response is not None:
-            item = UserIdentityNegotiation()
-            item.server_response = server_response
-            self.acceptor.add_negotiation_item(item)
-        for extended in self._check_sop_class_extended():
-            self.acceptor.add_negotiation_item(extended)
-        self.acceptor._common_ext = self._check_sop_class_common_extended()
-        if self.requestor.asynchronous_operations != (1, 1):
-            window = self._check_async_ops()
-            if window is not None:
-                self.acceptor.add_negotiation_item(window)
-        self._negotiate_contexts()
-        self.send_accept()
-        evt.trigger(self.assoc, evt.EVT_ACCEPTED, {})
-        self.assoc.is_established = True
-        evt.trigger(self.assoc, evt.EVT_ESTABLISHED, {})
-
-    def reject(self, rejected: Rejected) -> None:
-        """Send the A-ASSOCIATE-RJ that `rejected` stands for."""
-        self.send_reject(*rejected.answer)
-        evt.trigger(self.assoc, evt.EVT_REJECTED, {})
-
-    def _negotiate_contexts(self) -> None:
-        negotiate = negotiate_unrestricted if _config.UNRESTRICTED_STORAGE_SERVICE else negotiate_as_acceptor
-        roles = {uid: (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
-        contexts, role_items = negotiate(self.requestor.requested_contexts, self.acceptor.supported_contexts, roles)
-        self.assoc._accepted_cx = {cx.context_id: cx for cx in contexts if cx.result == 0 and cx.context_id is not None}
-        self.assoc._rejected_cx = [cx for cx in contexts if cx.result != 0]
-        for item in role_items:
-            self.acceptor.add_negotiation_item(item)
-
-
 class AcceptorAssociation(PromptAssociation):
     """An association that exists for its peer only once the policy has accepted it."""
-
-    acse: GuardedACSE
 
     def __init__(self, server: GuardedServer, request: socket.socket, address: Any) -> None:
         self.server = server
         self._transport = request
         self._arrived = time.monotonic()
-        self._decided: Decision | None = None
+        self._accepted = False
         self.identity: Identity | None = None
         super().__init__(server.ae, MODE_ACCEPTOR)
-        self.acse = GuardedACSE(self)
+        # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
+        self.acse = self._guarded_acse = GuardedACSE(self)
         self._server = server
         self.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
         self._describe_both_sides(address)
@@ -126,26 +84,46 @@ class AcceptorAssociation(PromptAssociation):
 
     def hang_up(self) -> None:
         """Cut the connection; whatever waits for it wakes up."""
-        try:
-            self._transport.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the peer was faster
-            return
+        cut(self._transport)
 
     def outgoing(self, pdu: bytes) -> bytes:
         """The last door: nothing accepts an association that was not decided, whoever asks for it."""
-        if pdu[0] == A_ASSOCIATE_AC and not isinstance(self._decided, Accepted):
+        if pdu[0] == A_ASSOCIATE_AC and not self._accepted:
             raise PermissionError("an A-ASSOCIATE-AC without a decision to accept")
         return pdu
 
+    def wake(self) -> None:
+        super().wake()
+        if not self._accepted and self._is_abandoned:
+            self._give_up_place()
+
     def run_reactor(self) -> None:
         try:
-            request = self._receive()
-            if request is not None:
-                self._serve(request)
-        except Exception:
-            LOGGER.exception("the association failed; closing it")
+            if self._is_let_in():
+                self._run_reactor()
+        except BaseException:  # a handler may raise anything, SystemExit too
+            LOGGER.exception("the association failed; aborting it")
+            self._guarded_acse.send_abort(ABORTED_BY_PROVIDER)
         finally:
             self._end()
+
+    def _is_let_in(self) -> bool:
+        """Read the request and answer it; nothing of it, the credential least of all, outlives this call."""
+        request = self._receive()
+        if request is None:
+            return False
+        self._socket.push_back(request.normalised())
+        self.dul.start()
+        self._started_dul = True
+        primitive = self.dul.receive_pdu(wait=True, timeout=self.acse_timeout)
+        if not isinstance(primitive, A_ASSOCIATE):
+            return False
+        self.requestor.primitive = primitive
+        self.requestor.ae_title = request.calling_ae_title
+        evt.trigger(self, evt.EVT_REQUESTED, {})
+        if not (self.is_aborted or self.is_rejected):
+            self._negotiate(request)
+        return self._accepted and self.is_established
 
     # Before the decision: in this thread, without pynetdicom.
 
@@ -154,16 +132,20 @@ class AcceptorAssociation(PromptAssociation):
         limits = self.server.limits
         deadline = self._arrived + limits.associate_deadline
         try:
-            self._secure(limits.tls_handshake)
+            self._secure(min(limits.tls_handshake, limits.associate_deadline))
             self.set_socket(IdentitySocket(self, client_socket=self._transport))
-            self._socket.limit(deadline, limits.max_associate_pdu)
-            evt.trigger(self, evt.EVT_CONN_OPEN, {"address": self._peer.as_tuple})
+            self._transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.limit(limits.max_associate_pdu, deadline)
+            evt.trigger(self, evt.EVT_CONN_OPEN, {"address": self.peer.as_tuple})
+            if self.is_aborted:  # by a handler of that event
+                self._socket.send(wire.encode_abort(0, 0))
+                return None
             pdu = self._read_request()
-            return wire.decode(pdu) if pdu else None
+            return wire.decode(pdu, limit=limits.max_associate_pdu) if pdu else None
         except WireError as error:
             self._answer_malformed(error)
         except OSError as error:
-            LOGGER.debug("%s: no association request: %s", self._peer.address, type(error).__name__)
+            LOGGER.debug("%s: no association request: %s", self.peer.address, type(error).__name__)
         return None
 
     def _secure(self, handshake_timeout: float) -> None:
@@ -180,11 +162,11 @@ class AcceptorAssociation(PromptAssociation):
         header = self._socket.recv(HEADER)
         if len(header) < HEADER or header[0] == A_ABORT:
             return b""
-        length = int.from_bytes(header[2:])
         if header[0] != A_ASSOCIATE_RQ:
             raise WireError("PS3.8 Table 9-10, Sta2", f"PDU type {header[0]:02X}H where an A-ASSOCIATE-RQ is due")
-        if length > self.server.limits.max_associate_pdu:
-            raise WireError("limits.max_associate_pdu", f"an A-ASSOCIATE-RQ of {length} bytes")
+        length = int.from_bytes(header[2:])
+        if HEADER + length > self.server.limits.max_associate_pdu:
+            raise WireError("limits.max_associate_pdu", f"an A-ASSOCIATE-RQ of {HEADER + length} bytes")
         return bytes(header + self._socket.recv(length))
 
     def _answer_malformed(self, error: WireError) -> None:
@@ -211,45 +193,39 @@ class AcceptorAssociation(PromptAssociation):
         except OSError:
             return
 
-    # The decision, and after it.
-
-    def _serve(self, request: wire.Associate) -> None:
-        self._socket.push_back(request.normalised())
-        self.dul.start()
-        self._started_dul = True
-        primitive = self.dul.receive_pdu(wait=True, timeout=self.acse_timeout)
-        if not isinstance(primitive, A_ASSOCIATE):
-            return
-        self.server.lobby.leave(self)
-        self.requestor.primitive = primitive
-        self.requestor.ae_title = request.calling_ae_title
-        evt.trigger(self, evt.EVT_REQUESTED, {})
-        if not (self.is_aborted or self.is_rejected):
-            self._negotiate(request)
-        if self.is_established and isinstance(self._decided, Accepted):
-            self._socket.unlimit(self.network_timeout)
-            self._run_reactor()
+    # The decision.
 
     def _negotiate(self, request: wire.Associate) -> None:
-        facts = self._facts(request)
-        decision = self._decide(request, facts)
-        credential = request.credential
-        abandoned = self.acse.is_aborted()
+        facts, credential = self._facts(request), request.credential
+        decision = self._refuse_before_credentials(request) or self._decide(facts, credential)
+        abandoned = self._is_abandoned
         log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
         if abandoned:
+            self._note_peer_gone()
+        elif isinstance(decision, Rejected):
+            self._step_back()
+            self._guarded_acse.reject(decision)
+        else:
+            self._accepted = True
+            self.identity = decision.identity
+            self._socket.unlimit(self.network_timeout)
+            asked = credential is not None and credential.positive_response_requested
+            self._guarded_acse.accept(decision.server_response if asked else None)
+
+    def _note_peer_gone(self) -> None:
+        if not self.is_aborted:
             self.is_aborted = True
             evt.trigger(self, evt.EVT_ABORTED, {})
-        elif isinstance(decision, Rejected):
-            self._give_up_place()
-            self.acse.reject(decision)
-        else:
-            self._decided = decision
-            self.identity = decision.identity
-            asked = credential is not None and credential.positive_response_requested
-            self.acse.accept(decision.server_response if asked else None)
 
-    def _decide(self, request: wire.Associate, facts: Facts) -> Decision:
-        return self._refuse_before_credentials(request) or self.server.driver.decide(facts, request.credential)
+    def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
+        self.server.lobby.leave(self)
+        self.wake()  # the peer may have gone before there was a place to give up
+        return self.server.driver.decide(facts, credential)
+
+    @property
+    def _is_abandoned(self) -> bool:
+        """Whether the peer has gone or broken the protocol since it asked, or the application has aborted."""
+        return self.is_aborted or self._guarded_acse.is_aborted()
 
     def _refuse_before_credentials(self, request: wire.Associate) -> Rejected | None:
         ae = self.ae
@@ -274,8 +250,8 @@ class AcceptorAssociation(PromptAssociation):
         return Facts(
             calling_ae_title=request.calling_ae_title if request is not None else "",
             called_ae_title=request.called_ae_title if request is not None else "",
-            address=peer_address(self._peer.address),
-            port=self._peer.port,
+            address=peer_address(self.peer.address),
+            port=self.peer.port,
             tls=Tls.MUTUAL if certificate else tls,
             peer_certificate=certificate,
             abstract_syntaxes=request.abstract_syntaxes if request is not None else (),
@@ -286,10 +262,8 @@ class AcceptorAssociation(PromptAssociation):
     def _serve_request(self, msg: Any, context_id: int) -> None:
         """Serve a request if it belongs to its presentation context; accepted is not authorized for everything."""
         context = self._accepted_cx.get(context_id)
-        sop_class = getattr(msg, "AffectedSOPClassUID", None) or getattr(msg, "RequestedSOPClassUID", None)
-        if context is not None and msg.is_valid_request and not carries(str(context.abstract_syntax), str(sop_class)):
-            LOGGER.warning("%s for %s on a presentation context of %s: aborting",
-                           msg.msg_type, sop_class, context.abstract_syntax)  # fmt: skip
+        if context is not None and msg.is_valid_request and not _belongs(msg, str(context.abstract_syntax)):
+            LOGGER.warning("%s on a presentation context of %s: aborting", msg.msg_type, context.abstract_syntax)
             self.abort()
             return
         token = SERVING_MOVE.set(isinstance(msg, C_MOVE))
@@ -300,16 +274,26 @@ class AcceptorAssociation(PromptAssociation):
 
     # The end.
 
+    def _release_as_asked(self) -> None:
+        self._step_back()  # before the peer learns of it, and asks for the next one
+        super()._release_as_asked()
+
     def _end(self) -> None:
-        self.server.lobby.leave(self)
+        try:
+            if self._started_dul:
+                self.dul.end()
+            else:
+                self._transport.close()
+                if self.dul.socket is not None:
+                    evt.trigger(self, evt.EVT_CONN_CLOSE, {"address": self.peer.as_tuple})
+        finally:
+            self.server.lobby.leave(self)
+            self._give_up_place()
+
+    def _step_back(self) -> None:
+        """Give up the place inside, and be counted among those at the door until the connection has ended."""
+        self.server.lobby.enter(self, self.peer.address)
         self._give_up_place()
-        if self._started_dul:
-            self.dul.end()
-        else:
-            self.dul.discard()
-            self._transport.close()
-            if self.dul.socket is not None:
-                evt.trigger(self, evt.EVT_CONN_CLOSE, {"address": self._peer.as_tuple})
 
     def _give_up_place(self) -> None:
         self.server.ae.give_up_place(self)
@@ -319,7 +303,8 @@ class AcceptorAssociation(PromptAssociation):
         assert self.dul.socket is not None  # noqa: S101  set before anything is read
         return self.dul.socket
 
-    @property
-    def _peer(self) -> AddressInformation:
-        assert self.requestor.address_info is not None  # noqa: S101  set by the constructor
-        return self.requestor.address_info
+
+def _belongs(request: Any, abstract_syntax: str) -> bool:
+    """Whether all that `request` names as its SOP class may be sent on a context of `abstract_syntax`."""
+    named = [getattr(request, f"{which}SOPClassUID", None) for which in ("Affected", "Requested")]
+    return all(carries(abstract_syntax, str(uid)) for uid in named if uid is not None)

@@ -31,6 +31,7 @@ from useridentity.pynetdicom.requestor import (
 )
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.transport import IdentitySocket
+from useridentity.wire import MAX_ASSOCIATE_LENGTH
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -130,7 +131,10 @@ class AE(pynetdicom.AE):
         for item in ext_neg:
             assoc.requestor.add_negotiation_item(item)
         sock = IdentitySocket(assoc, address=requestor)
+        sock.limit(MAX_ASSOCIATE_LENGTH)
         sock.tls_args = tls_args
+        if tls_args and assoc.connection_timeout is None:  # else a silent acceptor holds the handshake for ever
+            assoc.connection_timeout = assoc.acse_timeout
         assoc.set_socket(sock)
 
     # As association acceptor.

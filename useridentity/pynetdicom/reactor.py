@@ -11,6 +11,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
@@ -20,11 +21,13 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import A_P_ABORT
 
 from useridentity.errors import UserIdentityError
+from useridentity.pynetdicom.timer import MonotonicTimer
 from useridentity.pynetdicom.transport import IdentitySocket, readable
 from useridentity.wire import encode_abort
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.transport import AddressInformation
 
 LOGGER = logging.getLogger("useridentity.pynetdicom")
 
@@ -54,35 +57,36 @@ class Waker:
     """Wakes the one thread that waits for a socket."""
 
     def __init__(self) -> None:
-        self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
         self._asleep = False
+        self._ends: tuple[socket.socket, ...] = ()
+
+    def open(self) -> None:
+        """Get ready; only the thread that waits does this, so that one which never runs holds nothing."""
+        self._ends = socket.socketpair()
+        for end in self._ends:
+            end.setblocking(False)
 
     def wake(self) -> None:
         if self._asleep:
-            try:
-                self._sender.send(b"\0")
-            except OSError:  # already awake many times over, or closed
-                return
+            with suppress(OSError):  # already awake many times over, or closed
+                self._ends[1].send(b"\0")
 
     def wait(self, sock: socket.socket | None, timeout: float, idle: Callable[[], bool]) -> None:
         """Sleep until woken, `sock` can be read, or `timeout` seconds have passed; not at all unless `idle`."""
+        receiver = self._ends[0]
         self._asleep = True
         try:
             # Looked at only after announcing the sleep, so that no wake can be missed in between.
             if idle():
-                readable([self._receiver] if sock is None else [self._receiver, sock], timeout)
+                readable([receiver] if sock is None else [receiver, sock], timeout)
         finally:
             self._asleep = False
-        try:
-            self._receiver.recv(4096)
-        except BlockingIOError:
-            return
+        with suppress(BlockingIOError):
+            receiver.recv(4096)
 
     def close(self) -> None:
-        self._receiver.close()
-        self._sender.close()
+        for end in self._ends:
+            end.close()
 
 
 class PromptDUL(DULServiceProvider):
@@ -94,6 +98,8 @@ class PromptDUL(DULServiceProvider):
         super().__init__(assoc)
         self._association = assoc
         self.daemon = True
+        self._idle_timer = MonotonicTimer(None)
+        self.artim_timer = MonotonicTimer(None)
         self._waker = Waker()
         self.event_queue = NotifyingQueue(self._waker.wake)
         self.to_provider_queue = NotifyingQueue(self._waker.wake)
@@ -102,10 +108,6 @@ class PromptDUL(DULServiceProvider):
     def kill_dul(self) -> None:
         super().kill_dul()
         self._waker.wake()
-
-    def discard(self) -> None:
-        """Release what a thread that never ran would have released."""
-        self._waker.close()
 
     def end(self) -> None:
         """Wait until the thread has ended; a peer that keeps it from ending is cut off."""
@@ -123,13 +125,19 @@ class PromptDUL(DULServiceProvider):
                 self.socket._shutdown_socket()
             self.join(LINGER)
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the peer has been silent for as long as `network_timeout` allows."""
+        return self._idle_timer.remaining
+
     def run_reactor(self) -> None:
         self._idle_timer.start()
         self.assoc._dul_ready.set()
         try:
+            self._waker.open()
             while not self._kill_thread:
                 self._turn()
-        except Exception:
+        except BaseException:  # a handler may raise anything, SystemExit too
             LOGGER.exception("the upper layer failed; aborting the association")
             self._fail()
         finally:
@@ -175,6 +183,9 @@ class PromptDUL(DULServiceProvider):
         self._waker.close()
         # Whoever still waits for the peer learns that there is none.
         self.to_user_queue.put(A_P_ABORT())
+        self.assoc.dimse.msg_queue.put((None, None))
+        if self.state_machine.current_state != "Sta1":  # cut off or failed, so that no action of the state machine told
+            evt.trigger(self.assoc, evt.EVT_CONN_CLOSE, {"address": self._association.peer.as_tuple})
 
 
 class PromptAssociation(Association):
@@ -186,9 +197,17 @@ class PromptAssociation(Association):
         self._activity = threading.Event()
         super().__init__(ae, mode)
         self.dul = PromptDUL(self)
+        # Set again, because setting them sets the timers of the DUL.
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
         self.dimse.msg_queue = NotifyingQueue(self.wake)
+
+    @property
+    def peer(self) -> AddressInformation:
+        """Where the peer is."""
+        user = self.acceptor if self.is_requestor else self.requestor
+        assert user.address_info is not None  # noqa: S101  set before any thread starts
+        return user.address_info
 
     def wake(self) -> None:
         """Let the association's thread look at its queues."""
@@ -214,7 +233,7 @@ class PromptAssociation(Association):
         while not self._kill:
             # The one who sends from another thread clears the checkpoint and waits until we are paused.
             self._is_paused = True
-            self._activity.wait(HEARTBEAT)
+            self._activity.wait(min(HEARTBEAT, max(0.01, self.dul.seconds_left)))
             self._reactor_checkpoint.wait()
             self._is_paused = False
             if self._reactor_checkpoint.is_set():
@@ -268,5 +287,5 @@ def bound_now(handlers: Mapping[Any, Any]) -> dict[Any, Any]:
     silent = () if _PDU_LOG.isEnabledFor(logging.DEBUG) else _PDU_LOG_HANDLERS
     return {
         event: bound if event.is_intervention else [pair for pair in bound if pair[0] not in silent]
-        for event, bound in handlers.items()
+        for event, bound in dict(handlers).items()  # a copy: the server may be bound to meanwhile
     }

@@ -102,12 +102,18 @@ class IdentityExchange:
         except (NotConfirmed, WireError) as error:
             self.failure = str(error)
             raise
+        except Exception as error:  # noqa: BLE001  a provider that crashes has not confirmed
+            self.failure = f"the provider could not judge the server response: {type(error).__name__}"
+            raise NotConfirmed(self.failure) from None
         return accepted.normalised()
 
     def _judge(self, server_response: bytes | None) -> None:
         if self._wanted == "none" or (self._wanted == "wanted" and server_response is None):
             return
-        self.confirmation = self._offer.confirm(server_response)
+        confirmation: object = self._offer.confirm(server_response)
+        if not isinstance(confirmation, Confirmation):
+            raise NotConfirmed(f"the provider returned {type(confirmation).__name__}, not a Confirmation")
+        self.confirmation = confirmation
 
 
 class RequestorAssociation(PromptAssociation):
@@ -122,8 +128,10 @@ class RequestorAssociation(PromptAssociation):
         return self._exchange.dress(pdu) if self._exchange and pdu[0] == A_ASSOCIATE_RQ else pdu
 
     def incoming(self, pdu: bytearray) -> bytearray:
-        if self._exchange and pdu[0] == A_ASSOCIATE_AC:
-            return bytearray(self._exchange.undress(bytes(pdu)))
+        if pdu[0] == A_ASSOCIATE_AC and self.dul.socket is not None:
+            self.dul.socket.unlimit(None)
+            if self._exchange:
+                return bytearray(self._exchange.undress(bytes(pdu)))
         return pdu
 
     def request(self) -> None:
@@ -134,6 +142,8 @@ class RequestorAssociation(PromptAssociation):
         try:
             self._check_fits()
             super().request()
+            if self.is_aborted:  # by a handler of EVT_ACCEPTED, after which pynetdicom goes on
+                self.is_established = False
         finally:
             self.outcome = self._conclude()
             self._exchange = None
@@ -149,10 +159,8 @@ class RequestorAssociation(PromptAssociation):
         """Release what an association that was not established holds."""
         if self._started_dul:
             self.dul.end()
-        else:
-            self.dul.discard()
-            if self.dul.socket is not None:
-                self.dul.socket._shutdown_socket()
+        elif self.dul.socket is not None:
+            self.dul.socket._shutdown_socket()
 
     def _check_fits(self) -> None:
         if self._exchange is None:
@@ -182,6 +190,8 @@ class RequestorAssociation(PromptAssociation):
             return Outcome(
                 OutcomeKind.UNREACHABLE, "no connection, or no TLS, to the peer; pynetdicom's log has the cause"
             )
+        if isinstance(self.acceptor.primitive, A_ASSOCIATE) and not self._accepted_cx:
+            return Outcome(OutcomeKind.ABORTED, "aborted here: the acceptor took none of the presentation contexts")
         return Outcome(OutcomeKind.ABORTED, "the peer aborted, closed the connection or did not answer in time")
 
 

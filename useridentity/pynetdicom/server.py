@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +30,13 @@ if TYPE_CHECKING:
 
     from useridentity.pynetdicom.ae import AE
 
+LOGGER = logging.getLogger("useridentity.pynetdicom")
+
 IPV6_SITE = 64
 """Bits of an IPv6 address that tell hosts apart: the rest is the host's own to choose (RFC 4291 2.5.4)."""
+
+BREATH = 0.05
+"""Seconds without accepting where file descriptors ran out: the connection waits, and so need not we."""
 
 DESCRIPTORS_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 
@@ -50,13 +58,13 @@ class Lobby:
     def enter(self, assoc: AcceptorAssociation, address: str) -> None:
         """Let `assoc` wait; where too many do, the one that has waited longest has to go."""
         with self._lock:
+            if assoc in self._waiting:
+                return
             full = len(self._waiting) >= self._limits.max_pending
             longest = next(iter(self._waiting)) if full else None
             self._waiting[assoc] = _host(address)
             self._per_peer[_host(address)] += 1
-        if longest is not None:
-            self.leave(longest)
-            longest.hang_up()
+        self._turn_out(longest)
 
     def leave(self, assoc: AcceptorAssociation) -> None:
         """`assoc` waits no longer; calling twice does nothing."""
@@ -79,8 +87,12 @@ class Lobby:
         """Hang up on whoever has waited longest."""
         with self._lock:
             longest = next(iter(self._waiting), None)
-        if longest is not None:
-            longest.hang_up()
+        self._turn_out(longest)
+
+    def _turn_out(self, assoc: AcceptorAssociation | None) -> None:
+        if assoc is not None:
+            self.leave(assoc)
+            assoc.hang_up()
 
 
 def _host(address: str) -> str:
@@ -130,8 +142,8 @@ class GuardedServer(ThreadedAssociationServer):
         except OSError as error:
             if error.errno in DESCRIPTORS_EXHAUSTED:
                 self.lobby.evict_longest()
+                time.sleep(BREATH)
             raise
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return request, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  socketserver's signature
@@ -144,16 +156,21 @@ class GuardedServer(ThreadedAssociationServer):
             assoc.start()
         except RuntimeError:  # no thread to be had
             self.lobby.leave(assoc)
-            assoc.dul.discard()
             raise
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  socketserver's signature
+        LOGGER.exception("%s: the connection could not be served", client_address[0])
 
     def service_actions(self) -> None:
         """pynetdicom collects garbage here, a third of a busy server's time; see docs/design-notes.md."""
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self.lobby.close()
-        self.driver.close()
+        try:
+            with suppress(ValueError):  # from pynetdicom for a server of `make_server`, which the AE does not list
+                super().shutdown()
+        finally:
+            self.lobby.close()
+            self.driver.close()
 
 
 def refuse_user_id(event: Any, handler: Callable[..., Any]) -> None:

@@ -43,10 +43,10 @@ class IdentitySocket(AssociationSocket):
         self._deadline: float | None = None
         self._max_read: int | None = None
 
-    def limit(self, deadline: float, max_read: int) -> None:
-        """Fail reads after `deadline` (monotonic seconds), and reads of more than `max_read` bytes at once."""
-        self._deadline = deadline
+    def limit(self, max_read: int, deadline: float | None = None) -> None:
+        """Fail reads of more than `max_read` bytes at once, and reads after `deadline` (monotonic seconds)."""
         self._max_read = max_read
+        self._deadline = deadline
 
     def unlimit(self, stall: float | None) -> None:
         """From now on a read or write fails only when nothing moves for `stall` seconds."""
@@ -73,11 +73,7 @@ class IdentitySocket(AssociationSocket):
             return False
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
-        try:
-            return bool(readable([self.socket], 0))
-        except (OSError, ValueError):
-            self.event_queue.put("Evt17")
-            return False
+        return bool(readable([self.socket], 0))
 
     def recv(self, nr_bytes: int) -> bytearray:
         """`nr_bytes` bytes, or what came before the connection ended; raises `OSError`."""
@@ -116,11 +112,9 @@ class IdentitySocket(AssociationSocket):
 
     def _shutdown_socket(self) -> None:
         """Close the socket, also where it was never connected, which pynetdicom leaves to the garbage collector."""
-        if self.socket is None:
-            return
-        with suppress(OSError):  # not connected, or not any more
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        if self.socket is not None:
+            cut(self.socket)
+            self.socket.close()
 
     def send(self, bytestream: bytes) -> None:
         """Send a PDU; on failure the connection counts as closed (Evt17)."""
@@ -134,11 +128,23 @@ class IdentitySocket(AssociationSocket):
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
 
-def readable(sockets: Sequence[socket.socket], timeout: float) -> list[int]:
-    """The file descriptors among `sockets` that can be read within `timeout` seconds."""
-    if not hasattr(select, "poll"):
-        return [sock.fileno() for sock in select.select(sockets, [], [], timeout)[0]]
-    poll = select.poll()
-    for sock in sockets:
-        poll.register(sock, select.POLLIN)
-    return [fd for fd, _ in poll.poll(timeout * 1000)]
+def readable(sockets: Sequence[socket.socket], timeout: float) -> bool:
+    """Whether one of `sockets` can be read within `timeout` seconds; one that was closed can: its end."""
+    try:
+        if not hasattr(select, "poll"):
+            return bool(select.select(sockets, [], [], timeout)[0])
+        poll = select.poll()
+        for sock in sockets:
+            poll.register(sock, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+    except (OSError, ValueError):
+        return True
+
+
+def cut(sock: socket.socket) -> None:
+    """End a connection that another thread may be reading: that thread wakes up and finds the end.
+
+    `SSLSocket.shutdown` would leave the reader a socket without TLS.
+    """
+    with suppress(OSError):  # the peer was faster
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,0 +1,62 @@
+"""What of an association's negotiation follows from the decision about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pynetdicom import _config, evt
+from pynetdicom.acse import ACSE
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.presentation import negotiate_as_acceptor, negotiate_unrestricted
+
+from useridentity.decision import Rejected
+
+if TYPE_CHECKING:
+    from useridentity.pynetdicom.acceptor import AcceptorAssociation
+
+
+class GuardedACSE(ACSE):
+    """The part of association negotiation that follows a decision."""
+
+    assoc: AcceptorAssociation
+
+    def negotiate_association(self) -> None:
+        """Negotiation is the association's; a handler that calls this gets nowhere."""
+        raise RuntimeError("the policy negotiates this association")
+
+    def accept(self, server_response: bytes | None) -> None:
+        """Negotiate everything but the identity as pynetdicom does, and send the A-ASSOCIATE-AC."""
+        if server_response is not None:
+            item = UserIdentityNegotiation()
+            item.server_response = server_response
+            self.acceptor.add_negotiation_item(item)
+        for extended in self._check_sop_class_extended():
+            self.acceptor.add_negotiation_item(extended)
+        self.acceptor._common_ext = self._check_sop_class_common_extended()
+        if self.requestor.asynchronous_operations != (1, 1):
+            window = self._check_async_ops()
+            if window is not None:
+                self.acceptor.add_negotiation_item(window)
+        self._negotiate_contexts()
+        if self.assoc.is_aborted:  # by one of the handlers just called
+            return
+        self.send_accept()
+        evt.trigger(self.assoc, evt.EVT_ACCEPTED, {})
+        if self.assoc.is_aborted:
+            return
+        self.assoc.is_established = True
+        evt.trigger(self.assoc, evt.EVT_ESTABLISHED, {})
+
+    def reject(self, rejected: Rejected) -> None:
+        """Send the A-ASSOCIATE-RJ that `rejected` stands for."""
+        self.send_reject(*rejected.answer)
+        evt.trigger(self.assoc, evt.EVT_REJECTED, {})
+
+    def _negotiate_contexts(self) -> None:
+        negotiate = negotiate_unrestricted if _config.UNRESTRICTED_STORAGE_SERVICE else negotiate_as_acceptor
+        roles = {uid: (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
+        contexts, role_items = negotiate(self.requestor.requested_contexts, self.acceptor.supported_contexts, roles)
+        self.assoc._accepted_cx = {cx.context_id: cx for cx in contexts if cx.result == 0 and cx.context_id is not None}
+        self.assoc._rejected_cx = [cx for cx in contexts if cx.result != 0]
+        for item in role_items:
+            self.acceptor.add_negotiation_item(item)
