@@ -1,0 +1,24 @@
+"""What an OpenID provider says about itself (OpenID Connect Discovery 1.0)."""
+
+from __future__ import annotations
+
+import ssl
+
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms.jwt.https import FetchFailed, check_url, get_json
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+def discovered(issuer: str, endpoint: str, context: ssl.SSLContext) -> str:
+    """The https URL that the provider's metadata gives for `endpoint` ("jwks_uri", "token_endpoint").
+
+    Raises `FetchFailed` where there is none, or the metadata are of another issuer (Discovery 4.3).
+    """
+    metadata = get_json(issuer.rstrip("/") + WELL_KNOWN, context)
+    if metadata.get("issuer") != issuer:
+        raise FetchFailed(f"{issuer}: its metadata are of another issuer; write `issuer` exactly as they do")
+    try:
+        return check_url(str(metadata.get(endpoint)))
+    except ConfigurationError as error:
+        raise FetchFailed(f"{issuer}: {endpoint}: {error}") from None

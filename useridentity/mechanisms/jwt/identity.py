@@ -1,0 +1,79 @@
+"""The claims of a verified token into an `Identity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from useridentity.credential import IdentityType
+from useridentity.groups import local_groups
+from useridentity.identity import Assurance, Identity, Kind
+from useridentity.mechanisms.jwt.claim_path import ClaimPath
+from useridentity.mechanisms.jwt.claims import MAX_TEXT, text
+from useridentity.mechanisms.jwt.compact import refusal, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Which external groups mean which local ones.
+
+    Fields:
+        claim: where the token has them, as `ClaimPath.read` takes it.
+        map: external name to local name; what it does not name is dropped.
+    """
+
+    claim: str
+    map: Mapping[str, str]
+
+
+def identity_of(claims: Mapping[str, Any], issuer: str, groups: frozenset[str], expires_at: datetime) -> Identity:
+    """Who the token's subject is: `sub`, unique within an issuer (OpenID Connect Core 2) as names are not."""
+    user_id = text(claims, "sub")
+    return Identity(
+        subject=_qualified(issuer, user_id),
+        user_id=user_id,
+        issuer=issuer,
+        assurance=Assurance.AUTHENTICATED,
+        identity_type=IdentityType.JWT,
+        display_name=next(_names(claims), ""),
+        # A client acting for itself is its own subject (RFC 9068 2.2; IHE IUA 3.71.4.2.2.1).
+        kind=Kind.SERVICE if claims.get("client_id") == user_id else Kind.PERSON,
+        groups=groups,
+        claims=dict(claims),
+        actor=_actor(claims, issuer),
+        expires_at=expires_at,
+        presented=user_id,
+    )
+
+
+def groups_of(claims: Mapping[str, Any], path: ClaimPath | None, allowed: Mapping[str, str]) -> frozenset[str]:
+    """The local groups of a token's subject."""
+    return local_groups(path.strings(claims), allowed) if path else frozenset()
+
+
+def _qualified(issuer: str, subject: str) -> str:
+    """An issuer's identifier has no fragment (OpenID Connect Discovery 3), so no two pairs look the same."""
+    return f"{issuer}#{subject}"
+
+
+def _names(claims: Mapping[str, Any]) -> Iterator[str]:
+    """Names to show: OpenID Connect Core 5.1, and IHE IUA 3.71.4.2.2.1.1."""
+    for path in ("name", "extensions.ihe_iua.subject_name", "preferred_username"):
+        for name in ClaimPath.read(path).strings(claims):
+            if name.isprintable() and len(name) <= MAX_TEXT:
+                yield name
+
+
+def _actor(claims: Mapping[str, Any], issuer: str) -> Identity | None:
+    """Who acts for the subject: the outermost `act`, those within it being history (RFC 8693 4.1)."""
+    if "act" not in claims:
+        return None
+    act = claims["act"]
+    if not isinstance(act, dict) or not isinstance(act.get("iss", issuer), str):
+        raise refusal(f"has an act that names nobody: {shown(act)} (RFC 8693 4.1)")
+    user_id, issuer = text(act, "sub"), act.get("iss", issuer)
+    return Identity(
+        _qualified(issuer, user_id), user_id, issuer, Assurance.AUTHENTICATED, IdentityType.JWT, kind=Kind.SERVICE
+    )

@@ -1,0 +1,84 @@
+"""Where an acceptor's verification keys come from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Protocol
+
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
+from useridentity.mechanisms.jwt.strict import Malformed
+from useridentity.validator import CheckContext
+
+LOGGER = logging.getLogger("useridentity.jwt")
+
+MAX_FILE = 1024 * 1024
+"""Bytes of a JWK Set; a hundred keys with their certificates stay below it."""
+
+
+class KeySource(Protocol):
+    """The keys of one issuer, as they are now."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `key` may wait for something outside this process."""
+
+    def key(self, kid: str | None, algorithm: str, context: CheckContext) -> Key:
+        """The key that a token's header means; raises `Refused`, or `Unavailable` where that is not known now."""
+
+
+class FileKeys:
+    """A JWK Set in a file, read again when the file changes.
+
+    Raises `ConfigurationError` where it cannot be used. A later change for the worse is logged, and the
+    keys of before stay in use.
+    """
+
+    may_wait = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _fingerprint(path)
+        self._keys = _read(path)
+
+    def key(self, kid: str | None, algorithm: str, context: CheckContext) -> Key:  # noqa: ARG002  nothing is waited for
+        if self._seen != (seen := _fingerprint(self._path)):
+            self._seen = seen
+            self._read_again()
+        return self._keys.key(kid, algorithm)
+
+    def _read_again(self) -> None:
+        try:
+            self._keys = _read(self._path)
+        except ConfigurationError as error:
+            LOGGER.warning("the keys of before stay in use: %s", error)
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+    """Differs once the file was changed or replaced."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path) -> KeySet:
+    try:
+        with open(path, "rb") as file:
+            octets = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"jwks {path}: {error.strerror}") from error
+    if len(octets) > MAX_FILE:
+        raise ConfigurationError(f"jwks {path}: has more than {MAX_FILE} bytes")
+    try:
+        keys, problems = read_key_set(octets)
+    except Malformed as malformed:
+        raise ConfigurationError(f"jwks {path}: {malformed}") from None
+    if not keys.keys and not problems:
+        problems = ["holds no key that verifies signatures"]
+    if problems:
+        raise ConfigurationError(f"jwks {path}: {problem}" for problem in problems)
+    return keys
