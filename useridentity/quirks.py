@@ -74,7 +74,7 @@ def _role_selection(content: bytes) -> bytes:
 
 def _version_name(content: bytes) -> bytes:
     """55H (PS3.7 Table D.3-3)."""
-    name = content.strip(PADDING)[:MAX_VERSION_NAME_LENGTH]
+    name = content[:MAX_VERSION_NAME_LENGTH].strip(PADDING)
     if not is_printable(name):
         raise _UnreadableError
     return name
