@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class Store:
 
 def test_a_passcode_is_sent_as_octets() -> None:
     """Bytes as they are, a string as UTF-8."""
-    for passcode, octets in [(b"\xff\x00", b"\xff\x00"), (SECRET, SECRET.encode())]:
+    passcodes: dict[bytes | str, bytes] = {b"\xff\x00": b"\xff\x00", SECRET: SECRET.encode()}
+    for passcode, octets in passcodes.items():
         with UsernamePasscode("alice", passcode).offer(peer()) as offer:
             assert offer.credential == credential(2, b"alice", octets)
 
@@ -65,7 +66,7 @@ def test_an_empty_passcode_can_be_sent() -> None:
 
 
 def test_a_callable_is_asked_for_each_association() -> None:
-    passcodes = iter(["first", b"second"])
+    passcodes: Iterator[bytes | str] = iter(["first", b"second"])
     provider = UsernamePasscode("alice", lambda: next(passcodes))
     for expected in [b"first", b"second"]:
         with provider.offer(peer()) as offer:
@@ -170,7 +171,7 @@ def test_the_store_says_who_it_is() -> None:
     verified = PasscodeValidator(store, name="staff").validate(ALICE, facts(), context())
     identity = verified.identity
     assert (identity.subject, identity.user_id, identity.issuer) == ("staff:A4711", "A4711", "staff")
-    assert (identity.display_name, identity.groups) == ("Alice Archer", {"radiology"})
+    assert (identity.display_name, identity.groups) == ("Alice Archer", frozenset({"radiology"}))
     assert (identity.assurance, identity.identity_type) == (Assurance.AUTHENTICATED, 2)
     assert identity.presented == "alice"
     assert verified.server_response == b""
