@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.dimse_primitives import C_MOVE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE
 from pynetdicom.transport import AddressInformation
 
 from useridentity import log, wire
@@ -37,9 +37,8 @@ LOGGER = logging.getLogger("useridentity.pynetdicom")
 HEADER = 6
 """Bytes of a PDU before its content: type, reserved, length (PS3.8 9.3.1)."""
 
-A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ABORT = 1, 2, 7
-ABORTED_BY_PROVIDER = 2
-"""Source of an A-ABORT (PS3.8 Table 9-26)."""
+RQ, AC, ABORT = 1, 2, 7
+"""PDU-types of A-ASSOCIATE-RQ, A-ASSOCIATE-AC and A-ABORT (PS3.8 9.3)."""
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
@@ -88,7 +87,7 @@ class AcceptorAssociation(PromptAssociation):
 
     def outgoing(self, pdu: bytes) -> bytes:
         """The last door: nothing accepts an association that was not decided, whoever asks for it."""
-        if pdu[0] == A_ASSOCIATE_AC and not self._accepted:
+        if pdu[0] == AC and not self._accepted:
             raise PermissionError("an A-ASSOCIATE-AC without a decision to accept")
         return pdu
 
@@ -103,9 +102,17 @@ class AcceptorAssociation(PromptAssociation):
                 self._run_reactor()
         except BaseException:  # a handler may raise anything, SystemExit too
             LOGGER.exception("the association failed; aborting it")
-            self._guarded_acse.send_abort(ABORTED_BY_PROVIDER)
+            self._abort_for_failure()
         finally:
             self._end()
+
+    def _abort_for_failure(self) -> None:
+        """Abort without an event: a handler of it may be what has failed."""
+        self.is_aborted = True
+        self.is_established = False
+        primitive = A_ABORT()
+        primitive.abort_source = 2  # the UL service-provider (PS3.8 Table 9-26)
+        self.dul.to_provider_queue.put(primitive)
 
     def _is_let_in(self) -> bool:
         """Read the request and answer it; nothing of it, the credential least of all, outlives this call."""
@@ -160,9 +167,9 @@ class AcceptorAssociation(PromptAssociation):
     def _read_request(self) -> bytes:
         """The first PDU, empty where the peer just left or aborted; raises `WireError` if it is no request."""
         header = self._socket.recv(HEADER)
-        if len(header) < HEADER or header[0] == A_ABORT:
+        if len(header) < HEADER or header[0] == ABORT:
             return b""
-        if header[0] != A_ASSOCIATE_RQ:
+        if header[0] != RQ:
             raise WireError("PS3.8 Table 9-10, Sta2", f"PDU type {header[0]:02X}H where an A-ASSOCIATE-RQ is due")
         length = int.from_bytes(header[2:])
         if HEADER + length > self.server.limits.max_associate_pdu:

@@ -123,6 +123,8 @@ class GuardedServer(ThreadedAssociationServer):
         *,
         policy: Policy,
     ) -> None:
+        for event, handler, *_ in evt_handlers or ():  # before the base class listens
+            refuse_user_id(event, handler)
         self.driver = Driver(policy)
         self.lobby = Lobby(policy.limits)
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)

@@ -82,19 +82,15 @@ class IdentitySocket(AssociationSocket):
             return taken
         if self._max_read is not None and nr_bytes > self._max_read:
             raise ConnectionError(f"{nr_bytes} bytes announced where {self._max_read} are the limit")
-        data = bytearray()
-        while len(data) < nr_bytes and self._recv_part(data, min(nr_bytes - len(data), READ_AHEAD)):
-            pass
+        data = self._recv_part(min(nr_bytes, READ_AHEAD))
+        while len(data) < nr_bytes and (part := self._recv_part(min(nr_bytes - len(data), READ_AHEAD))):
+            data += part
         return data
 
-    def _recv_part(self, data: bytearray, size: int) -> bool:
-        """Read `size` bytes onto `data`; False where the connection ended first."""
-        start = len(data)
-        data.extend(bytes(size))
-        with memoryview(data) as view:
-            got = self._recv_into(view[start:])
-        del data[start + got :]
-        return got == size
+    def _recv_part(self, size: int) -> bytearray:
+        part = bytearray(size)
+        got = self._recv_into(memoryview(part))
+        return part if got == size else part[:got]
 
     def _recv_into(self, view: memoryview) -> int:
         sock = self.socket
