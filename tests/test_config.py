@@ -146,6 +146,11 @@ def test_each_problem_says_where_it_is_and_what_is_allowed(tmp_path: Path, good:
     assert any(problem.startswith(expected) for problem in problems(tmp_path, GOOD.replace(good, bad, 1)))
 
 
+def test_a_mistyped_table_is_found_where_it_stands(tmp_path: Path) -> None:
+    text = GOOD.replace("[validator.names]", "[validators.names]")
+    assert problems(tmp_path, text)[0].startswith('identity.toml:8: validators: unknown key; did you mean "validator"?')
+
+
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("version = 1", "version = 3").replace('"2s"', '"2"').replace('"username"', '"user"')
     text = text.replace('tls = "none"', 'tls = "yes"')
@@ -207,6 +212,7 @@ def test_every_key_has_its_line_however_it_is_written(tmp_path: Path) -> None:
         ("r", 1, "z"): 15,
         ("r", 1, "deep", 0, "q"): 17,
         ("r", 1, "missing"): 14,
+        ("t",): 9,
         ("nowhere",): 1,
     }
     assert {key: file.line(key) for key in expected} == expected

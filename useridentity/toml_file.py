@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ class TomlFile:
             raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; TOML files are UTF-8") from None
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"{path}: not TOML: {error}") from None
-        self._lines = dict(_lines(text))
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> Mapping[Key, int]:
+        return _first_lines(self._text)
 
     def line(self, key: Key) -> int:
         """The line of `key`, or of the nearest table that holds it; 1 for the file as a whole."""
@@ -51,18 +56,26 @@ def spelled(key: Key) -> str:
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return text if text.isprintable() else repr(text)
 
 
-def _lines(text: str) -> Iterator[tuple[Key, int]]:
+def _first_lines(text: str) -> Mapping[Key, int]:
+    """Each key, and each table that holds it, with the line it is first written on."""
+    lines: dict[Key, int] = {}
+    for key, number in _keys(text):
+        for end in range(1, len(key) + 1):
+            lines.setdefault(key[:end], number)
+    return lines
+
+
+def _keys(text: str) -> Iterator[tuple[Key, int]]:
     """Each key with its line. A valid file is a row of statements, each of them TOML by itself."""
     table: Key = ()
     arrays: Counter[Key] = Counter()
     for number, statement in _statements(text):
         path = _path(tomllib.loads(statement))
         if not statement.lstrip().startswith("["):
-            for end in range(1, len(path) + 1):
-                yield table + path[:end], number
+            yield table + path, number
             continue
         table = _within_arrays(path, arrays)
         if statement.lstrip().startswith("[["):

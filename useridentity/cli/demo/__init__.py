@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from useridentity.cli.demo.acceptor import Archive
-from useridentity.cli.demo.attempts import Attempt, attempts
+if TYPE_CHECKING:
+    from useridentity.cli.demo.acceptor import Archive
+    from useridentity.cli.demo.attempts import Attempt
 
 
 def demo() -> None:
@@ -18,6 +20,10 @@ def demo() -> None:
 
     Needs no network, leaves nothing behind and takes a few seconds.
     """
+    # Here, and not for every command that only wants the module: pynetdicom takes half a second to import.
+    from useridentity.cli.demo.acceptor import Archive
+    from useridentity.cli.demo.attempts import attempts
+
     # pynetdicom reports each refusal as an error of the requestor's; here they are the point.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     console = Console()
