@@ -1,0 +1,364 @@
+"""Keys over https: fresh, stale, rotated, unknown; and an issuer that stalls, fails, lies or is flooded for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lib.certificates import Certificates
+from tests.mechanisms.builders import context
+from tests.mechanisms.jwt.https_server import HttpsServer, response
+from tests.mechanisms.jwt.issuer import AUDIENCE, ISSUER, Draft, judge, jwk
+from useridentity.errors import Refused, Unavailable
+from useridentity.mechanisms.jwt import JwtSettings, JwtValidator, remote_keys
+from useridentity.mechanisms.jwt.https import FetchFailed
+from useridentity.mechanisms.jwt.keys import KeySet, read_key_set
+from useridentity.mechanisms.jwt.remote_keys import (
+    COOLDOWN,
+    FORGET_UNKNOWN,
+    MAX_UNKNOWN,
+    MAX_WAITING,
+    REFRESH,
+    STALE,
+    RemoteKeys,
+)
+from useridentity.settings import Runtime
+from useridentity.validator import CheckContext
+
+HANG = 20.0  # seconds
+
+
+class Issuer:
+    """Publishes `kids`; counts fetches; fails or waits when told to. Its clock moves when told to."""
+
+    def __init__(self, *kids: str) -> None:
+        self.kids = list(kids)
+        self.now = 1_000_000.0
+        self.fetches = 0
+        self.failure: Exception | None = None
+        self.go = threading.Event()
+        self.go.set()
+        self.keys = RemoteKeys(ISSUER, self._fetch, lambda: self.now)
+
+    def _fetch(self) -> KeySet:
+        self.fetches += 1
+        kids = list(self.kids)
+        assert self.go.wait(HANG)
+        if self.failure:
+            raise self.failure
+        return read_key_set(json.dumps({"keys": [jwk("ES256", kid) for kid in kids]}).encode())[0]
+
+    def find(self, kid: str | None, seconds: float = 10) -> str | None:
+        return self.keys.key(kid, "ES256", CheckContext(time.monotonic() + seconds)).kid
+
+    def settle(self) -> None:
+        """Wait for a fetch in the background."""
+        deadline = time.monotonic() + HANG
+        while any(thread.name == f"keys of {ISSUER}" for thread in threading.enumerate()):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.001)
+
+
+def test_the_first_token_waits_for_the_keys_and_later_ones_do_not_ask_again() -> None:
+    issuer = Issuer("k1")
+    assert issuer.fetches == 0
+    assert [issuer.find("k1") for _ in range(5)] == ["k1"] * 5
+    assert issuer.fetches == 1
+
+
+def test_keys_are_refreshed_behind_their_use() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.kids = ["k2"]
+    issuer.now += REFRESH + 1
+    issuer.go.clear()
+    assert issuer.find("k1") == "k1", "the old keys serve while the new ones come"
+    issuer.go.set()
+    issuer.settle()
+    assert issuer.fetches == 2
+    assert issuer.find("k2") == "k2"
+    with pytest.raises(Refused):
+        issuer.find("k1")
+
+
+def test_a_key_taken_back_while_nobody_asked_is_not_used_when_somebody_does() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.kids = ["k2"]
+    issuer.now += 2 * REFRESH + 1
+    with pytest.raises(Refused, match="does not have"):
+        issuer.find("k1")
+
+
+def test_an_issuer_that_is_down_is_survived_for_a_day_and_no_longer(caplog: pytest.LogCaptureFixture) -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.failure = FetchFailed("connection refused")
+    issuer.now += STALE - 1
+    with caplog.at_level(logging.WARNING, "useridentity.jwt"):
+        assert issuer.find("k1") == "k1"
+        issuer.settle()
+    assert "connection refused" in caplog.text
+    issuer.now += 2
+    with pytest.raises(Unavailable, match="connection refused"):
+        issuer.find("k1")
+    issuer.failure = None
+    issuer.now += COOLDOWN
+    assert issuer.find("k1") == "k1"
+
+
+@pytest.mark.parametrize("failure", [FetchFailed("answered with status 500"), ZeroDivisionError("secret")])
+def test_without_any_keys_nothing_can_be_told(failure: Exception) -> None:
+    issuer = Issuer("k1")
+    issuer.failure = failure
+    with pytest.raises(Unavailable, match="status 500|ZeroDivisionError") as unavailable:
+        issuer.find("k1")
+    assert "secret" not in str(unavailable.value)
+    assert [_outcome(issuer, "k1") for _ in range(10)] == [Unavailable] * 10
+    assert issuer.fetches == 1, "a failing issuer is not hammered either"
+    issuer.failure = None
+    issuer.now += COOLDOWN
+    assert issuer.find("k1") == "k1"
+
+
+def _outcome(issuer: Issuer, kid: str, seconds: float = 10) -> type[Exception] | str | None:
+    try:
+        return issuer.find(kid, seconds)
+    except (Refused, Unavailable) as error:
+        return type(error)
+
+
+def test_a_key_rotated_in_is_accepted_at_its_first_use() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.kids = ["k1", "k2"]
+    issuer.now += COOLDOWN
+    assert issuer.find("k2") == "k2"
+    assert issuer.fetches == 2
+
+
+def test_a_key_rotated_in_a_moment_after_a_fetch_is_accepted_after_the_cooldown() -> None:
+    """And until then it is "try again", not "wrong"."""
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.kids = ["k1", "k2"]
+    issuer.now += 0.1
+    assert _outcome(issuer, "k2") is Unavailable
+    issuer.now += COOLDOWN
+    assert issuer.find("k2") == "k2"
+
+
+def test_invented_kids_cost_the_issuer_one_fetch_in_a_cooldown() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    for second in range(60):
+        issuer.now += 1
+        for each in range(100):
+            assert _outcome(issuer, f"x{second}-{each}") in (Refused, Unavailable)
+        assert issuer.find("k1") == "k1"
+    assert issuer.fetches <= 1 + 60 / COOLDOWN
+
+
+def test_a_kid_that_the_issuer_does_not_have_is_refused_without_asking_again() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.now += COOLDOWN
+    assert [_outcome(issuer, "x") for _ in range(3)] == [Refused] * 3
+    issuer.now += FORGET_UNKNOWN
+    assert [_outcome(issuer, "x") for _ in range(3)] == [Refused] * 3
+    assert issuer.fetches == 2
+    issuer.now += 1
+    issuer.kids = ["k1", "x"]
+    assert issuer.find("x") == "x", "it is forgotten in time"
+
+
+def test_a_kid_that_was_unknown_is_known_as_soon_as_any_fetch_brings_it() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.now += COOLDOWN
+    assert _outcome(issuer, "k2") is Refused
+    issuer.kids = ["k1", "k2"]
+    issuer.now += COOLDOWN
+    assert _outcome(issuer, "another") is Refused
+    assert issuer.find("k2") == "k2"
+
+
+def test_unknown_kids_take_bounded_memory() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    for each in range(MAX_UNKNOWN + 50):
+        issuer.now += COOLDOWN
+        _outcome(issuer, f"x{each}")
+    assert len(issuer.keys._unknown) == MAX_UNKNOWN
+
+
+def test_a_token_without_kid_makes_nobody_ask() -> None:
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.now += COOLDOWN
+    assert issuer.find(None) == "k1"
+    assert issuer.fetches == 1
+
+
+def test_many_who_come_at_once_cause_one_fetch_and_few_of_them_wait() -> None:
+    issuer = Issuer("k1")
+    issuer.go.clear()
+    outcomes: list[Any] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(_outcome(issuer, "k1"))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[: 16 - MAX_WAITING]:
+        _until(lambda: len(outcomes) == 16 - MAX_WAITING)
+    issuer.go.set()
+    for thread in threads:
+        thread.join(HANG)
+    assert issuer.fetches == 1
+    assert outcomes.count("k1") == MAX_WAITING
+    assert outcomes.count(Unavailable) == 16 - MAX_WAITING
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + HANG
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+
+
+def test_known_keys_are_had_while_the_issuer_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens with invented kids wait, those with known ones pass."""
+    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
+    issuer = Issuer("k1")
+    issuer.find("k1")
+    issuer.now += COOLDOWN
+    issuer.go.clear()
+    waiting = [threading.Thread(target=_outcome, args=(issuer, f"x{i}")) for i in range(MAX_WAITING)]
+    for thread in waiting:
+        thread.start()
+    _until(lambda: issuer.keys._waiting == MAX_WAITING)
+    assert issuer.find("k1") == "k1"
+    assert _outcome(issuer, "x") is Unavailable
+    issuer.go.set()
+    for thread in waiting:
+        thread.join(HANG)
+
+
+def test_nobody_waits_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
+    issuer = Issuer("k1")
+    issuer.go.clear()
+    began = time.monotonic()
+    assert _outcome(issuer, "k1", seconds=0.01) is Unavailable
+    assert time.monotonic() - began < HANG / 2
+    issuer.go.set()
+    issuer.settle()
+
+
+def test_a_thread_that_cannot_be_started_does_not_end_fetching_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = Issuer("k1")
+
+    def no_thread(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            issuer.find("k1")
+    issuer.now += COOLDOWN
+    assert issuer.find("k1") == "k1"
+
+
+# Over https, from discovery to verdict.
+
+
+@pytest.fixture
+def idp(idp_server: HttpsServer, certificates: Certificates) -> JwtValidator:
+    """Discovers the keys of `idp_server`."""
+    idp_server.publish(jwk())
+    settings = JwtSettings(idp_server.url, AUDIENCE, ca=certificates.ca)
+    return settings.build(Runtime("idp", Path()))
+
+
+def test_keys_are_discovered_and_a_rotated_key_accepted(
+    idp: JwtValidator, idp_server: HttpsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Draft(claims={"iss": idp_server.url})
+    new = Draft(header={"kid": "k2"}, claims={"iss": idp_server.url}, which=1)
+    assert judge(idp, old.token()).identity.user_id == "alice"
+    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    idp_server.publish(jwk(), jwk(kid="k2", which=1))
+    assert judge(idp, new.token()).identity.user_id == "alice"
+    assert idp_server.asked("/jwks") == 2
+
+
+def test_a_jwks_url_is_asked_directly(idp_server: HttpsServer, certificates: Certificates) -> None:
+    idp_server.answers["/keys"] = response({"keys": [jwk()]})
+    settings = JwtSettings(ISSUER, AUDIENCE, jwks=idp_server.url + "/keys", ca=certificates.ca)
+    judge(settings.build(Runtime("idp", Path())), Draft().token())
+    assert [request.path for request in idp_server.requests] == ["/keys"]
+
+
+BAD_SETS = [
+    (response({"keys": []}), "no key that verifies"),
+    (response({"keys": [{"kty": "oct", "k": "AA", "kid": "k1"}]}), "no key that verifies"),
+    (response({}), "should be a JWK Set"),
+    (response(b'{"keys": []} '), "no key that verifies"),
+    (response({}, "302 Found", "Location: https://localhost/"), "redirect"),
+]
+
+
+@pytest.mark.parametrize(("answer", "problem"), BAD_SETS)
+def test_a_key_set_that_cannot_be_used_leaves_the_keys_of_before(
+    idp: JwtValidator, idp_server: HttpsServer, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
+) -> None:
+    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    token = Draft(claims={"iss": idp_server.url})
+    judge(idp, token.token())
+    idp_server.answers["/jwks"] = answer
+    unknown = Draft(header={"kid": "k2"}, claims={"iss": idp_server.url}, which=1)
+    with pytest.raises(Unavailable, match=problem):
+        judge(idp, unknown.token())
+    judge(idp, token.token())
+
+
+@pytest.mark.parametrize("how", ["hang", "drip"])
+def test_an_issuer_that_stalls_costs_an_association_little(
+    idp: JwtValidator, idp_server: HttpsServer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(remote_keys, "MAX_WAIT", 0.1)
+    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    known = Draft(claims={"iss": idp_server.url}).token()
+    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
+    judge(idp, known)
+    monkeypatch.setattr(remote_keys, "MAX_WAIT", 0.1)
+    idp_server.answers["/jwks"] = getattr(idp_server, how)
+    unknown = Draft(header={"kid": "k2"}, claims={"iss": idp_server.url}).token()
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            judge(idp, unknown)
+        judge(idp, known)
+    assert time.monotonic() - began < 3  # ten times three waits
+    idp_server.stop.set()
+
+
+def test_tokens_of_other_issuers_make_nobody_ask(idp: JwtValidator, idp_server: HttpsServer) -> None:
+    with pytest.raises(Refused, match="of the issuer"):
+        judge(idp, Draft().token())
+    assert idp_server.requests == []
+    assert context().remaining() > 0
+
+
+def test_what_is_wrong_in_a_key_set_is_logged(
+    idp: JwtValidator, idp_server: HttpsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    idp_server.publish(jwk(), jwk("ES256", "bad", alg="RS256"))
+    with caplog.at_level(logging.WARNING, "useridentity.jwt"):
+        judge(idp, Draft(claims={"iss": idp_server.url}).token())
+    assert "does not use" in caplog.text
