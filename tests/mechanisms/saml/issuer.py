@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 
+import pytest
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from lxml import etree
 
 from useridentity.credential import Credential, IdentityType
+from useridentity.errors import Refused
 from useridentity.facts import Facts, Tls
 from useridentity.mechanisms.saml import SamlSettings, SamlValidator
 from useridentity.validator import CheckContext, Verified
@@ -207,9 +209,9 @@ def facts(**changes: object) -> Facts:
     return Facts(**{**known, **changes})
 
 
-def validator(issuer: Issuer, **settings: object) -> SamlValidator:
-    """An acceptor that trusts `issuer`."""
-    chosen = {"audience": AUDIENCE, "issuer": IDP, "certificates": (issuer.certificate_file,), **settings}
+def validator(trusted: Issuer, /, **settings: object) -> SamlValidator:
+    """An acceptor that trusts this issuer's key."""
+    chosen = {"audience": AUDIENCE, "issuer": IDP, "certificates": (trusted.certificate_file,), **settings}
     return SamlSettings(**chosen).build()
 
 
@@ -217,3 +219,10 @@ def validate(acceptor: SamlValidator, octets: bytes, *, answer: bool = False, **
     """The acceptor's answer to this primary field."""
     presented = Credential(IdentityType.SAML, octets, positive_response_requested=answer)
     return acceptor.validate(presented, facts(**changes), CheckContext(deadline=float("inf")))
+
+
+def refusal(acceptor: SamlValidator, octets: bytes, **changes: object) -> Refused:
+    """How the acceptor refuses this primary field; fails where it does not."""
+    with pytest.raises(Refused) as caught:
+        validate(acceptor, octets, **changes)
+    return caught.value
