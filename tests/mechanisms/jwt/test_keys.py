@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.mechanisms.jwt.issuer import ALGORITHMS, encoded, jwk, private_key
@@ -147,6 +147,7 @@ def test_a_hundred_keys_with_certificates_are_no_problem() -> None:
     assert (len(keys.keys), problems) == (MAX_KEYS, [])
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from(["kty", "crv", "n", "e", "x", "y", "kid", "alg", "use", "key_ops"]),
                        st.one_of(st.none(), st.integers(), st.text(max_size=9), st.lists(st.text(max_size=3)),
                                  st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "AQAB", "ES256", "oct"])),

@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -118,6 +118,7 @@ _CLAIM_NAMES = st.sampled_from(
 _HEADER_NAMES = st.sampled_from(["alg", "typ", "kid", "crit", "b64", "jwk", "jku", "x5c", "cty", "zip"])
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     claims=st.dictionaries(_CLAIM_NAMES, _JSON, max_size=3), header=st.dictionaries(_HEADER_NAMES, _JSON, max_size=2)
 )
@@ -132,6 +133,7 @@ def test_a_signed_token_with_any_json_in_it_gets_a_verdict(
     accepts(idp, draft.token())
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=300))
 def test_any_octets_in_three_parts_get_a_verdict(idp: JwtValidator, head: bytes, payload: bytes, tail: bytes) -> None:
     assert not accepts(idp, b".".join([head, payload, tail]))

@@ -118,7 +118,7 @@ def test_an_issuer_that_is_down_is_survived_for_a_day_and_no_longer(caplog: pyte
 def test_without_any_keys_nothing_can_be_told(failure: Exception) -> None:
     issuer = Issuer("k1")
     issuer.failure = failure
-    with pytest.raises(Unavailable, match="status 500|ZeroDivisionError") as unavailable:
+    with pytest.raises(Unavailable, match=r"status 500|ZeroDivisionError") as unavailable:
         issuer.find("k1")
     assert "secret" not in str(unavailable.value)
     assert [_outcome(issuer, "k1") for _ in range(10)] == [Unavailable] * 10
@@ -214,8 +214,7 @@ def test_many_who_come_at_once_cause_one_fetch_and_few_of_them_wait() -> None:
     threads = [threading.Thread(target=lambda: outcomes.append(_outcome(issuer, "k1"))) for _ in range(16)]
     for thread in threads:
         thread.start()
-    for thread in threads[: 16 - MAX_WAITING]:
-        _until(lambda: len(outcomes) == 16 - MAX_WAITING)
+    _until(lambda: len(outcomes) == 16 - MAX_WAITING)
     issuer.go.set()
     for thread in threads:
         thread.join(HANG)

@@ -30,7 +30,7 @@ def sent(provider: CredentialProvider, to: Peer | None = None) -> bytes:
         return offer.credential.primary_field
 
 
-@pytest.mark.parametrize("token", [TOKEN, TOKEN.decode(), lambda: TOKEN, lambda: TOKEN.decode()])
+@pytest.mark.parametrize("token", [TOKEN, TOKEN.decode(), lambda: TOKEN, TOKEN.decode])
 def test_a_token_is_sent_as_it_is(token: Any) -> None:
     assert sent(Jwt(token, peers=PEERS)) == TOKEN
 
