@@ -160,12 +160,12 @@ class Issuer:
     certificate_file: Path
     key_file: Path
 
-    def sign(self, document: str, *, innermost_first: bool = True) -> bytes:
-        """Make every signature that the document has a template of."""
+    def sign(self, document: str, *, only_first: bool = False) -> bytes:
+        """Make the signatures that the document has templates of, the innermost first; or only the outermost."""
         root = etree.fromstring(document.encode())
         xmlsec.tree.add_ids(root, ["ID"])
         templates = list(root.iter(f"{{{DS}}}Signature"))
-        for template in reversed(templates) if innermost_first else templates:
+        for template in templates[:1] if only_first else reversed(templates):
             context = xmlsec.SignatureContext()
             context.key = xmlsec.Key.from_memory(self.key_pem, xmlsec.constants.KeyDataFormatPem)
             context.sign(template)

@@ -43,10 +43,10 @@ def _in_response(response: Element, verify: Verify, issuer: str, recipient: str 
     signed = signature_of(response) is not None
     if signed:
         response = verify(response)
-    _check_response(response, issuer, recipient)
     assertion = child(response, "Assertion")
     if assertion is None:
         raise wrong("the assertion is not a child of the response")
+    _check_response(response, issuer, recipient)
     if signature_of(assertion) is None and signed:
         return assertion
     # By itself, with the namespaces it inherits: as an assertion that was sent bare.
