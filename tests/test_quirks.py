@@ -87,6 +87,7 @@ QUIRKS = {
     "application context no UID": Quirk(
         items(item(0x10, b"\xff"), CONTEXT, USER_INFORMATION), False, items(CONTEXT, USER_INFORMATION)
     ),
+    "nothing but the fixed fields": Quirk(items(), True, items(item(0x50, ASSUMED))),
     "no presentation context": Quirk(items(NAME, USER_INFORMATION), True, items(NAME, USER_INFORMATION)),
     "items in another order": Quirk(items(USER_INFORMATION, CONTEXT, NAME), True, REQUEST),
     "item of unknown type": Quirk(items(NAME, item(0x60, b"?"), CONTEXT, USER_INFORMATION), False, REQUEST),
@@ -94,6 +95,9 @@ QUIRKS = {
     "UIDs padded with NUL": Quirk(context(item(0x30, UID + b"\0") + item(0x40, TRANSFER[4:] + b"\0")), True, REQUEST),
     "UIDs padded with NULs": Quirk(context(item(0x30, UID + b"\0\0") + TRANSFER), True, REQUEST),
     "UIDs padded with spaces": Quirk(context(item(0x30, b" " + UID) + item(0x40, TRANSFER[4:] + b" ")), True, REQUEST),
+    "UID as long as can be, and padded": Quirk(
+        context(item(0x30, b"1" * 64 + b"\0") + TRANSFER), True, context(item(0x30, b"1" * 64) + TRANSFER)
+    ),
     "UID that is none": Quirk(context(item(0x30, b"echo") + TRANSFER), True, context(item(0x30, b"echo") + TRANSFER)),
     "abstract syntax last": Quirk(context(TRANSFER + ABSTRACT), True, REQUEST),
     "abstract syntax empty": Quirk(context(item(0x30, b"") + TRANSFER), True, context(item(0x30, b"") + TRANSFER)),
@@ -117,6 +121,14 @@ QUIRKS = {
         user_data(MAXIMUM_LENGTH, item(0x52, b"1" * 65)), False, user_data(MAXIMUM_LENGTH)
     ),
     "unknown user sub-item": Quirk(associate_rq(item(0x5A, b"?")), False, REQUEST),
+    "no maximum length, and just room for one": Quirk(
+        user_data(item(0x56, counted(UID) + bytes(65504))),
+        True,
+        user_data(ASSUMED, item(0x56, counted(UID) + bytes(65504))),
+    ),
+    "no maximum length, and no room for one": Quirk(
+        user_data(item(0x56, counted(UID) + bytes(65505))), True, user_data(ASSUMED)
+    ),
     "user sub-item out of place": Quirk(associate_rq(NAME), False, REQUEST),
     "operations window too long": Quirk(
         associate_rq(item(0x53, b"\0\2\0\1\0")), True, associate_rq(item(0x53, b"\0\2\0\1"))
@@ -143,6 +155,11 @@ QUIRKS = {
     ),
     "common extended negotiation miscounted": Quirk(
         associate_rq(COMMON.replace(b"\0\5", b"\0\x99")), True, associate_rq(COMMON)
+    ),
+    "common extended negotiation of nothing": Quirk(
+        associate_rq(item(0x57, counted(UID + b" ") + counted(b"1.2") + b"\0\0")),
+        True,
+        associate_rq(item(0x57, counted(UID) + counted(b"1.2") + b"\0\0")),
     ),
     "common extended negotiation cut short": Quirk(associate_rq(item(0x57, COMMON[4:-1])), False, REQUEST),
 }
@@ -258,7 +275,7 @@ def test_a_peer_with_any_quirk_associates_with_stock_and_is_answered(stock_scp: 
                 assert ask_echo(peer) is PduType.P_DATA_TF, name
                 echoed += 1
     assert scp.requests == ["C_ECHO"] * echoed
-    assert echoed > len(QUIRKS) - 4
+    assert echoed > len(QUIRKS) - 6
 
 
 def test_stock_answers_no_peer_that_states_no_maximum_length(stock_scp: Callable[..., StockScp]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lib.pdus import (
     APPLICATION_CONTEXT,
+    IMPLICIT_VR_LITTLE_ENDIAN,
     MAXIMUM_LENGTH,
     VERIFICATION,
     associate_rq,
@@ -188,7 +189,15 @@ NOT_A_PDU = {
         "PS3.8 9.3.2.2",
     ),
     "abstract syntax too long": (associate_rq(contexts=(presentation_context(1, "1" * 65),)), "PS3.8 F.1"),
-    "transfer syntax not ASCII": (associate_rq(contexts=(CONTEXT.replace(b"1.2", b"1.\xff"),)), "PS3.8 F.1"),
+    "transfer syntax not ASCII": (associate_rq(contexts=(CONTEXT[:-1] + b"\xff",)), "PS3.8 F.1"),
+    "the same behind a reserved byte": (
+        associate_rq(contexts=(CONTEXT[:6] + b"\3" + CONTEXT[7:-1] + b"\xff",)),
+        "PS3.8 F.1",
+    ),
+    "transfer syntax of an accepted context not ASCII": (
+        associate_ac().replace(IMPLICIT_VR_LITTLE_ENDIAN.encode(), b"\xff" * 17),
+        "PS3.8 F.1",
+    ),
 }
 
 

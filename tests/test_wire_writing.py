@@ -75,8 +75,9 @@ def test_a_server_response_may_fill_the_user_information_item_and_no_more() -> N
     assert found.free == 65535 - len(MAXIMUM_LENGTH + IMPLEMENTATION_CLASS_UID) - 6
     largest = bytes(found.free)
     assert decode(found.with_server_response(largest)).server_response == largest
-    with pytest.raises(WireError, match=f"room for {found.free}"):
+    with pytest.raises(WireError, match=f"room for {found.free}") as caught:
         found.with_server_response(largest + b"\0")
+    assert caught.value.about_identity
 
 
 def test_where_nothing_is_free_not_even_an_empty_credential_fits() -> None:

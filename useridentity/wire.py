@@ -188,10 +188,10 @@ class Associate:
         return _pdu(self._pdu[:2], self._pdu[6:start], head, data, self._pdu[end:])
 
 
-def decode(pdu: bytes, *, limit: int = MAX_ASSOCIATE_LENGTH) -> Associate:
+def decode(pdu: bytes | bytearray, *, limit: int = MAX_ASSOCIATE_LENGTH) -> Associate:
     """Read an A-ASSOCIATE-RQ or -AC PDU of at most `limit` bytes.
 
-    Raises `WireError` and nothing else; it says what is wrong, where, and which rule that breaks.
+    Raises `WireError` and nothing else: what is wrong, where, and the rule it breaks, as stated for requests.
     """
     pdu = bytes(pdu)
     pdu_type = _check_fixed_fields(pdu, limit)
@@ -272,13 +272,13 @@ def _context(pdu: bytes, pdu_type: int, start: int, end: int) -> _Context:
     """The presentation context item from `start` to `end`; stock hangs on what is refused here."""
     fixed = pdu[start + 4 : min(start + 8, end)]
     if len(fixed) < 4 or fixed[0] % 2 == 0:
-        raise WireError("PS3.8 9.3.2.2", f"the presentation context at byte {start} has no odd identifier")
+        raise WireError("PS3.8 9.3.2.2", f"presentation context at byte {start}: cut short, or its identifier is even")
     significant = pdu_type == REQUEST or fixed[2] == 0  # else it "shall not be tested when received" (Table 9-18)
     abstract_syntax, transfer_syntaxes = None, []
     for kind, at, stop in _items(pdu, start + 8, end):
-        if kind in _IDENTITIES:
-            raise _misplaced(kind, at)
         if kind not in _SYNTAXES:
+            if kind in _IDENTITIES:
+                raise _misplaced(kind, at)
             continue
         name = uid(pdu[at + 4 : stop])
         if name is None and significant:
