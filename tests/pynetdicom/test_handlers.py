@@ -132,7 +132,7 @@ def test_a_handler_bound_while_the_association_lives_is_called(accept: Accept) -
         peer.send(RELEASE_RQ)
         assert peer.read_pdu().type is PduType.RELEASE_RP
     acceptor.settle()
-    assert [event.event.name for event in late] == ["EVT_RELEASED", "EVT_CONN_CLOSE"]
+    assert {event.event.name for event in late} == {"EVT_RELEASED", "EVT_CONN_CLOSE"}
 
 
 # EVT_USER_ID
@@ -245,8 +245,13 @@ def test_events_fire_as_on_a_stock_server(accept: Accept, live: Callable[[RawPee
     with RawPeer(ours.port) as peer:
         live(peer)
     expected = stock_events(live)
-    assert ours.life() == expected
+    assert in_the_end_as_one(ours.life()) == in_the_end_as_one(expected)
     assert expected[0] == "EVT_CONN_OPEN"
+
+
+def in_the_end_as_one(events: list[str]) -> list[object]:
+    """The last two events come from two threads: which of them is first is not certain, with stock neither."""
+    return [*events[:-2], frozenset(events[-2:])]
 
 
 def stock_events(live: Callable[[RawPeer], None]) -> list[str]:
@@ -275,7 +280,7 @@ def stock_server(port: int) -> Any:
 def test_our_rejections_fire_what_stock_rejections_fire(accept: Accept) -> None:
     acceptor = accept()
     assert ask(acceptor).answer == (1, 2, 1)
-    assert acceptor.life() == stock_events(ask_in_vain)
+    assert in_the_end_as_one(acceptor.life()) == in_the_end_as_one(stock_events(ask_in_vain))
 
 
 # Who it is

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from useridentity.permission import carries
 from useridentity.pynetdicom.acse import GuardedACSE
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
-from useridentity.pynetdicom.transport import IdentitySocket, cut
+from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.server import GuardedServer
@@ -190,15 +191,15 @@ class AcceptorAssociation(PromptAssociation):
         self._drain()
 
     def _drain(self) -> None:
-        deadline = time.monotonic() + LINGER
-        try:
+        deadline, drained = time.monotonic() + LINGER, 0
+        with suppress(OSError):
             self._transport.shutdown(socket.SHUT_WR)
-            while (left := deadline - time.monotonic()) > 0:
+            while drained < MAX_DISCARDED and (left := deadline - time.monotonic()) > 0:
                 self._transport.settimeout(left)
-                if not self._transport.recv(4096):
+                received = len(self._transport.recv(READ_AHEAD))
+                if not received:
                     return
-        except OSError:
-            return
+                drained += received
 
     # The decision.
 
@@ -232,7 +233,7 @@ class AcceptorAssociation(PromptAssociation):
     @property
     def _is_abandoned(self) -> bool:
         """Whether the peer has gone or broken the protocol since it asked, or the application has aborted."""
-        return self.is_aborted or self._guarded_acse.is_aborted()
+        return self.is_aborted or self._transport.fileno() < 0 or self._guarded_acse.is_aborted()
 
     def _refuse_before_credentials(self, request: wire.Associate) -> Rejected | None:
         ae = self.ae

@@ -10,6 +10,7 @@ import logging
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,15 @@ class PromptDUL(DULServiceProvider):
             self._wait()
         else:
             self.state_machine.do_action(event)
+
+    def _is_transport_event(self) -> bool:
+        if self.state_machine.current_state != "Sta13" or self.socket is None:
+            return super()._is_transport_event()
+        # The association is over. pynetdicom would go on reading, and answer and log whatever is wrong.
+        time.sleep(self._run_loop_delay)  # so that EVT_RELEASED, say, comes before EVT_CONN_CLOSE, as with its polling
+        self.socket.discard_input()
+        self.socket.close()
+        return True
 
     def _wait(self) -> None:
         sock = self.socket.socket if self.socket is not None else None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Network
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
@@ -34,6 +35,9 @@ LOGGER = logging.getLogger("useridentity.pynetdicom")
 
 IPV6_SITE = 64
 """Bits of an IPv6 address that tell hosts apart: the rest is the host's own to choose (RFC 4291 2.5.4)."""
+
+DESCRIPTORS_OF_AN_ASSOCIATION = 3
+"""Its connection, and the pair by which its upper layer is woken."""
 
 BREATH = 0.05
 """Seconds without accepting where file descriptors ran out: the connection waits, and so need not we."""
@@ -60,11 +64,10 @@ class Lobby:
         with self._lock:
             if assoc in self._waiting:
                 return
-            full = len(self._waiting) >= self._limits.max_pending
-            longest = next(iter(self._waiting)) if full else None
             self._waiting[assoc] = _host(address)
             self._per_peer[_host(address)] += 1
-        self._turn_out(longest)
+            too_many = len(self._waiting) - self._limits.max_pending
+        self.evict_longest(max(0, too_many))
 
     def leave(self, assoc: AcceptorAssociation) -> None:
         """`assoc` waits no longer; calling twice does nothing."""
@@ -83,14 +86,11 @@ class Lobby:
         for assoc in waiting:
             assoc.hang_up()
 
-    def evict_longest(self) -> None:
-        """Hang up on whoever has waited longest."""
+    def evict_longest(self, number: int) -> None:
+        """Hang up on those who have waited longest."""
         with self._lock:
-            longest = next(iter(self._waiting), None)
-        self._turn_out(longest)
-
-    def _turn_out(self, assoc: AcceptorAssociation | None) -> None:
-        if assoc is not None:
+            longest = list(islice(self._waiting, number))
+        for assoc in longest:
             self.leave(assoc)
             assoc.hang_up()
 
@@ -143,7 +143,7 @@ class GuardedServer(ThreadedAssociationServer):
             request, address = self.socket.accept()
         except OSError as error:
             if error.errno in DESCRIPTORS_EXHAUSTED:
-                self.lobby.evict_longest()
+                self.lobby.evict_longest(DESCRIPTORS_OF_AN_ASSOCIATION)
                 time.sleep(BREATH)
             raise
         return request, address

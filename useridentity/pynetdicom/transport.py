@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 READ_AHEAD = 1024 * 1024
 """Bytes reserved at once for a PDU: a length is only a claim until the bytes have come."""
 
+MAX_DISCARDED = 4 * READ_AHEAD
+"""Bytes read and dropped once an association is over: what a peer may have sent before it could know."""
+
 
 class IdentitySocket(AssociationSocket):
     """An `AssociationSocket` that never shows an identity to the rest of pynetdicom.
@@ -51,12 +54,23 @@ class IdentitySocket(AssociationSocket):
     def unlimit(self, stall: float | None) -> None:
         """From now on a read or write fails only when nothing moves for `stall` seconds."""
         self._deadline = self._max_read = None
-        if self.socket is not None:
-            self.socket.settimeout(stall)
+        with suppress(OSError):  # the peer may have gone, and the socket with it
+            if self.socket is not None:
+                self.socket.settimeout(stall)
 
     def push_back(self, data: bytes) -> None:
         """Let `data` be what is read next."""
         self._pushed_back += data
+
+    def discard_input(self) -> None:
+        """Drop what has come already: left unread, it would turn the end of the connection into a reset."""
+        self._pushed_back.clear()
+        with suppress(OSError):  # nothing more is there
+            if self.socket is not None:
+                self.socket.setblocking(False)
+                for _ in range(MAX_DISCARDED // READ_AHEAD):
+                    if not self.socket.recv(READ_AHEAD):
+                        return
 
     def connect(self, primitive: object) -> None:
         super().connect(primitive)  # type: ignore[arg-type]
