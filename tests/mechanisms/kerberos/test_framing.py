@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -168,22 +170,23 @@ def test_a_negotiation_is_answered_as_completed_with_the_mechanism_it_preferred(
     assert answer_to(request, token) == expected
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @example(b"\x60\x84")
 @given(st.binary(max_size=200))
 def test_random_octets_raise_nothing_but_wire_errors(octets: bytes) -> None:
     _only_wire_errors(octets)
 
 
-@settings(max_examples=5000, deadline=None)
-@given(
-    st.sampled_from([field for field, _ in WELL_FORMED.values()]),
-    st.lists(st.tuples(st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3)), min_size=1, max_size=4),
-)
-def test_mutants_raise_nothing_but_wire_errors(field: bytes, edits: list[tuple[int, bytes, int]]) -> None:
-    for position, inserted, removed in edits:
-        field = field[:position] + inserted + field[position + removed :]
-    _only_wire_errors(field)
+def test_mutants_raise_nothing_but_wire_errors() -> None:
+    """The same 30 000 in every run: octets changed, inserted and removed at a few places each."""
+    dice = random.Random(1)
+    fields = [field for field, _ in WELL_FORMED.values()]
+    for _ in range(30_000):
+        field = dice.choice(fields)
+        for _ in range(dice.randint(1, 4)):
+            position = dice.randrange(len(field) + 1)
+            field = field[:position] + dice.randbytes(dice.randrange(3)) + field[position + dice.randrange(3) :]
+        _only_wire_errors(field)
 
 
 def _only_wire_errors(octets: bytes) -> None:
