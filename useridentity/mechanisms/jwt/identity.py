@@ -14,6 +14,9 @@ from useridentity.mechanisms.jwt.claim_path import ClaimPath
 from useridentity.mechanisms.jwt.claims import MAX_TEXT, text
 from useridentity.mechanisms.jwt.compact import refusal, shown
 
+_NAMES = tuple(map(ClaimPath.read, ("name", "extensions.ihe_iua.subject_name", "preferred_username")))
+"""Names to show: OpenID Connect Core 5.1, and IHE IUA 3.71.4.2.2.1.1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -59,9 +62,9 @@ def _qualified(issuer: str, subject: str) -> str:
 
 
 def _names(claims: Mapping[str, Any]) -> Iterator[str]:
-    """Names to show: OpenID Connect Core 5.1, and IHE IUA 3.71.4.2.2.1.1."""
-    for path in ("name", "extensions.ihe_iua.subject_name", "preferred_username"):
-        for name in ClaimPath.read(path).strings(claims):
+    """Those names that can be shown."""
+    for path in _NAMES:
+        for name in path.strings(claims):
             if name.isprintable() and len(name) <= MAX_TEXT:
                 yield name
 
