@@ -1,0 +1,328 @@
+"""The driver and its pools: only a complete positive answer verifies, and nobody waits for another's validator."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from useridentity import (
+    Accepted,
+    Assurance,
+    CheckContext,
+    Credential,
+    Decision,
+    Facts,
+    FunctionValidator,
+    Identity,
+    Limits,
+    Once,
+    Policy,
+    Reason,
+    Refused,
+    Rejected,
+    Rule,
+    Tls,
+    Unavailable,
+    Verified,
+)
+from useridentity.checks import BACKLOG, WORKERS, Driver, Pool
+
+HANG = 10.0  # seconds; ten times what anything here takes
+SECRET = b"secret-octets-51c9"
+CREDENTIAL = Credential(2, b"alice", SECRET)
+FACTS = Facts("CT_1", "ARCHIVE", ip_address("127.0.0.1"), 104, Tls.NONE, 2, datetime.now(UTC))
+
+
+def alice(identity_type: int = 2) -> Identity:
+    return Identity("test:alice", "alice", "test", Assurance.AUTHENTICATED, identity_type)
+
+
+def verify(presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
+    return Verified(alice())
+
+
+def validator(function: Any, name: str = "test") -> FunctionValidator:
+    return FunctionValidator(name, 2, function)
+
+
+@pytest.fixture
+def driver() -> Iterator[Callable[..., Driver]]:
+    """Drivers with one rule that accepts these validators, closed when the test ends."""
+    drivers: list[Driver] = []
+
+    def make(*functions: Any, replay: Any = None, **limits: Any) -> Driver:
+        accept = [each if isinstance(each, FunctionValidator) else validator(each) for each in functions]
+        drivers.append(Driver(Policy([Rule(accept)], limits=Limits(**limits)), replay))
+        return drivers[-1]
+
+    yield make
+    for each in drivers:
+        each.close()
+
+
+def decide(driver: Driver) -> Decision:
+    return driver.decide(FACTS, CREDENTIAL)
+
+
+def reason(driver: Driver) -> Reason:
+    decision = decide(driver)
+    assert isinstance(decision, Rejected)
+    assert SECRET.decode() not in decision.detail
+    return decision.reason
+
+
+def test_a_validator_that_verifies_is_believed(driver: Callable[..., Driver]) -> None:
+    decision = decide(driver(verify))
+    assert isinstance(decision, Accepted)
+    assert (decision.identity.user_id, decision.validator, decision.rule) == ("alice", "test", "rule 1")
+
+
+# Validators that are broken
+
+
+class LooksVerified:
+    identity = alice()
+    server_response = b""
+    once = ()
+    expires_at = None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, True, 1, "alice", (True, None), alice(), LooksVerified(), Verified, Verified(None), Verified(alice(1))],  # type: ignore[arg-type]
+    ids=repr,
+)
+def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], answer: Any) -> None:
+    assert reason(driver(lambda *_: answer)) is Reason.VALIDATOR_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(SECRET), NotImplementedError(), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), StopIteration()],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_validator_that_raises_has_not_verified(driver: Callable[..., Driver], error: BaseException) -> None:
+    def fail(*_: Any) -> Verified:
+        raise error
+
+    failing = driver(fail)
+    assert reason(failing) is Reason.VALIDATOR_UNAVAILABLE
+    assert type(error).__name__ in str(decide(failing))
+
+
+def test_a_verdict_is_passed_on(driver: Callable[..., Driver]) -> None:
+    def refuse(*_: Any) -> Verified:
+        raise Refused(Reason.CREDENTIAL_EXPIRED, "yesterday")
+
+    def cannot_tell(*_: Any) -> Verified:
+        raise Unavailable("the directory is down")
+
+    assert reason(driver(refuse)) is Reason.CREDENTIAL_EXPIRED
+    assert reason(driver(cannot_tell)) is Reason.VALIDATOR_UNAVAILABLE
+    assert reason(driver(refuse, validator(cannot_tell, "other"))) is Reason.VALIDATOR_UNAVAILABLE
+    assert isinstance(decide(driver(refuse, validator(verify, "other"))), Accepted)
+
+
+def test_a_policy_that_crashes_has_not_accepted(driver: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = driver(verify)
+    assert isinstance(decide(crashing), Accepted)
+    monkeypatch.setattr(crashing.policy, "conclude", lambda *_: 1 / 0)
+    assert reason(crashing) is Reason.VALIDATOR_UNAVAILABLE
+
+
+# What may be used once
+
+
+def once(*_: Any) -> Verified:
+    return Verified(alice(), once=(Once(("test", "1"), FACTS.now + timedelta(hours=1)),))
+
+
+def test_what_may_be_used_once_is(driver: Callable[..., Driver]) -> None:
+    single = driver(once)
+    assert isinstance(decide(single), Accepted)
+    assert reason(single) is Reason.REPLAYED
+
+
+def test_without_an_answer_from_the_replay_store_nobody_is_accepted(driver: Callable[..., Driver]) -> None:
+    class Down:
+        def spend(self, keys: Sequence[Once], now: datetime) -> bool:
+            raise Unavailable("no disk", Reason.STATE_UNAVAILABLE)
+
+    class Crashing:
+        def spend(self, keys: Sequence[Once], now: datetime) -> bool:
+            raise OSError("no disk")
+
+    assert reason(driver(once, replay=Down())) is Reason.STATE_UNAVAILABLE
+    assert reason(driver(once, replay=Crashing())).answer == Reason.STATE_UNAVAILABLE.answer
+
+
+# Validators that hang
+
+
+class Hanging:
+    """A validator that answers once it is let go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self._free = threading.Event()
+
+    def __call__(self, *_: Any) -> Verified:
+        self.entered.release()
+        assert self._free.wait(HANG)
+        return Verified(alice())
+
+    def let_go(self) -> None:
+        self._free.set()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    """Let go when the test ends, at the latest."""
+    each = Hanging()
+    yield each
+    each.let_go()
+
+
+def test_a_hanging_validator_is_given_up_at_the_deadline(driver: Callable[..., Driver], hanging: Hanging) -> None:
+    assert reason(driver(hanging, validator_deadline=0.05)) is Reason.TIMED_OUT
+
+
+def test_a_hanging_validator_starves_no_other(driver: Callable[..., Driver], hanging: Hanging) -> None:
+    def choose(presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
+        return verify(presented, facts, context)
+
+    both = Driver(Policy([Rule([validator(hanging, "hangs"), validator(choose, "works")])], limits=Limits()))
+    hangs, works = (both._pools[id(each)] for each in both.policy.rules[0].accept)
+    deadline = time.monotonic() + 0.05
+    for _ in range(WORKERS):
+        with pytest.raises(Unavailable):
+            hangs.run(hanging, deadline)
+    assert isinstance(works.run(lambda: verify(CREDENTIAL, FACTS, CheckContext(0)), time.monotonic() + HANG), Verified)
+    both.close()
+
+
+def test_a_validator_whose_threads_all_hang_is_not_asked_until_one_returns(
+    driver: Callable[..., Driver], hanging: Hanging
+) -> None:
+    stuck = driver(hanging, validator_deadline=0.05)
+    for _ in range(WORKERS):
+        assert reason(stuck) is Reason.TIMED_OUT
+    for _ in range(WORKERS):
+        assert hanging.entered.acquire(timeout=HANG)
+    assert reason(stuck) is Reason.VALIDATOR_UNAVAILABLE
+    assert not hanging.entered.acquire(blocking=False)
+    hanging.let_go()
+    deadline = time.monotonic() + HANG
+    while not isinstance(decide(stuck), Accepted):
+        assert time.monotonic() < deadline
+
+
+def test_more_than_may_wait_are_turned_away(hanging: Hanging) -> None:
+    pool = Pool("test", workers=1, backlog=2)
+    deadline = time.monotonic() + HANG
+    results: list[Any] = []
+    waiting = [threading.Thread(target=lambda: results.append(pool.run(hanging, deadline))) for _ in range(3)]
+    waiting[0].start()
+    assert hanging.entered.acquire(timeout=HANG)
+    for thread in waiting[1:]:
+        thread.start()
+    while len(pool._waiting) < 2:
+        assert time.monotonic() < deadline
+    with pytest.raises(Unavailable) as full:
+        pool.run(hanging, deadline)
+    assert full.value.reason is Reason.CAPACITY
+    hanging.let_go()
+    for thread in waiting:
+        thread.join(HANG)
+    assert [type(result) for result in results] == [Verified] * 3
+    pool.close()
+
+
+def test_who_waited_too_long_is_never_served(hanging: Hanging) -> None:
+    pool = Pool("test", workers=1)
+    first = threading.Thread(target=lambda: pool.run(hanging, time.monotonic() + HANG))
+    first.start()
+    assert hanging.entered.acquire(timeout=HANG)
+    called: list[int] = []
+    with pytest.raises(Unavailable) as late:
+        pool.run(lambda: called.append(1) or Verified(alice()), time.monotonic() + 0.05)
+    assert late.value.reason is Reason.TIMED_OUT
+    hanging.let_go()
+    first.join(HANG)
+    pool.run(lambda: Verified(alice()), time.monotonic() + HANG)
+    assert called == []
+    pool.close()
+
+
+def test_a_pool_starts_no_more_threads_than_it_may() -> None:
+    pool, running, most = Pool("counted", workers=3), [], []
+    lock = threading.Lock()
+
+    def count() -> Verified:
+        with lock:
+            running.append(1)
+            most.append(len(running))
+        time.sleep(0.002)
+        with lock:
+            running.pop()
+        return Verified(alice())
+
+    deadline = time.monotonic() + HANG
+    callers = [threading.Thread(target=pool.run, args=(count, deadline)) for _ in range(30)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(HANG)
+    assert len(most) == 30
+    assert max(most) <= 3
+    assert sum(thread.name == "validator counted" for thread in threading.enumerate()) <= 3
+    pool.close()
+
+
+def test_a_closed_pool_ends_its_threads_and_takes_nobody() -> None:
+    pool = Pool("closing")
+    assert isinstance(pool.run(lambda: Verified(alice()), time.monotonic() + HANG), Verified)
+    threads = [thread for thread in threading.enumerate() if thread.name == "validator closing"]
+    pool.close()
+    for thread in threads:
+        thread.join(HANG)
+        assert not thread.is_alive()
+    with pytest.raises(Unavailable):
+        pool.run(lambda: Verified(alice()), time.monotonic() + HANG)
+
+
+def test_without_a_thread_to_be_had_the_answer_is_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool("test")
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(BACKLOG + WORKERS + 1):
+            with pytest.raises(Unavailable) as refused:
+                pool.run(lambda: Verified(alice()), time.monotonic() + HANG)
+            assert refused.value.reason is Reason.CAPACITY
+    assert isinstance(pool.run(lambda: Verified(alice()), time.monotonic() + HANG), Verified)
+    pool.close()
+
+
+def test_a_pool_forgets_what_it_was_asked(driver: Callable[..., Driver]) -> None:
+    def refuse(presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
+        raise Refused(Reason.CREDENTIAL_INVALID, "no")
+
+    for function in (verify, refuse):
+        asked = driver(function)
+        credential = Credential(2, b"alice", bytes([len(SECRET)]) * 40)
+        asked.decide(FACTS, credential)
+        deadline = time.monotonic() + HANG
+        while [each for each in gc.get_referrers(credential) if not isinstance(each, FrameType)]:
+            assert time.monotonic() < deadline, "an idle thread still holds its last task"
