@@ -106,7 +106,6 @@ QUIRKS = {
     "unknown sub-item in a context": Quirk(context(ABSTRACT + item(0x41, b"") + TRANSFER), False, REQUEST),
     "sub-item out of place in a context": Quirk(context(MAXIMUM_LENGTH + ABSTRACT + TRANSFER), True, REQUEST),
     "a context twice": Quirk(associate_rq(contexts=(CONTEXT,) * 2), True, associate_rq(contexts=(CONTEXT,) * 2)),
-    "129 contexts": Quirk(associate_rq(contexts=(CONTEXT,) * 129), True, associate_rq(contexts=(CONTEXT,) * 129)),
     "no user information": Quirk(with_user_information(), True, user_data(ASSUMED)),
     "user information empty": Quirk(user_data(), True, user_data(ASSUMED)),
     "no maximum length": Quirk(user_data(IMPLEMENTATION_CLASS_UID), True, user_data(ASSUMED, IMPLEMENTATION_CLASS_UID)),

@@ -188,6 +188,7 @@ NOT_A_PDU = {
         associate_rq(contexts=(CONTEXT, item(0x20, b"\3\0\0\0" + item(0x40, b"1.2")))),
         "PS3.8 9.3.2.2",
     ),
+    "129 contexts": (associate_rq(contexts=(CONTEXT,) * 129), "PS3.8 Table 9-13"),
     "abstract syntax too long": (associate_rq(contexts=(presentation_context(1, "1" * 65),)), "PS3.8 F.1"),
     "transfer syntax not ASCII": (associate_rq(contexts=(CONTEXT[:-1] + b"\xff",)), "PS3.8 F.1"),
     "the same behind a reserved byte": (

@@ -25,6 +25,10 @@ UIDs of 64 characters, beside a user information item that a credential fills ta
 MAX_ITEM_LENGTH = 0xFFFF
 """Bytes in an item, because Item-length has two bytes; all user data shares one item (PS3.8 Table 9-16)."""
 
+MAX_CONTEXTS = 128
+"""Presentation contexts of a PDU: their identifiers are the odd numbers below 256 (PS3.8 Table 9-13). Stock
+pynetdicom needs a second for what else 256 KiB can hold, and would spend it before any decision."""
+
 ASSUMED_MAXIMUM_LENGTH = 16384
 """Bytes of a P-DATA-TF for a peer that states no maximum length: what the installed base takes by default."""
 
@@ -199,6 +203,8 @@ def decode(pdu: bytes | bytearray, *, limit: int = MAX_ASSOCIATE_LENGTH) -> Asso
     for kind, start, end in _items(pdu, _FIXED_LENGTH, len(pdu)):
         if kind == _PRESENTATION_CONTEXT[pdu_type]:
             abstract_syntaxes.append(_context(pdu, pdu_type, start, end).abstract_syntax)
+            if len(abstract_syntaxes) > MAX_CONTEXTS:
+                raise WireError("PS3.8 Table 9-13", f"more than {MAX_CONTEXTS} presentation contexts")
         elif kind in _IDENTITIES:
             raise _misplaced(kind, start)
         elif kind == _USER_INFORMATION:

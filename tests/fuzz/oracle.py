@@ -37,22 +37,23 @@ def stock_primitive(pdu: bytes) -> A_ASSOCIATE:
         return decoded.to_primitive()
 
 
-def check(pdu: bytes, *, against_stock: bool) -> str:
-    """Whether the PDU was "accepted" or "refused"; fails where that is not as it must be."""
+def check(pdu: bytes, *, judge_refusal: bool) -> str:
+    """Whether the PDU was "accepted" or "refused"; fails where that is not as it must be.
+
+    Stock judges every acceptance, and a refusal where it is asked to.
+    """
     try:
         associate = decode(pdu)
     except WireError as error:
-        if against_stock:
+        if judge_refusal:
             _check_refusal(pdu, error)
         return "refused"
     assert associate.encode() == pdu
     bare = decode(associate.without_identity())
     assert (bare.credential, bare.server_response, bare.free) == (None, None, associate.free)
-    normalised = associate.normalised()
-    if against_stock:
-        _check_normalised(associate, normalised)
-        _check_identity(associate, pdu)
-        _check_replacement(associate)
+    _check_normalised(associate, associate.normalised())
+    _check_identity(associate, pdu)
+    _check_replacement(associate)
     return "accepted"
 
 
