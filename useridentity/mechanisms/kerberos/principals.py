@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from useridentity.errors import ConfigurationError
 
@@ -60,6 +61,7 @@ def compiled(match: str) -> re.Pattern[str]:
     return re.compile(COMPONENT.join(map(re.escape, match.split("*"))))
 
 
+@lru_cache(maxsize=8)  # a service has one realm, or a few
 def own_realm(service: str) -> PrincipalRules:
     """The rule where none is written: the plain users of the realm that the service's own principal is in."""
     return PrincipalRules([{"match": f"*@{realm_of(service)}"}])

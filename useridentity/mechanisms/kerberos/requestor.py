@@ -23,6 +23,7 @@ from useridentity.mechanisms.kerberos.gss import (
     gssapi,
     raw,
     service_name,
+    target_name,
 )
 from useridentity.mechanisms.kerberos.keytab import library_name, require_private
 
@@ -139,7 +140,7 @@ class KerberosOffer:
             raise NotConfirmed(f"the server ticket does not prove the acceptor: {explain(error)}") from None
         if finished.more_steps or Flag.mutual_authentication not in finished.flags:
             raise NotConfirmed("the server ticket does not complete mutual authentication")
-        acceptor: Any = raw.inquire_context(finished.context).target_name
+        acceptor = target_name(finished.context)
         return Confirmation(raw.display_name(acceptor, False).name.decode("utf-8", "backslashreplace"), mutual=True)
 
     def end(self) -> None:

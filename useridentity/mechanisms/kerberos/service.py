@@ -20,6 +20,7 @@ from useridentity.mechanisms.kerberos.gss import (
     gssapi,
     raw,
     service_name,
+    target_name,
     verdict,
 )
 from useridentity.mechanisms.kerberos.keytab import library_name, require_private
@@ -110,7 +111,7 @@ class Service:
 
 
 def _proof(accepted: Any) -> Proof:
-    service = raw.inquire_context(accepted.context).target_name
+    service = target_name(accepted.context)
     ticket: Any = raw.krb5_export_lucid_sec_context(accepted.context, 1)
     now = datetime.now(UTC)
     expires_at = datetime.fromtimestamp(ticket.endtime, UTC)
@@ -136,9 +137,10 @@ def _text(name: Any) -> str:
 
 
 def _indicators(name: Any) -> tuple[str, ...]:
-    if AUTH_INDICATORS not in raw.inquire_name(name, mech_name=False).attrs:
+    try:
+        found = raw.get_name_attribute(name, AUTH_INDICATORS)
+    except gssapi.exceptions.OperationUnavailableError:  # the ticket has none
         return ()
-    found = raw.get_name_attribute(name, AUTH_INDICATORS)
     return tuple(value.decode("utf-8", "backslashreplace") for value in found.values) if found.authenticated else ()
 
 
