@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from pynetdicom import evt
 
-from tests.lib.stock import accept_with, stock_scp
-from tests.mechanisms.kerberos.hospital import SERVICE, Hospital
+from tests.lib.rawpeer import PduType
+from tests.lib.stock import stock_scp
+from tests.mechanisms.kerberos.hospital import SERVICE, Hospital, judge
+from tests.pynetdicom.fake_acceptor import FakeAcceptor, associate_ac, server_response
 from tests.pynetdicom.support import echo, requestor, serving
 from useridentity.credential import Confirmation
 from useridentity.decision import REFUSED
@@ -75,19 +77,22 @@ def test_a_user_whom_no_rule_matches_is_rejected(hospital: Hospital) -> None:
 
 
 def test_an_acceptor_without_the_services_key_is_not_confirmed_before_any_dimse_message(hospital: Hospital) -> None:
-    """It accepts everybody, and answers with what it once got from somebody else."""
-    other = Kerberos(SERVICE, cache=hospital.alice)
-    for answer in (b"", hospital.ticket().primary_field):
-        with stock_scp(accept_with(answer)) as scp:
-            assert outcome(scp.port, other).kind is OutcomeKind.NOT_CONFIRMED
-            assert not scp.requests
+    """It accepts everybody, and answers with nothing, with a ticket, or with the answer to an earlier one."""
+    provider = Kerberos(SERVICE, cache=hospital.alice)
+    earlier = judge(hospital.validator(), hospital.ticket()).server_response
+    assert earlier
+    for answer in (b"", hospital.ticket().primary_field, earlier):
+        with FakeAcceptor(associate_ac(server_response(answer))) as acceptor:
+            assert outcome(acceptor.port, provider).kind is OutcomeKind.NOT_CONFIRMED
+        assert acceptor.received == [PduType.ABORT]
 
 
 def test_an_acceptor_that_ignores_the_ticket_is_not_confirmed_unless_that_is_all_the_same(hospital: Hospital) -> None:
     provider = Kerberos(SERVICE, cache=hospital.alice)
+    with FakeAcceptor(associate_ac()) as acceptor:
+        assert outcome(acceptor.port, provider).kind is OutcomeKind.NOT_CONFIRMED
+    assert acceptor.received == [PduType.ABORT]
     with stock_scp() as scp:
-        assert outcome(scp.port, provider).kind is OutcomeKind.NOT_CONFIRMED
-        assert not scp.requests
         assert outcome(scp.port, provider, confirmation="wanted").kind is OutcomeKind.ACCEPTED
 
 

@@ -42,9 +42,9 @@ class KerberosSettings:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Form, ...] = (Form.RAW, Form.GSS)
 
-    def build(self, runtime: Runtime) -> KerberosValidator:
-        """Raises `ConfigurationError`, see `KerberosValidator`."""
-        return KerberosValidator(self, name=runtime.name)
+    def build(self, runtime: Runtime | None = None) -> KerberosValidator:
+        """The validator; raises `ConfigurationError`, see there."""
+        return KerberosValidator(self, name=runtime.name if runtime else "kerberos")
 
 
 class KerberosValidator:

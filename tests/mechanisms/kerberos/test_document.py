@@ -1,0 +1,63 @@
+"""docs/kerberos.md: its snippets run, it names every key, and the tests it names exist."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mechanisms.kerberos.hospital import HOSPITAL, SERVICE, Hospital
+from tests.pynetdicom.support import serving
+from useridentity.mechanisms.kerberos import Kerberos, KerberosSettings
+from useridentity.policy import Policy
+from useridentity.pynetdicom import identity_of, outcome_of
+from useridentity.pynetdicom.requestor import OutcomeKind
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs" / "kerberos.md").read_text()
+
+
+def snippets(language: str) -> list[str]:
+    """The document's, about the hospital of these tests."""
+    text = TEXT.replace("dicom@pacs.example.org", SERVICE).replace("EXAMPLE.ORG", HOSPITAL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def policies(hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Policy]:
+    """The one in the file and the one in code, in the working directory of their reader, who is alice."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{hospital.alice}")
+    Path("dicom.keytab").touch(mode=0o600)
+    Path("dicom.keytab").write_bytes(hospital.keytab.read_bytes())
+    Path("identity.toml").write_text(snippets("toml")[0])
+    names: dict[str, Any] = {}
+    exec(snippets("python")[1], names)
+    return [Policy.load("identity.toml"), names["policy"]]
+
+
+def test_the_snippets_run_and_let_alice_in(policies: list[Policy]) -> None:
+    for policy in policies:
+        with serving(policy) as acceptor:
+            names: dict[str, Any] = {"host": "127.0.0.1", "port": acceptor.port}
+            exec(snippets("python")[0], names)
+            assert outcome_of(names["assoc"]).kind is OutcomeKind.CONFIRMED
+            names["assoc"].send_c_echo()
+            names["assoc"].release()
+            identity = identity_of(acceptor.served[0])
+            assert (identity.user_id, identity.groups) == ("alice", {"radiology"})
+
+
+def test_every_key_and_argument_is_documented() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
+    arguments = {field.name for field in fields(Kerberos) if field.init}
+    assert {field.name for field in fields(KerberosSettings)} | arguments == described
+
+
+def test_every_test_that_a_threat_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)
+    assert len(named) > 15
+    assert [(file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()] == []
