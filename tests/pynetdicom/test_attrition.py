@@ -44,6 +44,7 @@ class Neighbour:
         self._acceptor, self._tls = acceptor, tls
         self._leaving = threading.Event()
         self._served, self._slowest = 0, 0.0
+        self._memory, self._most_memory = resident(), 0
         self._trouble: list[object] = []
         self._thread = threading.Thread(target=self._call)
 
@@ -60,10 +61,11 @@ class Neighbour:
             assert not self._trouble, self._trouble
             assert self._served
             assert self._slowest < HANG
+            assert self._most_memory - self._memory < SPENT
             print(f"{self._served} associations, slowest {self._slowest * 1000:.0f} ms")
 
     def _call(self) -> None:
-        while not (self._leaving.is_set() and self._served):
+        while not (self._leaving.wait(0.005) and self._served):
             started = time.monotonic()
             try:
                 self._call_once()
@@ -72,6 +74,7 @@ class Neighbour:
                 return
             self._served += 1
             self._slowest = max(self._slowest, time.monotonic() - started)
+            self._most_memory = max(self._most_memory, resident())
 
     def _call_once(self) -> None:
         with RawPeer(self._acceptor.port, tls=self._tls) as peer:
@@ -218,7 +221,7 @@ FLOODS = [
 def test_strangers_who_send_much_are_cut_off_and_cost_no_memory(
     accept: Accept, given_back: GivenBack, crowd: Callable[..., RawPeer], attack: Callable[[RawPeer], None]
 ) -> None:
-    acceptor = accept(usual_policy(**QUICK))
+    acceptor = accept(usual_policy())
     with given_back(acceptor), Neighbour(acceptor):
         for source in strangers(5):
             peer = crowd(acceptor, source)

@@ -209,21 +209,16 @@ class AcceptorAssociation(PromptAssociation):
         abandoned = self._is_abandoned
         log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
         if abandoned:
-            self._note_peer_gone()
+            self._note_abort()
         elif isinstance(decision, Rejected):
             self._step_back()
             self._guarded_acse.reject(decision)
         else:
             self._accepted = True
             self.identity = decision.identity
-            self._socket.unlimit(self.network_timeout)
+            self._socket.ease(self.acceptor.maximum_length or 0, self.network_timeout)
             asked = credential is not None and credential.positive_response_requested
             self._guarded_acse.accept(decision.server_response if asked else None)
-
-    def _note_peer_gone(self) -> None:
-        if not self.is_aborted:
-            self.is_aborted = True
-            evt.trigger(self, evt.EVT_ABORTED, {})
 
     def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
         self.server.lobby.leave(self)

@@ -157,6 +157,10 @@ class PromptDUL(DULServiceProvider):
         else:
             self.state_machine.do_action(event)
 
+    def _process_recv_primitive(self) -> bool:
+        # In Sta13 nothing can be sent any more; pynetdicom takes the attempt for a failure.
+        return self.state_machine.current_state != "Sta13" and super()._process_recv_primitive()
+
     def _is_transport_event(self) -> bool:
         if self.state_machine.current_state != "Sta13" or self.socket is None:
             return super()._is_transport_event()
@@ -246,7 +250,7 @@ class PromptAssociation(Association):
             self._activity.wait(min(HEARTBEAT, max(0.01, self.dul.seconds_left)))
             self._reactor_checkpoint.wait()
             self._is_paused = False
-            if self._reactor_checkpoint.is_set():
+            if self._reactor_checkpoint.is_set() and not self._kill:
                 self._activity.clear()
                 self._serve_what_came()
 
@@ -273,9 +277,10 @@ class PromptAssociation(Association):
 
     def _note_abort(self) -> None:
         self.dul.receive_pdu(wait=False)
-        self.is_aborted = True
         self.is_established = False
-        evt.trigger(self, evt.EVT_ABORTED, {})
+        if not self.is_aborted:  # else it is our own, and was told when it was sent
+            self.is_aborted = True
+            evt.trigger(self, evt.EVT_ABORTED, {})
         self.kill()
 
     def _end_idle(self) -> None:

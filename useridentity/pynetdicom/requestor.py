@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from struct import pack
 from typing import TYPE_CHECKING, Any, Literal
 
 from pynetdicom._globals import MODE_REQUESTOR
@@ -13,20 +14,14 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from useridentity import wire
 from useridentity.credential import Confirmation, Credential, Offer
 from useridentity.decision import Answer
-from useridentity.errors import CredentialUnavailable, NotConfirmed, WireError
+from useridentity.errors import NotConfirmed, WireError
 from useridentity.pynetdicom.reactor import PromptAssociation
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
 
-A_ASSOCIATE_RQ, A_ASSOCIATE_AC = 1, 2
-
-MAX_ITEM = 0xFFFF
-"""Bytes an item can hold: its length has 16 bits (PS3.8 Table 9-16)."""
-ITEM_HEADER = 4
-"""Type, reserved and length of an item."""
-IDENTITY_OVERHEAD = 10
-"""Bytes of a 58H sub-item beside its two fields (PS3.7 Table D.3-14)."""
+RQ, AC = 1, 2
+"""PDU-types of A-ASSOCIATE-RQ and A-ASSOCIATE-AC (PS3.8 9.3)."""
 
 ConfirmationWord = Literal["required", "wanted", "none"]
 CONFIRMATION_WORDS = ("required", "wanted", "none")
@@ -125,11 +120,11 @@ class RequestorAssociation(PromptAssociation):
         self.outcome = Outcome(OutcomeKind.UNSENT)
 
     def outgoing(self, pdu: bytes) -> bytes:
-        return self._exchange.dress(pdu) if self._exchange and pdu[0] == A_ASSOCIATE_RQ else pdu
+        return self._exchange.dress(pdu) if self._exchange and pdu[0] == RQ else pdu
 
     def incoming(self, pdu: bytearray) -> bytearray:
-        if pdu[0] == A_ASSOCIATE_AC and self.dul.socket is not None:
-            self.dul.socket.unlimit(None)
+        if pdu[0] == AC and self.dul.socket is not None:
+            self.dul.socket.ease(self.requestor.maximum_length or 0, None)
             if self._exchange:
                 return bytearray(self._exchange.undress(bytes(pdu)))
         return pdu
@@ -163,18 +158,13 @@ class RequestorAssociation(PromptAssociation):
             self.dul.socket._shutdown_socket()
 
     def _check_fits(self) -> None:
+        """Try the credential on a request that has nothing but this association's user information."""
         if self._exchange is None:
             return
         item = UserInformationItem()
         item.from_primitive(self.requestor.user_information)
-        credential = self._exchange.credential
-        free = MAX_ITEM - (len(item.encode()) - ITEM_HEADER) - IDENTITY_OVERHEAD
-        length = len(credential.primary_field) + len(credential.secondary_field)
-        if length > free:
-            raise CredentialUnavailable(
-                f"the credential has {length} bytes; this association request has room for {free}, because the user "
-                f"information item ends at {MAX_ITEM} (PS3.8 Table 9-16)"
-            )
+        body = b"\0\1\0\0" + b"-".ljust(16) * 2 + bytes(32) + item.encode()
+        self._exchange.dress(pack(">BxI", RQ, len(body)) + body)
 
     def _conclude(self) -> Outcome:
         exchange = self._exchange

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 READ_AHEAD = 1024 * 1024
 """Bytes reserved at once for a PDU: a length is only a claim until the bytes have come."""
 
+MIN_PDU_LIMIT = 256 * 1024
+"""Bytes of a PDU that are read in any case: no more than before the association was accepted."""
+
 MAX_DISCARDED = 4 * READ_AHEAD
 """Bytes read and dropped once an association is over: what a peer may have sent before it could know."""
 
@@ -29,7 +32,7 @@ class IdentitySocket(AssociationSocket):
     """An `AssociationSocket` that never shows an identity to the rest of pynetdicom.
 
     What pynetdicom sends passes `assoc.outgoing`, which may add the user identity sub-item; its events
-    and logs see the bytes without it. Until `unlimit` is called every read ends at one absolute deadline.
+    and logs see the bytes without it. Until `ease` is called every read ends at one absolute deadline.
     """
 
     assoc: PromptAssociation
@@ -51,9 +54,14 @@ class IdentitySocket(AssociationSocket):
         self._max_read = max_read
         self._deadline = deadline
 
-    def unlimit(self, stall: float | None) -> None:
-        """From now on a read or write fails only when nothing moves for `stall` seconds."""
-        self._deadline = self._max_read = None
+    def ease(self, maximum_length: int, stall: float | None) -> None:
+        """The limits of an association that is accepted.
+
+        Reads and writes fail when nothing moves for `stall` seconds. A PDU may be somewhat longer than the
+        `maximum_length` this side has stated (PS3.8 D.1), for peers that miscount; 0 is no maximum.
+        """
+        self._max_read = max(maximum_length, MIN_PDU_LIMIT) if maximum_length else None
+        self._deadline = None
         with suppress(OSError):  # the peer may have gone, and the socket with it
             if self.socket is not None:
                 self.socket.settimeout(stall)
