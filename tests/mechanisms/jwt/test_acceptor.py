@@ -147,6 +147,7 @@ DEFECTS = [
     (claims(cnf={"x5t#S256": "x", "jkt": "x"}), "DICOM can prove only"),
     (claims(cnf={}), "DICOM can prove only"),
     (claims(cnf="x5t#S256"), "DICOM can prove only"),
+    (claims(cnf=["x5t#S256"]), "DICOM can prove only"),
     (claims(cnf={"x5t#S256": "x"}), "none was shown"),
     # RFC 8693 4.1.
     (claims(act="bob"), "names nobody"),
@@ -291,6 +292,7 @@ def test_other_types_are_accepted_where_they_are_listed(tmp_path: Path) -> None:
     judge(idp, Draft(header={"typ": "JWT"}).without("client_id", "jti").token())
     judge(idp, Draft().without("typ", "client_id", "jti").token())
     assert "typ" in refusal(idp, Draft().token()).detail
+    assert "typ" in refusal(idp, Draft(header={"typ": "absent"}).token()).detail
 
 
 def test_clocks_may_differ_by_the_skew_and_no_more(idp: JwtValidator) -> None:
@@ -338,7 +340,8 @@ def test_who_acts_for_the_subject_is_kept(idp: JwtValidator) -> None:
     assert elsewhere.subject == "https://other.example.org#portal"
 
 
-def test_an_unprintable_display_name_is_left_out(idp: JwtValidator) -> None:
+def test_a_display_name_that_cannot_be_shown_is_left_out(idp: JwtValidator) -> None:
+    assert judge(idp, Draft(claims={"name": "A" * 257, "preferred_username": "a"}).token()).identity.display_name == "a"
     assert (
         judge(idp, Draft(claims={"name": "A\x1b[2J", "preferred_username": "a"}).token()).identity.display_name == "a"
     )

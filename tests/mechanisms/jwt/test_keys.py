@@ -100,6 +100,12 @@ def test_a_point_that_is_not_on_the_curve_is_no_key() -> None:
     assert "is no P-256 key" in read({**point, "x": point["x"][:-3]})[1][0]
 
 
+def test_a_member_that_is_no_object_is_no_key() -> None:
+    keys, problems = read(1, [jwk()], jwk())
+    assert [key.kid for key in keys.keys] == ["k1"]
+    assert problems == ["keys[0] is not an object", "keys[1] is not an object"]
+
+
 def test_a_kid_that_names_several_keys_names_none() -> None:
     keys, problems = read(jwk(), jwk(which=1), jwk("ES256", "k2"))
     assert [key.kid for key in keys.keys] == ["k2"]

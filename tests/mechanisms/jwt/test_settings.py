@@ -64,6 +64,8 @@ def test_every_key_of_a_policy_file_is_read(tmp_path: Path) -> None:
         ({"algorithms": ("None",)}, "unsigned"),
         ({"algorithms": ("RS1",)}, "is not supported"),
         ({"algorithms": ("ES256K",)}, "is not supported"),
+        ({"algorithms": "RS256"}, "lists of words"),
+        ({"typ": "JWT"}, "lists of words"),
         ({"typ": ()}, "typ: holds nothing"),
         ({"typ": ("",)}, "typ: holds nothing"),
         ({"max_lifetime": 90_000}, "max_lifetime"),

@@ -105,6 +105,9 @@ class JwtSettings:
         for name in ("issuer", "audience"):
             if not getattr(self, name):
                 yield f"{name}: is empty"
+        if isinstance(self.algorithms, str) or isinstance(self.typ, str):
+            yield "algorithms and typ are lists of words, not one word"
+            return
         if not self.algorithms:
             yield "algorithms: is empty, so no token could be accepted"
         for name in self.algorithms:

@@ -89,6 +89,6 @@ class TokenOffer(UsernameOffer):
 
     def confirm(self, server_response: bytes | None) -> Confirmation:
         """Judge the Server-response; raises `NotConfirmed` unless it is there and empty."""
-        if server_response and server_response == self.credential.primary_field:
+        if server_response == self.credential.primary_field:
             raise NotConfirmed("the acceptor sent the token back, which confirms nothing (PS3.7 Table D.3-15)")
         return super().confirm(server_response)

@@ -18,7 +18,8 @@ from useridentity.mechanisms.jwt.strict import Malformed, json_object
 from useridentity.tls import PathLike, client_context
 
 REQUEST_SECONDS = 3.0
-"""From connect to the last byte. Identity providers answer in a tenth of a second."""
+"""From connect to the last byte; twice as long where connecting itself takes that long. Identity providers
+answer in a tenth of a second."""
 
 MAX_RESPONSE = 1024 * 1024
 """Bytes, headers included; metadata, key sets and token responses have a few thousand."""
