@@ -5,40 +5,90 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import datetime
+from heapq import nsmallest
+from operator import itemgetter
 
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
+from useridentity.state import Debt
+from useridentity.state.keys import digest, kept_until
 from useridentity.validator import Once
 
 MAX_SPENT = 100_000
-"""Keys remembered at once, about 30 MB: 80 single-use credentials a second for twenty minutes. A full
+"""Keys remembered at once, about 16 MB: 80 single-use credentials a second for twenty minutes. A full
 store refuses: forgetting a live key would let it be used again."""
+
+MAX_DEBTS = 65_536
+"""Debts remembered at once, about 16 MB: as many sources as OpenSSH remembers (PerSourcePenalties)."""
+
+MADE_ROOM = 16
+"""A full ledger forgets the smallest sixteenth at once, so that finding it costs each newcomer microseconds."""
 
 
 class MemoryReplayStore:
-    """A `ReplayStore` in this process; what it knows ends with it."""
+    """A `Store` in this process; what it knows ends with it."""
+
+    ledger = None
 
     def __init__(self, capacity: int = MAX_SPENT) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._spent: dict[tuple[str, ...], datetime] = {}
+        self._spent: dict[bytes, float] = {}
 
     def spend(self, keys: Sequence[Once], now: datetime) -> bool:
+        kept = {digest(once.key): kept_until(once, now) for once in keys}
         with self._lock:
-            if any(self._is_spent(once, now) for once in keys):
+            if any(self._spent.get(key, 0.0) >= now.timestamp() for key in kept):
                 return False
-            if len(self._spent) + len(keys) > self._capacity:
-                self._forget(now)
-            if len(self._spent) + len(keys) > self._capacity:
+            if len(self._spent) + len(kept) > self._capacity:
+                self._forget(now.timestamp())
+            if len(self._spent) + len(kept) > self._capacity:
                 raise Unavailable(
                     f"all {self._capacity} places of the replay store are taken", Reason.STATE_UNAVAILABLE
                 )
-            self._spent.update((once.key, once.until) for once in keys)
+            self._spent.update(kept)
             return True
 
-    def _is_spent(self, once: Once, now: datetime) -> bool:
-        until = self._spent.get(once.key)
-        return until is not None and now <= until
+    def close(self) -> None:
+        """There is nothing to close."""
 
-    def _forget(self, now: datetime) -> None:
+    def _forget(self, now: float) -> None:
         self._spent = {key: until for key, until in self._spent.items() if now <= until}
+
+
+class MemoryLedger:
+    """A bounded `Ledger` in this process. It never waits and is always available."""
+
+    def __init__(self, capacity: int = MAX_DEBTS) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._debts: dict[bytes, Debt] = {}
+
+    def charge(self, key: bytes, now: float, seconds: float) -> Debt:
+        with self._lock:
+            before = self._debts.get(key)
+            debt = Debt(now, max(before.until if before else now, now) + seconds)
+            self._put(key, debt)
+            return debt
+
+    def debt(self, key: bytes, now: float) -> Debt | None:
+        with self._lock:
+            found = self._debts.get(key)
+        return found if found is not None and now < found.until else None
+
+    def forgive(self, key: bytes) -> None:
+        with self._lock:
+            self._debts.pop(key, None)
+
+    def put(self, key: bytes, debt: Debt) -> None:
+        """Remember what another ledger says `key` owes."""
+        with self._lock:
+            self._put(key, debt)
+
+    def _put(self, key: bytes, debt: Debt) -> None:
+        if key not in self._debts and len(self._debts) >= self._capacity:
+            room = max(1, self._capacity // MADE_ROOM)
+            smallest = nsmallest(room, ((known.until, each) for each, known in self._debts.items()), key=itemgetter(0))
+            for _, forgotten in smallest:
+                del self._debts[forgotten]
+        self._debts[key] = debt
