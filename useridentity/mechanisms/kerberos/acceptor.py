@@ -77,8 +77,8 @@ class KerberosValidator:
         if proof.answer is None and credential.positive_response_requested:
             raise Refused(
                 Reason.CREDENTIAL_INVALID,
-                "a positive response was requested with a ticket that does not ask for mutual authentication, so that "
-                "there is no server ticket to respond with (PS3.7 D.3.3.7.2)",
+                "a positive response was requested with a ticket that does not ask for mutual authentication, or has "
+                "no GSS-API checksum (RFC 4121 4.1.1): there is no server ticket to respond with (PS3.7 D.3.3.7.2)",
             )
         return Verified(
             self._identity(proof),

@@ -52,7 +52,8 @@ def _header(octets: bytes, name: str) -> tuple[int, int]:
         return 2, first
     count = first - SHORT_FORM
     length = int.from_bytes(octets[2 : 2 + count])
-    if not 1 <= count <= MAX_LENGTH_OCTETS or len(octets) < 2 + count or len(_length(length)) != 1 + count:
+    shortest = SHORT_FORM if count == 1 else 1 << 8 * (count - 1)
+    if not 1 <= count <= MAX_LENGTH_OCTETS or len(octets) < 2 + count or length < shortest:
         raise malformed(f"the length of {name} is not in the definite, shortest form")
     return 2 + count, length
 

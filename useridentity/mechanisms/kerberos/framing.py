@@ -126,8 +126,7 @@ def _authenticator(message: bytes) -> bytes:
     ticket, rest = split(rest, 0xA3, "ticket")
     if (pvno, message_type) != (PVNO, AP_REQ_TYPE):
         raise malformed("not version 5 of Kerberos, or not a KRB_AP_REQ", "RFC 4120 5.5.1")
-    if len(only(options, BIT_STRING, "ap-options")) != 5 or options[2] != 0:
-        raise malformed("ap-options should have 32 bits", "RFC 4120 5.2.8")
+    only(options, BIT_STRING, "ap-options")  # of 32 bits (RFC 4120 5.2.8), or fewer: some leave out those that are zero
     only(ticket, TICKET, "ticket")
     return _cipher(only(only(rest, 0xA4, "authenticator"), SEQUENCE, "EncryptedData"))
 
