@@ -7,8 +7,9 @@ from useridentity.errors import WireError
 SHORT_FORM = 0x80
 """Lengths below this are one octet (X.690 8.1.3.4)."""
 
-MAX_LENGTH_OCTETS = 2
-"""Nothing here is longer than the 65535 bytes of a primary field (PS3.7 Table D.3-14)."""
+SHORTEST = {1: 0x80, 2: 0x100}
+"""The least length that needs so many octets (X.690 10.1). None needs three: nothing here is longer
+than the 65535 bytes of a primary field (PS3.7 Table D.3-14)."""
 
 
 def element(tag: int, *contents: bytes) -> bytes:
@@ -52,8 +53,7 @@ def _header(octets: bytes, name: str) -> tuple[int, int]:
         return 2, first
     count = first - SHORT_FORM
     length = int.from_bytes(octets[2 : 2 + count])
-    shortest = SHORT_FORM if count == 1 else 1 << 8 * (count - 1)
-    if not 1 <= count <= MAX_LENGTH_OCTETS or len(octets) < 2 + count or length < shortest:
+    if len(octets) < 2 + count or length < SHORTEST.get(count, length + 1):
         raise malformed(f"the length of {name} is not in the definite, shortest form")
     return 2 + count, length
 
