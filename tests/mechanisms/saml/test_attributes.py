@@ -126,6 +126,12 @@ def test_a_name_that_people_cannot_read_is_refused(issuer: Issuer, name_id: str)
     assert refusal(validator(issuer), issuer.sign(assertion(name_id=name_id)))
 
 
+def test_a_subject_without_a_name_is_refused(issuer: Issuer) -> None:
+    nameless = assertion().replace("<saml:NameID>alice</saml:NameID>", "")
+    assert validate(validator(issuer), issuer.sign(assertion()))
+    assert "no NameID" in refusal(validator(issuer), issuer.sign(nameless)).detail
+
+
 def test_a_name_that_changes_each_time_is_refused_unless_it_is_allowed(issuer: Issuer) -> None:
     octets = issuer.sign(assertion(name_format=f' Format="{TRANSIENT}'))
     assert validate(validator(issuer, name_id_formats=(TRANSIENT[:-1],)), octets)

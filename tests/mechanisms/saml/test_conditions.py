@@ -43,6 +43,10 @@ WRONG = {
         {"restriction": OURS + '<saml:Condition xmlns:x="urn:x" xsi:type="x:Moon"/>'},
         "schemas",  # an abstract type that nobody defined
     ),
+    "single-use-by-another-name": (
+        {"restriction": OURS + '<saml:Condition xsi:type="saml:OneTimeUseType"/>'},
+        "not understood",  # valid by the schema; who looks for saml:OneTimeUse would miss it
+    ),
     "another-issuer": ({"issuer": "https://other.example.org"}, "another issuer"),
     "issuer-of-another-format": (
         {"issuer": IDP + '</saml:Issuer><saml:Issuer Format="urn:x">'},

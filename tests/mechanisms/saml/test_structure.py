@@ -24,6 +24,7 @@ from tests.mechanisms.saml.issuer import (
     validator,
 )
 from useridentity.decision import Reason
+from useridentity.errors import Refused
 from useridentity.mechanisms.saml import structure
 
 TRANSFORM = f'<ds:Transform Algorithm="{ENVELOPED}"/>'
@@ -121,9 +122,12 @@ def test_a_signed_document_of_another_structure_is_refused(issuer: Issuer, docum
     assert why in refused.detail
 
 
+LIST = f'<ec:InclusiveNamespaces xmlns:ec="{EXC_C14N}" PrefixList="a"/>'
+
 CHANGED = {
     "other-order": ((TRANSFORM + C14N, C14N + TRANSFORM), "transforms"),
     "xslt": ((TRANSFORM + C14N, XSLT + TRANSFORM + C14N), "transforms"),
+    "two-prefix-lists": ((C14N, prefixes(1).replace("<ec:", LIST + "<ec:", 1)), "two parameters"),
     "no-id": ((" ID=", " Id="), "Reference"),
     "id-that-is-no-name": (("_x", "a b"), "ID"),
 }
@@ -158,7 +162,8 @@ def test_a_signature_in_another_place_is_refused(issuer: Issuer, place: str) -> 
         "in the subject": unsigned.replace(confirmation(), confirmation(content=made)),
     }
     assert validate(validator(issuer), issuer.sign(unsigned.replace("</saml:Issuer>", f"</saml:Issuer>{made}")))
-    assert refusal(validator(issuer), issuer.sign(documents[place])).reason is Reason.CREDENTIAL_INVALID
+    why = "not a child of" if place.startswith("in ") else "schemas"
+    assert why in refusal(validator(issuer), issuer.sign(documents[place])).detail
 
 
 def test_two_signatures_of_one_assertion_are_refused(issuer: Issuer) -> None:
@@ -177,13 +182,23 @@ def test_two_signed_infos_are_refused(issuer: Issuer) -> None:
     assert "SignedInfo" in refusal(validator(issuer), etree.tostring(root)).detail
 
 
-@pytest.mark.parametrize("parameter", ["SignatureMethod", "DigestMethod"])
-def test_a_method_with_parameters_is_refused(issuer: Issuer, parameter: str) -> None:
+@pytest.mark.parametrize("parameter", [f"{{{DS}}}KeyName", f"{{{EXC_C14N}}}InclusiveNamespaces"])
+@pytest.mark.parametrize("method", ["SignatureMethod", "DigestMethod"])
+def test_a_method_with_parameters_is_refused(issuer: Issuer, method: str, parameter: str) -> None:
     """HMACOutputLength once cut a MAC to nothing (CVE-2009-0217)."""
     root = etree.fromstring(issuer.sign(assertion()))
-    method = root.find(f".//{{{DS}}}{parameter}")
-    etree.SubElement(method, f"{{{DS}}}KeyName").text = "1"
-    assert refusal(validator(issuer), etree.tostring(root)).reason is Reason.CREDENTIAL_INVALID
+    etree.SubElement(root.find(f".//{{{DS}}}{method}"), parameter).set("PrefixList", "")
+    assert "parameter" in refusal(validator(issuer), etree.tostring(root)).detail
+
+
+@pytest.mark.parametrize("node", [etree.Comment("x"), etree.ProcessingInstruction("x"), etree.Entity("x")])
+def test_a_node_that_is_no_element_is_malformed_however_it_got_there(node: etree._Element) -> None:
+    """The second line: no text that passes the first has such a node."""
+    root = etree.fromstring("<a><b/></a>")
+    structure._check_nodes(root)
+    root[0].append(node)
+    with pytest.raises(Refused, match="no element"):
+        structure._check_nodes(root)
 
 
 MALFORMED = {
