@@ -12,17 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+from pydicom import Dataset
+from pynetdicom import build_context, evt
+from pynetdicom.dimse_messages import C_FIND_RQ
+from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined]
 
 from tests.lib.certificates import Certificates
 from tests.lib.pdus import CT_IMAGE_STORAGE, RELEASE_RQ, associate_rq, pdu, presentation_context, user_identity
 from tests.lib.rawpeer import HANG, Ending, Pdu, PduType, RawPeer
-from tests.pynetdicom.support import Acceptor, ask, c_echo_rq, establish, until, upper_layers, usual_policy
+from tests.pynetdicom.support import Acceptor, ask, c_echo_rq, dimse, establish, until, upper_layers, usual_policy
 from tests.pynetdicom.test_validators import Gate
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
 from useridentity.tls import client_context, server_context
@@ -389,6 +395,31 @@ def test_a_stalled_pdu_is_cut_off_after_the_network_timeout(accept: Accept) -> N
         peer.send(c_echo_rq()[:-5])
         assert ended(peer)
     assert "EVT_ABORTED" in acceptor.life()
+
+
+def test_a_peer_that_stops_reading_is_cut_off_after_the_network_timeout(accept: Accept) -> None:
+    """Each response is 1 MB: kernel buffers hold a few of them, and after that nothing moves."""
+    identifier = Dataset()
+    identifier.PatientComments = "x" * len(MEGABYTE)
+
+    def on_find(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        for _ in range(100):
+            yield 0xFF00, identifier
+
+    contexts, handlers = [build_context(ModalityWorklistInformationFind)], [(evt.EVT_C_FIND, on_find)]
+    acceptor = accept(contexts=contexts, handlers=handlers, network_timeout=0.3)
+    with RawPeer(acceptor.port) as peer:
+        establish(peer, ALICE, contexts=(presentation_context(1, ModalityWorklistInformationFind),))
+        peer.send(c_find_rq())
+        until(lambda: "EVT_ABORTED" in acceptor.events)
+        acceptor.settle()
+
+
+def c_find_rq() -> bytes:
+    request = C_FIND()
+    request.MessageID, request.AffectedSOPClassUID, request.Priority = 1, ModalityWorklistInformationFind, 2
+    request.Identifier = BytesIO(bytes.fromhex("1000100000000000"))  # Patient's Name, whatever it is
+    return dimse(C_FIND_RQ(), request)
 
 
 # What runs out

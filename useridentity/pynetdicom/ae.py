@@ -198,6 +198,12 @@ class AE(pynetdicom.AE):
         )
         return server
 
+    def shutdown(self) -> None:
+        """As in pynetdicom, but servers end before associations do, so that nobody comes in between."""
+        for server in self._servers[:]:
+            server.shutdown()
+        super().shutdown()
+
     def take_place(self, assoc: object) -> bool:
         """Count `assoc` among those accepted or being decided about; False where it is one too many."""
         with self._places_lock:
