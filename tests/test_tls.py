@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import socket
 import ssl
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,51 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from trustme import KeyType
 
 from tests.lib.certificates import Certificates, Pair
+from tests.lib.handshake import handshake
 from useridentity.errors import ConfigurationError
 from useridentity.tls import TLS_1_2_CIPHERS, client_context, server_context
-
-HANG = 10.0  # seconds; ten times a handshake on a busy machine
-
-
-class Agreed(NamedTuple):
-    """What both ends know once they have exchanged an octet each way over TLS."""
-
-    version: str | None
-    cipher: str
-    client_name: str
-    resumed: bool | None
-    session: ssl.SSLSession | None
-
-
-def handshake(
-    server: ssl.SSLContext, client: ssl.SSLContext, name: str = "127.0.0.1", session: ssl.SSLSession | None = None
-) -> Agreed:
-    """One connection over loopback; raises what the client sees where it fails.
-
-    TLS 1.3 refuses a client's certificate only after the client's handshake, hence the octets.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        listener.settimeout(HANG)
-        accepted = pool.submit(_serve_one, listener, server)
-        connection = socket.create_connection(listener.getsockname(), timeout=HANG)
-        with client.wrap_socket(connection, server_hostname=name, session=session) as tls:
-            tls.sendall(b"?")
-            if tls.recv(1) != b"!":
-                raise ConnectionError("the server closed")
-            cipher = tls.cipher()
-            assert cipher
-            return Agreed(tls.version(), cipher[0], accepted.result(), tls.session_reused, tls.session)
-
-
-def _serve_one(listener: socket.socket, context: ssl.SSLContext) -> str:
-    """Answer one client's octet; the common name of its certificate, empty where it showed none."""
-    connection = listener.accept()[0]
-    connection.settimeout(HANG)
-    with context.wrap_socket(connection, server_side=True) as tls:
-        tls.recv(1)
-        tls.sendall(b"!")
-        subject: Any = (tls.getpeercert() or {}).get("subject", ())
-        return next((value for ((kind, value),) in subject if kind == "commonName"), "")
 
 
 @pytest.fixture

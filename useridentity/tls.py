@@ -1,6 +1,6 @@
-"""TLS contexts for DICOM: the BCP 195 RFC 8996, 9325 profile of PS3.15 B.12.
+"""TLS contexts for DICOM: the secure transport connection profiles of PS3.15 B.12 and B.13.
 
-What B.12 asks for and where it comes from:
+What B.12 (BCP 195 RFC 8996, 9325) asks for and where it comes from:
 
 - TLS 1.2 at least, TLS 1.3 wherever both sides have it (B.12; RFC 9325 3.1.1). SSL, TLS 1.0 and 1.1
   are not negotiated (RFC 8996).
@@ -11,8 +11,12 @@ What B.12 asks for and where it comes from:
 - No compression (3.3), which Python never negotiates, and no renegotiation (3.5).
 - Servers can authenticate their clients (B.12); whether one must is the caller's choice below.
 
+B.13 (modified) has the ten suites for TLS 1.2 that a server "shall support" and no others, and asks a
+server for a certificate of either kind of key, or half of them cannot be used. What Python's `ssl` cannot
+express of it is listed in docs/certificates.md.
+
 A session that is resumed from a ticket keeps the client certificate that was verified when it
-began: `getpeercert()` tells the same in both, so resumption is left on.
+began: `getpeercert()` tells the same in both, so resumption is left on. It ends with its context.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from useridentity.errors import ConfigurationError
 
 PathLike = str | os.PathLike[str]
 ClientCertificate = Literal["required", "optional"]
+Profile = Literal["B.12", "B.13"]
 
 TLS_1_2_CIPHERS = (  # RFC 9325 4.2, in its order
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -33,6 +38,19 @@ TLS_1_2_CIPHERS = (  # RFC 9325 4.2, in its order
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
 )
+B_13_TLS_1_2_CIPHERS = (  # PS3.15 B.13, those that a server shall support, in its order
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES256-CCM",
+    "ECDHE-ECDSA-AES256-CCM8",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES128-CCM",
+    "ECDHE-ECDSA-AES128-CCM8",
+)
+_CIPHERS = {"B.12": TLS_1_2_CIPHERS, "B.13": B_13_TLS_1_2_CIPHERS}
 SECURITY_LEVEL = "@SECLEVEL=2"  # 112 bits of security: the key sizes of RFC 9325 4.5
 
 _HINTS = {
@@ -41,13 +59,23 @@ _HINTS = {
 }
 
 
-def client_context(ca: PathLike, cert: PathLike | None = None, key: PathLike | None = None) -> ssl.SSLContext:
+def client_context(
+    ca: PathLike,
+    cert: PathLike | None = None,
+    key: PathLike | None = None,
+    *,
+    crl: PathLike | None = None,
+    profile: Profile = "B.12",
+) -> ssl.SSLContext:
     """An association requestor's context; the acceptor's chain and name are verified.
 
     Args:
         ca: PEM file with the certificates of the authorities that are trusted.
         cert, key: PEM files with the requestor's own certificate (and its chain) and the unencrypted
             private key to it, for mutual authentication; both or neither.
+        crl: PEM file with a certificate revocation list of each of those authorities (RFC 5280 5); an
+            acceptor that one of them lists, or whose authority's has ended, is refused.
+        profile: of PS3.15.
 
     Raises `ConfigurationError` where a file cannot be used.
     """
@@ -55,8 +83,8 @@ def client_context(ca: PathLike, cert: PathLike | None = None, key: PathLike | N
         given, missing = ("certificate", "key") if key is None else ("key", "certificate")
         raise ConfigurationError(f"a client {given} needs its {missing}: give both `cert` and `key`, or neither")
     _require_readable({"ca": ca, "cert": cert, "key": key})
-    context = _b12_context(ssl.PROTOCOL_TLS_CLIENT)
-    _trust(context, ca)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, profile)
+    _trust(context, ca, crl)
     if cert is not None and key is not None:
         _prove(context, cert, key)
     return context
@@ -68,8 +96,11 @@ def server_context(
     *,
     client_ca: PathLike | None = None,
     client_certificate: ClientCertificate | None = None,
+    crl: PathLike | None = None,
+    profile: Profile = "B.12",
+    also: tuple[PathLike, PathLike] | None = None,
 ) -> ssl.SSLContext:
-    """An association acceptor's context.
+    """An association acceptor's context, made of its files as they are now; `tls_reload.ServerTls` follows them.
 
     Args:
         cert, key: PEM files with the acceptor's certificate (and its chain) and the unencrypted
@@ -79,15 +110,24 @@ def server_context(
         client_certificate: "required" (what is meant where `client_ca` is given and this is not): no
             TLS without a valid one; "optional": one that is shown must be valid. Neither has a
             meaning without `client_ca`, so that a forgotten one is an error and not an open door.
+        crl: PEM file with a certificate revocation list of each of those authorities (RFC 5280 5); a
+            certificate that one of them lists, or whose authority's has ended, is refused.
+        profile: of PS3.15.
+        also: a second certificate and key, RSA beside ECDSA or the other way round; B.13 needs both.
 
     Raises `ConfigurationError` where an argument or a file cannot be used.
     """
     verify_mode = _verify_mode(client_ca, client_certificate)
+    if crl is not None and client_ca is None:
+        raise ConfigurationError("crl needs client_ca, the authorities whose certificates it revokes")
     _require_readable({"cert": cert, "key": key, "client_ca": client_ca})
-    context = _b12_context(ssl.PROTOCOL_TLS_SERVER)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, profile)
     _prove(context, cert, key)
+    if also is not None:
+        _require_readable({"cert": also[0], "key": also[1]})
+        _prove(context, *also)
     if client_ca is not None:
-        _trust(context, client_ca)
+        _trust(context, client_ca, crl)
     context.verify_mode = verify_mode
     return context
 
@@ -104,21 +144,34 @@ def _verify_mode(client_ca: PathLike | None, client_certificate: ClientCertifica
     return ssl.CERT_OPTIONAL if client_certificate == "optional" else ssl.CERT_REQUIRED
 
 
-def _b12_context(protocol: int) -> ssl.SSLContext:
+def _context(protocol: int, profile: Profile) -> ssl.SSLContext:
+    if profile not in _CIPHERS:
+        raise ConfigurationError(f'profile is {profile!r}: write "B.12" or "B.13"')
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(":".join((*TLS_1_2_CIPHERS, SECURITY_LEVEL)))
+    context.set_ciphers(":".join((*_CIPHERS[profile], SECURITY_LEVEL)))
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context
 
 
-def _trust(context: ssl.SSLContext, ca: PathLike) -> None:
+def _trust(context: ssl.SSLContext, ca: PathLike, crl: PathLike | None) -> None:
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError as error:
         raise ConfigurationError(
             f"{os.fspath(ca)}: not a usable PEM certificate ({error}); `openssl x509 -noout -in` that file says why"
         ) from error
+    if crl is not None:
+        _revoke(context, ca, crl)
+
+
+def _revoke(context: ssl.SSLContext, ca: PathLike, crl: PathLike) -> None:
+    """From now on every certificate of a chain must be absent from its issuer's list, which must not have ended."""
+    from useridentity.tls_crl import RevocationLists
+
+    RevocationLists.read(crl, ca)
+    context.load_verify_locations(crl)
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _prove(context: ssl.SSLContext, cert: PathLike, key: PathLike) -> None:

@@ -69,7 +69,7 @@ class Ca:
         return Leaf(_sign(builder, self.key, ca=False), key)
 
     def revoke(
-        self, *leaves: Leaf, start: datetime = NOW - DAY, ends: datetime | None = NOW + 30 * DAY, name: str = ""
+        self, *leaves: Leaf, start: datetime = NOW - DAY, ends: datetime = NOW + 30 * DAY, name: str = ""
     ) -> bytes:
         """A revocation list, PEM, that holds these certificates; another authority's `name` makes it a forgery."""
         issuer = _name([("CN", name)]) if name else self.certificate.subject
@@ -78,6 +78,16 @@ class Ca:
             revoked = x509.RevokedCertificateBuilder(leaf.certificate.serial_number, start).build()
             builder = builder.add_revoked_certificate(revoked)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def revoke_for_ever(self) -> bytes:
+        """An empty revocation list, PEM, without a nextUpdate, which cryptography does not make."""
+        tbs = x509.load_pem_x509_crl(self.revoke()).tbs_certlist_bytes
+        first = tbs.index(b"\x17\x0d")  # thisUpdate, a UTCTime of 13 octets; the other one follows it
+        tbs = _sequence(tbs[2 : first + 15] + tbs[first + 30 :])
+        algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+        signature = self.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+        der = _sequence(tbs + algorithm + bytes([3, len(signature) + 1, 0]) + signature)
+        return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
 
     @property
     def pem(self) -> bytes:
@@ -101,6 +111,11 @@ class Leaf:
         pair.cert.write_bytes(self.certificate.public_bytes(Encoding.PEM) + b"".join(ca.pem for ca in chain))
         pair.key.write_bytes(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return pair
+
+
+def _sequence(content: bytes) -> bytes:
+    """DER; of fewer than 256 octets."""
+    return (b"\x30" if len(content) < 0x80 else b"\x30\x81") + bytes([len(content)]) + content
 
 
 def _name(names: Names) -> x509.Name:
