@@ -135,6 +135,9 @@ def test_a_client_certificate_needs_a_named_authority(certificates: Certificates
     https_context(certificates.ca, *certificates.client)
     with pytest.raises(ConfigurationError, match="ca: missing"):
         https_context(None, *certificates.client)
+    for alone in ({"cert": certificates.client.cert}, {"key": certificates.client.key}):
+        with pytest.raises(ConfigurationError, match="ca: missing"):
+            https_context(None, **alone)
 
 
 LIES: list[tuple[dict[str, Any], str]] = [

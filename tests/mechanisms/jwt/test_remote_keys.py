@@ -71,6 +71,21 @@ def test_the_first_token_waits_for_the_keys_and_later_ones_do_not_ask_again() ->
     assert issuer.fetches == 0
     assert [issuer.find("k1") for _ in range(5)] == ["k1"] * 5
     assert issuer.fetches == 1
+    issuer.now += COOLDOWN
+    assert issuer.find("k1") == "k1"
+    assert issuer.fetches == 1
+
+
+def test_one_fetch_at_a_time_however_long_it_takes() -> None:
+    issuer = Issuer("k1")
+    issuer.go.clear()
+    for _ in range(3):
+        assert _outcome(issuer, "k1", seconds=0.01) is Unavailable
+        issuer.now += COOLDOWN
+    assert issuer.fetches == 1
+    issuer.go.set()
+    issuer.settle()
+    assert issuer.find("k1") == "k1"
 
 
 def test_keys_are_refreshed_behind_their_use() -> None:

@@ -76,6 +76,7 @@ def test_a_failure_is_not_remembered() -> None:
     endpoint.failure = CredentialUnavailable("down")
     with pytest.raises(CredentialUnavailable):
         endpoint.token()
+    assert endpoint.cache._issued == {}
     endpoint.failure = None
     assert endpoint.token() == b"t1"
 
