@@ -24,7 +24,7 @@ class RealRedis:
         self.port = _free_port()
         listen = ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
         self._command = [
-            require("setpriv"), "--pdeathsig", "KILL", require("redis-server"), "--bind", "127.0.0.1",
+            require("setpriv"), "--pdeathsig", "KILL", require("redis-server"), "--bind", "127.0.0.1", "127.0.0.2",
             "--dir", str(folder), "--save", "", *listen, *(options or ("--appendonly", "yes")),
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None

@@ -124,6 +124,11 @@ def _small(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
                 redis.call("CONFIG", "SET", "maxmemory", 0)
 
 
+def _fill(store: Store, seconds: float) -> None:
+    for number in range(5000):
+        assert store.spend([once(str(number), seconds=seconds)], NOW)
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
 def test_a_full_store_cannot_tell_and_forgets_nothing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -131,8 +136,7 @@ def test_a_full_store_cannot_tell_and_forgets_nothing(
     with _small(kind, request, tmp_path) as store:
         assert store.spend([once("first")], NOW)
         with pytest.raises(Unavailable) as refused:
-            for number in range(5000):
-                assert store.spend([once(str(number))], NOW)
+            _fill(store, seconds=600)
         assert refused.value.reason is Reason.STATE_UNAVAILABLE
         assert "full" in refused.value.detail or "taken" in refused.value.detail
         assert not store.spend([once("first")], NOW)
@@ -144,8 +148,7 @@ def test_a_full_store_has_room_again_when_credentials_have_expired(
 ) -> None:
     with _small(kind, request, tmp_path) as store:
         with pytest.raises(Unavailable):
-            for number in range(5000):
-                store.spend([once(str(number), seconds=60)], NOW)
+            _fill(store, seconds=60)
         assert store.spend([once("later", seconds=3600)], after(61 + MARGIN))
 
 

@@ -67,7 +67,7 @@ def open_store(url: str, folder: Path) -> Store:
     Raises `ConfigurationError` where the URL, the file or the installation cannot work.
     """
     scheme, _, rest = url.partition(":")
-    if scheme == "memory" and not rest:
+    if url == "memory:":
         from useridentity.state.memory import MemoryReplayStore
 
         return MemoryReplayStore()

@@ -145,7 +145,7 @@ class Penalties:
         at, source = now.timestamp(), source_of(address)
         good = digest(["good", account, source])
         known = self._debt_of_good(good, at)
-        if known is None or known.until - at < self._limits.good_for / 2:
+        if known is None or known.until - at < self._limits.good_for:
             self._good.charge(good, at, self._limits.good_for)
         mistyped = digest(["account", account, source])
         if self._accounts.known(mistyped, at):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from ssl import SSLError
 from typing import Any
 
 from redis import Redis
@@ -36,6 +37,9 @@ TIMEOUT = 1.0
 
 CONNECTIONS = 16
 """At most; at 0.2 ms a call they carry 80,000 a second."""
+
+COMMANDS = "+eval +info +get +set +exists +del +zadd +zcard +zpopmin +zremrangebyscore"
+"""What the server's user must be allowed (ACL SETUSER)."""
 
 PREFIX = b"useridentity:"
 
@@ -192,11 +196,12 @@ def _problem(error: Exception) -> str:
         case AuthenticationError():
             return "refuses the user name or password"
         case NoPermissionError():
-            return "this user may not do that; it needs +eval +info +get +set +exists +del and the zset commands"
+            return f"refuses its user a command; allow {COMMANDS} on ~useridentity:*"
         case OutOfMemoryError():
             return "is full (maxmemory)"
         case TimeoutError():
             return f"did not answer within {TIMEOUT:g} s"
         case ConnectionError():
-            return f"cannot be reached ({type(error).__name__})"
-    return f"failed ({type(error).__name__})"
+            tls = error.__context__ if isinstance(error.__context__, SSLError) else None
+            return f"cannot be reached ({f'TLS: {tls.reason}' if tls else type(error).__name__})"
+    return f"failed ({type(error).__name__}); its user needs {COMMANDS} on ~useridentity:*, its log may say more"

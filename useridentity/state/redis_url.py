@@ -47,6 +47,8 @@ def parse(url: str, folder: Path) -> RedisServer:
 
     Raises `ConfigurationError`, which never repeats the URL: it may hold a password.
     """
+    if "#" in url:
+        raise ConfigurationError("has a #; in a password write %23")
     try:
         split = urlsplit(url)
         port = split.port or PORT
@@ -54,11 +56,14 @@ def parse(url: str, folder: Path) -> RedisServer:
         raise ConfigurationError("is no URL: the port should be a number, and [ ] are for IPv6 addresses") from None
     options = _options(split.query)
     host = split.hostname
-    if not host or split.fragment:
-        raise ConfigurationError("should be redis://HOST or rediss://HOST, with # in a password written as %23")
+    if not host:
+        raise ConfigurationError("names no server: write redis://HOST or rediss://HOST")
     tls = split.scheme == "rediss"
     _check_transport(tls, host, options)
     files = {name: folder / options[name] for name in ("ca", "certificate", "key") if name in options}
+    for name, file in files.items():
+        if not file.is_file():
+            raise ConfigurationError(f"{name}={options[name]}: there is no file {file}")
     database = _database(split.path)
     username = unquote(split.username) if split.username else None
     return RedisServer(host, port, database, username, _password(split, options, folder), tls, **files)

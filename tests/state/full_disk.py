@@ -1,0 +1,49 @@
+"""Spends in a FOLDER whose disk fills up and is freed again: `python -m tests.state.full_disk FOLDER`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+from tests.state.builders import NOW, once
+from tests.state.worker import answer
+from useridentity.errors import Unavailable
+from useridentity.state.sqlite import SqliteStore
+
+
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as junk:
+        try:
+            while True:
+                os.write(junk.fileno(), bytes(4096))
+        except OSError:
+            return
+
+
+def refusal(store: SqliteStore) -> str:
+    """What is said once the last free page of the log is used."""
+    try:
+        for number in count():
+            store.spend([once(str(number))], NOW)
+    except Unavailable as unavailable:
+        return unavailable.detail
+    raise AssertionError
+
+
+def main(folder: Path) -> None:
+    with closing(SqliteStore(folder / "state.db")) as store:
+        print(answer(store, "first"))
+        fill(folder / "junk")
+        print(refusal(store))
+        with closing(SqliteStore(folder / "state.db")) as another:
+            print(answer(another, "too late"))
+        (folder / "junk").unlink()
+        print(answer(store, "first"))
+        print(answer(store, "second"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
