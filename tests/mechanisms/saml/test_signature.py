@@ -14,6 +14,7 @@ from lxml import etree
 
 from tests.mechanisms.saml.issuer import (
     DS,
+    NOW,
     Issuer,
     assertion,
     make_issuer,
@@ -22,8 +23,9 @@ from tests.mechanisms.saml.issuer import (
     validate,
     validator,
 )
-from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.saml.signature import Signer
+from useridentity.errors import ConfigurationError, Refused
+from useridentity.mechanisms.saml.signature import Signer, verified
+from useridentity.mechanisms.saml.structure import parse
 
 
 def test_an_assertion_is_good_by_its_issuers_key_only(issuer: Issuer, stranger: Issuer) -> None:
@@ -53,6 +55,33 @@ def test_what_a_signature_says_about_its_key_is_not_looked_at(issuer: Issuer, st
         document = assertion(signed_by=signature("ASSERTION", key_info=f"<ds:KeyInfo>{certificate}</ds:KeyInfo>"))
         assert validate(validator(issuer), issuer.sign(document))
         assert "no key of the issuer" in refusal(validator(issuer), stranger.sign(document)).detail
+
+
+def test_a_key_value_in_a_signature_is_not_looked_at_either(issuer: Issuer) -> None:
+    value = "<ds:RSAKeyValue><ds:Modulus>AQAB</ds:Modulus><ds:Exponent>AQAB</ds:Exponent></ds:RSAKeyValue>"
+    octets = issuer.sign(assertion())
+    known = octets.replace(
+        b"</ds:SignatureValue>",
+        f"</ds:SignatureValue><ds:KeyInfo><ds:KeyValue>{value}</ds:KeyValue></ds:KeyInfo>".encode(),
+    )
+    assert validate(validator(issuer), octets)
+    assert validate(validator(issuer), known)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        assertion(signed_by=signature("_part")).replace("radiologist", '<part ID="_part"/>'),
+        assertion(identifier="_x", signed_by="").replace("radiologist", signature("_x")),
+    ],
+    ids=["of a part", "in a part"],
+)
+def test_a_signature_that_holds_elsewhere_signs_no_assertion(issuer: Issuer, document: str) -> None:
+    """The second line: `structure` lets neither pass."""
+    good = parse(issuer.sign(assertion()))
+    assert verified(good, [issuer.certificate], NOW).get("ID") == good.get("ID")
+    with pytest.raises(Refused, match="no key of the issuer"):
+        verified(parse(issuer.sign(document)), [issuer.certificate], NOW)
 
 
 def test_a_mac_by_the_certificate_is_refused(issuer: Issuer) -> None:
