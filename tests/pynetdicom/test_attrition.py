@@ -400,7 +400,7 @@ def test_a_stalled_pdu_is_cut_off_after_the_network_timeout(accept: Accept) -> N
 def test_a_peer_that_stops_reading_is_cut_off_after_the_network_timeout(accept: Accept) -> None:
     """Each response is 1 MB: kernel buffers hold a few of them, and after that nothing moves."""
     identifier = Dataset()
-    identifier.PatientComments = "x" * len(MEGABYTE)
+    identifier.TextValue = "x" * len(MEGABYTE)
 
     def on_find(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
         for _ in range(100):
