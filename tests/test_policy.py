@@ -123,6 +123,19 @@ def test_one_that_cannot_tell_outweighs_one_that_refuses() -> None:
     )
 
 
+def test_the_verdict_of_the_issuers_own_validator_is_the_one_reported() -> None:
+    """Several issuers side by side: all but one say that the credential is not theirs."""
+    policy = Policy([Rule([validator(name="ours"), validator(name="theirs")])])
+    plan = policy.plan(FACTS)
+    assert isinstance(plan, Checks)
+    foreign, expired = Refused(Reason.ISSUER_UNKNOWN, "not ours"), Refused(Reason.CREDENTIAL_EXPIRED, "yesterday")
+    assert isinstance(policy.conclude(plan, [foreign, Verified(ALICE)]), Accepted)
+    assert policy.conclude(plan, [foreign, expired]) == Rejected(
+        Reason.CREDENTIAL_EXPIRED, "yesterday", "rule 1", "theirs"
+    )
+    assert policy.conclude(plan, [foreign, foreign]) == Rejected(Reason.ISSUER_UNKNOWN, "not ours", "rule 1", "ours")
+
+
 def test_no_answer_at_all_is_no_acceptance() -> None:
     policy = Policy([Rule([validator()])])
     plan = policy.plan(FACTS)

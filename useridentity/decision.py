@@ -39,6 +39,7 @@ class Reason(Enum):
     NO_RULE = ("no-rule", REFUSED)
     IDENTITY_REQUIRED = ("identity-required", REFUSED)
     IDENTITY_TYPE_NOT_ACCEPTED = ("identity-type-not-accepted", REFUSED)
+    ISSUER_UNKNOWN = ("issuer-unknown", REFUSED)
     CREDENTIAL_INVALID = ("credential-invalid", REFUSED)
     CREDENTIAL_EXPIRED = ("credential-expired", REFUSED)
     REPLAYED = ("replayed", REFUSED)

@@ -146,11 +146,11 @@ class Policy:
         for validator, result in answered:
             if isinstance(result, Verified):
                 return _accepted(checks.rule, validator, result)
-        for kind in (Unavailable, Refused):
-            for validator, result in answered:
-                if isinstance(result, kind):
-                    return Rejected(result.reason, result.detail, checks.rule, validator.name)
-        return Rejected(Reason.VALIDATOR_UNAVAILABLE, "no validator answered", checks.rule)
+        if not answered:
+            return Rejected(Reason.VALIDATOR_UNAVAILABLE, "no validator answered", checks.rule)
+        validator, result = max(answered, key=lambda pair: _weight(pair[1]))
+        assert not isinstance(result, Verified)  # noqa: S101  returned above
+        return Rejected(result.reason, result.detail, checks.rule, validator.name)
 
     def _no_rule(self, facts: Facts) -> Rejected:
         for rule in self.rules:
@@ -171,6 +171,13 @@ def _anybody(_presented: object, facts: Facts, _context: object) -> Verified:
 
 
 _ANYBODY = FunctionValidator("anybody", None, _anybody, cpu_short=True)
+
+
+def _weight(result: Result) -> int:
+    """How much a negative answer tells: whose credential it is not, what is wrong with it, that nobody knows."""
+    if isinstance(result, Unavailable):
+        return 2
+    return int(isinstance(result, Refused) and result.reason is not Reason.ISSUER_UNKNOWN)
 
 
 def _accepted(rule: str, validator: Validator, verified: Verified) -> Accepted:

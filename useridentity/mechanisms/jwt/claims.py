@@ -54,7 +54,7 @@ def check_header(header: Mapping[str, Any], algorithms: Collection[str], types: 
 def check_issuer(claims: Mapping[str, Any], issuer: str) -> None:
     """Raises `Refused` for a token of another issuer (RFC 9068 4: compared exactly)."""
     if claims.get("iss") != issuer:
-        raise refusal(f"is of the issuer {shown(claims.get('iss'))}, not of {issuer}")
+        raise refusal(f"is of the issuer {shown(claims.get('iss'))}, not of {issuer}", Reason.ISSUER_UNKNOWN)
 
 
 def check_claims(claims: Mapping[str, Any], audience: str, typ: str) -> None:
