@@ -2,53 +2,172 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.parts import require
+from useridentity.cli.demo import show
+from useridentity.cli.demo.table import Row, table
 
 COMMAND = [str(Path(sys.executable).with_name("useridentity")), "demo"]
+HANG = 120.0  # seconds; it takes three
+
+WITHOUT_EXTRAS = """\
+import sys
+sys.modules.update({name: None for name in ("argon2", "gssapi", "jwt", "signxml")})
+from useridentity.cli import main
+sys.argv = ["useridentity", "demo"]
+main()
+"""
+
+NO, YES, MUTUAL = "rejected (1,2,1)", "accepted, confirmed", "accepted, both proved"
+BOTH = "C-ECHO, C-STORE by alice"
+KERBEROS = ("gssapi", "krb5kdc")
+
+ROWS = [
+    ("no identity", "rejected", "identity-required", NO, "nothing", ()),
+    ("username alice", "accepted", "names:alice (asserted)", YES, BOTH, ()),
+    ("alice, right passcode", "accepted", "staff:alice (authenticated)", YES, BOTH, ()),
+    ("alice, wrong passcode", "rejected", "credential-invalid: wrong passcode", NO, "nothing", ()),
+    ("mallory, unknown here", "rejected", "credential-invalid: unknown user", NO, "nothing", ()),
+    ("DCMTK storescu, right passcode", "accepted", "staff:alice", YES, "C-STORE by alice", ("storescu",)),
+    ("DCMTK storescu, wrong passcode", "rejected", "credential-inv", "Rejected Permanent", "nothing", ("storescu",)),
+    ("Kerberos ticket", "accepted", "alice@CLINIC.TEST (authenticated)", MUTUAL, BOTH, KERBEROS),
+    ("Kerberos, replayed", "rejected", "replayed", NO, "nothing", KERBEROS),
+    ("Kerberos, for another service", "rejected", "credential-invalid", NO, "nothing", KERBEROS),
+    ("SAML assertion", "accepted", "urn:idp#alice (authenticated)", YES, BOTH, ("signxml",)),
+    ("SAML, tampered with", "rejected", "credential-invalid: SAML: signed by no key", NO, "nothing", ("signxml",)),
+    ("SAML, by an unknown issuer", "rejected", "credential-invalid: SAML", NO, "nothing", ("signxml",)),
+    ("JWT", "accepted", "https://idp.test#alice (authenticated)", YES, BOTH, ("jwt",)),
+    ("JWT, expired", "rejected", "credential-expired", NO, "nothing", ("jwt",)),
+    ("JWT, by another key", "rejected", "credential-invalid", NO, "nothing", ("jwt",)),
+    ("JWT, for another audience", "rejected", "credential-invalid", NO, "nothing", ("jwt",)),
+    ("DCMTK storescu, JWT", "accepted", "https://idp.test#alice", YES, "C-STORE by alice", ("storescu", "jwt")),
+    ("type 9, which is none", "rejected", "identity-type-not-accepted", NO, "nothing", ()),
+    ("a truncated identity", "rejected", "malformed", NO, "nothing", ()),
+]
+
+
+def shown_by(*command: str, folder: Path) -> str:
+    """What it prints on a terminal so wide that nothing is folded; it must leave nothing in `folder`."""
+    environment = {**os.environ, "COLUMNS": "400", "NO_COLOR": "1", "TMPDIR": str(folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=HANG)
+    assert done.stderr == ""
+    assert not list(folder.iterdir())
+    return done.stdout
+
+
+def cells(shown: str) -> list[list[str]]:
+    """The table's rows."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[list[str]]:
-    """The table's rows; wide enough that nothing is folded."""
-    require("storescu")
-    done = subprocess.run(
-        COMMAND,
-        env={**os.environ, "COLUMNS": "400", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert done.stderr == ""
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the demo prints."""
+    return shown_by(*COMMAND, folder=tmp_path_factory.mktemp("tmp"))
 
 
-@pytest.mark.parametrize(
-    ("sent", "decided", "why", "saw", "through"),
-    [
-        ("no identity", "rejected", "identity-required", "rejected (1,2,1)", "nothing"),
-        ("username alice", "accepted", "names:alice (asserted)", "accepted, identity confirmed", "C-ECHO"),
-        ("alice and the right passcode", "accepted", "staff:alice (authenticated)", "accepted, identity", "C-STORE"),
-        ("alice and a wrong passcode", "rejected", "credential-invalid: wrong passcode", "(1,2,1)", "nothing"),
-        ("mallory, who is unknown", "rejected", "credential-invalid: unknown user", "(1,2,1)", "nothing"),
-        ("identity type 9", "rejected", "identity-type-not-accepted", "rejected (1,2,1)", "nothing"),
-        ("a truncated identity", "rejected", "malformed", "rejected (1,2,1)", "nothing"),
-        ("DCMTK storescu, right", "accepted", "staff:alice", "accepted, identity confirmed", "C-STORE"),
-        ("DCMTK storescu, wrong", "rejected", "credential-invalid", "Rejected Permanent", "nothing"),
-    ],
-)
+@pytest.mark.parametrize(("sent", "decided", "why", "saw", "through", "needs"), ROWS)
 def test_each_peer_gets_what_the_policy_says(
-    rows: list[list[str]], sent: str, decided: str, why: str, saw: str, through: str
+    shown: str, sent: str, decided: str, why: str, saw: str, through: str, needs: tuple[str, ...]
 ) -> None:
-    row = next(row for row in rows if row[0].startswith(sent))
-    assert row[1] == decided
-    assert why in row[2]
-    assert saw in row[3]
-    assert through in row[4]
+    for part in needs:
+        require(part)
+    row = next(row for row in cells(shown) if row[0] == sent)
+    assert why in row.pop(2)
+    assert row == [sent, decided, saw, through]
+
+
+def test_there_are_no_other_rows_and_no_colour_in_a_pipe(shown: str) -> None:
+    assert {row[0] for row in cells(shown)} <= {row[0] for row in ROWS}
+    assert "\x1b" not in shown
+
+
+def test_what_is_not_installed_is_left_out_with_a_line_that_says_how_to_get_it(tmp_path: Path) -> None:
+    without = shown_by(sys.executable, "-c", WITHOUT_EXTRAS, folder=tmp_path)
+    sent = [row[0] for row in cells(without)]
+    assert sent == ["no identity", "username alice", "type 9, which is none", "a truncated identity"]
+    for name, extra in (("passcodes", "passcode"), ("Kerberos", "kerberos"), ("SAML", "saml"), ("JWT", "jwt")):
+        assert f"Without {name}: pip install 'useridentity[{extra}]'" in without
+
+
+def test_a_kdc_that_is_missing_or_does_not_start_costs_the_kerberos_rows_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "pynetdicom")  # as the demo will set it; caplog sets it back
+
+    def fail(folder: Path) -> None:
+        raise RuntimeError("the KDC did not start")
+
+    kinds = {
+        "one": show.Kind(fail),
+        "two": show.Kind(fail, packages=lambda: ["krb5-kdc"]),
+        "three": show.KINDS["usernames"],
+    }
+    monkeypatch.setattr(show, "KINDS", kinds)
+    show.show()
+    output = capsys.readouterr().out
+    assert "Without one: the KDC did not start" in output
+    assert "Without two: apt-get install krb5-kdc" in output
+    assert "username alice" in output
+
+
+def test_control_c_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        COMMAND,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout.readline().startswith("An archive listens")  # the KDC runs
+        assert list(tmp_path.iterdir())
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=HANG)  # to the end of standard output, which the KDC has inherited
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+LONG = "identity-type-not-accepted: no validator of the rule takes User-Identity-Type 9"
+EXAMPLE = [
+    Row("DCMTK storescu, wrong passcode", "rejected", LONG, NO, "nothing"),
+    Row("Kerberos ticket", "accepted", "[bold]alice@CLINIC.TEST[/]", MUTUAL, BOTH),
+]
+
+
+@pytest.fixture
+def drawn() -> Callable[[int], str]:
+    """The example as a table for so many columns."""
+
+    def draw(width: int) -> str:
+        console = Console(width=width, file=StringIO())
+        console.print(table([EXAMPLE, EXAMPLE], width))
+        return console.file.getvalue()
+
+    return draw
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 129, 130, 200])
+def test_no_word_is_broken_and_no_line_too_long_from_80_columns_on(drawn: Callable[[int], str], width: int) -> None:
+    lines = drawn(width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert {len(line) for line in lines} == {len(lines[0])}
+    words = {word for row in EXAMPLE for text in (row.sent, row.why, row.saw, row.through) for word in text.split()}
+    assert words <= {word for line in lines for word in line.split()}
+
+
+def test_a_terminal_that_is_narrower_still_has_it_all_within_its_width(drawn: Callable[[int], str]) -> None:
+    assert max(map(len, drawn(50).splitlines())) <= 50

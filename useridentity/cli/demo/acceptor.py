@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,20 @@ from pynetdicom import evt
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from useridentity.mechanisms.passcode_file import set_passcode
+from useridentity.cli.demo.part import Part
 from useridentity.policy import Policy
 from useridentity.pynetdicom import AE, identity_of
 
-PASSCODE = b"right horse battery"
 DECISION_TIMEOUT = 10.0
 """Seconds for the archive to decide about a peer that has gone already."""
 
-POLICY = """\
-version = 1
 
-[validator.names]
-type = "username"          # taken at its word
-
-[validator.staff]
-type = "passcode"
-store = "file:passcodes.toml"
-plaintext = "allow"        # this demonstration never leaves the machine
-
-[[authenticate]]
-name = "everybody"
-accept = ["names", "staff"]
-"""
+def policy(parts: Sequence[Part]) -> str:
+    """The policy file that lets in whom any part's validator takes."""
+    named = [part for part in parts if part.validator]
+    validators = "".join(f"[validator.{part.validator}]\n{part.settings}\n\n" for part in named)
+    accept = ", ".join(f'"{part.validator}"' for part in named)
+    return f'version = 1\n\n{validators}[[authenticate]]\nname = "everybody"\naccept = [{accept}]\n'
 
 
 class Archive:
@@ -44,16 +35,15 @@ class Archive:
     def __init__(self, policy_text: str) -> None:
         self.policy_text = policy_text
         self.port = 0
-        self._reached: list[str] = []
+        self._reached: dict[str, list[str]] = {}
         self._decisions: queue.Queue[Mapping[str, Any]] = queue.Queue()
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path) -> Iterator[Archive]:
-        """An archive that keeps its policy and passcodes in `folder`."""
-        set_passcode(folder / "passcodes.toml", "alice", PASSCODE, display_name="Alice Example")
-        (folder / "identity.toml").write_text(POLICY)
-        archive = cls(POLICY)
+    def open(cls, folder: Path, parts: Sequence[Part]) -> Iterator[Archive]:
+        """An archive that takes what `parts` send, and finds their files in `folder`."""
+        archive = cls(policy(parts))
+        (folder / "identity.toml").write_text(archive.policy_text)
         ae = AE("ARCHIVE")
         ae.add_supported_context(Verification)
         ae.add_supported_context(CTImageStorage)
@@ -63,9 +53,11 @@ class Archive:
         )
         assert server is not None  # noqa: S101  not blocking
         archive.port = server.server_address[1]
-        with archive._listening():
-            yield archive
-        server.shutdown()
+        try:
+            with archive._listening():
+                yield archive
+        finally:
+            server.shutdown()
 
     def next_decision(self) -> Mapping[str, Any]:
         """The fields of the log line about the next peer."""
@@ -73,16 +65,17 @@ class Archive:
 
     def what_got_through(self) -> str:
         """The DIMSE messages that reached a handler since this was last asked."""
-        reached, self._reached = self._reached, []
-        return ", ".join(reached)
+        reached, self._reached = self._reached, {}
+        return ", ".join(f"{', '.join(messages)} by {user_id}" for user_id, messages in reached.items())
 
     def _on_echo(self, event: Event) -> int:
-        self._reached.append(f"C-ECHO by {identity_of(event).user_id}")
-        return 0x0000
+        return self._on("C-ECHO", event)
 
     def _on_store(self, event: Event) -> int:
-        size = len(event.encoded_dataset(include_meta=False)) // 1024
-        self._reached.append(f"C-STORE ({size} KiB) by {identity_of(event).user_id}")
+        return self._on("C-STORE", event)
+
+    def _on(self, message: str, event: Event) -> int:
+        self._reached.setdefault(identity_of(event).user_id, []).append(message)
         return 0x0000
 
     @contextmanager

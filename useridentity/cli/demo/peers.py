@@ -1,0 +1,83 @@
+"""How the demo's peers associate: pynetdicom as a well-behaved application uses it, and DCMTK's storescu."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
+
+from useridentity.cli.demo.part import Attempt
+from useridentity.credential import CredentialProvider
+from useridentity.pynetdicom import AE, Outcome, outcome_of
+
+PATIENCE = 10.0
+"""Seconds a peer waits for an answer before it calls the archive silent."""
+
+HOST = "127.0.0.1"
+CONFIRMED = "accepted, confirmed"
+
+
+def associate(identity: CredentialProvider | None) -> Callable[[int], str]:
+    """Associate, then C-ECHO and C-STORE."""
+
+    def run(port: int) -> str:
+        ae = AE("WORKSTATION")
+        ae.add_requested_context(Verification)
+        ae.add_requested_context(CTImageStorage)
+        assoc = ae.associate(HOST, port, identity=identity)
+        if assoc.is_established:
+            assoc.send_c_echo()
+            assoc.send_c_store(dcmread(_ct_image()))
+            assoc.release()
+        return _saw(outcome_of(assoc))
+
+    return run
+
+
+def _saw(outcome: Outcome) -> str:
+    if outcome.answer:
+        return f"{outcome.kind.value} ({','.join(map(str, outcome.answer))})"
+    if outcome.confirmation is None:
+        return outcome.kind.value
+    return "accepted, both proved" if outcome.confirmation.mutual else CONFIRMED
+
+
+def storescu(what: str, *identity: str) -> tuple[Attempt, ...]:
+    """DCMTK's storescu with these options, where it is installed. A passcode it takes as one, and nowhere else."""
+    program = shutil.which("storescu")
+    if program is None:
+        return ()
+
+    def run(port: int) -> str:
+        done = subprocess.run(  # noqa: S603  our own arguments
+            [program, *identity, "-rsp", HOST, str(port), _ct_image()],
+            env={**os.environ, "TCP_NODELAY": "1"},  # or DCMTK adds a delay to every message
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return CONFIRMED if done.returncode == 0 else _complaint(done.stderr)
+
+    return (Attempt(f"DCMTK storescu, {what}", run),)
+
+
+def _complaint(stderr: str) -> str:
+    """The result in DCMTK's own words: "Rejected Permanent" out of "F: Result: Rejected Permanent, Source: ..."."""
+    results = [line.partition("Result: ")[2] for line in stderr.splitlines() if "Result: " in line]
+    return results[0].partition(",")[0] if results else "failed"
+
+
+@cache
+def _ct_image() -> str:
+    """The CT image that pydicom brings along."""
+    path = get_testdata_file("CT_small.dcm", download=False)
+    if not isinstance(path, str):
+        raise FileNotFoundError("pydicom came without its CT_small.dcm")
+    return path
