@@ -18,6 +18,7 @@ from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, CredentialUnavailable, Refused, Unavailable
 from useridentity.facts import Facts, Peer, Tls
 from useridentity.identity import Assurance, Identity
+from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.username import UsernameOffer, claimed, presented_as, username_field, username_from
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Verified
@@ -215,21 +216,41 @@ class PasscodeSettings:
     """`type = "passcode"` in a policy file.
 
     Fields:
-        store: who knows the passcodes: "file:PATH", a file kept with `useridentity passcode`; the path is
-            relative to the policy file.
+        store: who knows the passcodes. "file:PATH": a file kept with `useridentity passcode`, relative to the
+            policy file. "ldaps://HOST": a directory. "pam:SERVICE": the system's PAM.
         plaintext: "refuse" (default) | "allow", because a passcode can be used again by whoever sees it.
+        ldap: how users are found in the directory; for that store only.
     """
 
     store: str
     plaintext: Plaintext = "refuse"
+    ldap: LdapSettings | None = None
 
     def build(self, runtime: Runtime) -> PasscodeValidator:
         """Raises `ConfigurationError` where the store cannot be used."""
-        kind, _, place = self.store.partition(":")
-        if kind != "file" or not place:
-            raise ConfigurationError(f'store = "{self.store}" is no store; write "file:passcodes.toml"')
         try:
-            from useridentity.mechanisms.passcode_file import PasscodeFile
+            store = self._store(runtime)
         except ModuleNotFoundError as missing:
             raise ConfigurationError(str(missing)) from None
-        return PasscodeValidator(PasscodeFile(runtime.folder / place), name=runtime.name, plaintext=self.plaintext)
+        return PasscodeValidator(store, name=runtime.name, plaintext=self.plaintext)
+
+    def _store(self, runtime: Runtime) -> PasscodeStore:
+        kind, _, place = self.store.partition(":")
+        if self.ldap is not None and kind not in ("ldap", "ldaps"):
+            raise ConfigurationError(f'ldap: has no meaning with store = "{self.store}"')
+        match kind:
+            case "file" if place:
+                from useridentity.mechanisms.passcode_file import PasscodeFile
+
+                return PasscodeFile(runtime.folder / place)
+            case "ldap" | "ldaps":
+                from useridentity.mechanisms.passcode_ldap import LdapStore
+
+                return LdapStore(self.store, self.ldap or LdapSettings())
+            case "pam" if place:
+                from useridentity.mechanisms.passcode_pam import PamStore
+
+                return PamStore(place)
+        raise ConfigurationError(
+            f'store = "{self.store}" is no store; write "file:passcodes.toml", "ldaps://HOST" or "pam:SERVICE"'
+        )
