@@ -14,8 +14,9 @@ from tests.state.redis_server import RealRedis
 from useridentity.errors import Unavailable
 from useridentity.state import Debt, Store
 from useridentity.state.books import RETRY
+from useridentity.state.limits import PenaltyLimits
 from useridentity.state.memory import MemoryLedger
-from useridentity.state.penalties import Penalties, PenaltyLimits
+from useridentity.state.penalties import Penalties
 
 WARD, HOME, STRANGER = map(ip_address, ("10.1.1.1", "10.1.1.2", "203.0.113.9"))
 LIMITS = PenaltyLimits()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.state.builders import NOW, once
 from useridentity.errors import ConfigurationError
 from useridentity.state import open_store
 from useridentity.state.memory import MemoryReplayStore
@@ -36,8 +37,9 @@ def test_each_scheme_opens_its_store(tmp_path: Path) -> None:
 
 def test_a_file_is_relative_to_the_folder_or_absolute(tmp_path: Path) -> None:
     (tmp_path / "policy").mkdir()
-    open_store("sqlite:one.db", tmp_path / "policy").close()
-    open_store(f"sqlite:{tmp_path}/two.db", tmp_path / "policy").close()
+    for url in ("sqlite:one.db", f"sqlite:{tmp_path}/two.db"):
+        with closing(open_store(url, tmp_path / "policy")) as store:
+            assert store.spend([once()], NOW)
     assert (tmp_path / "policy" / "one.db").is_file()
     assert (tmp_path / "two.db").is_file()
 

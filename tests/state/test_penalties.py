@@ -13,7 +13,8 @@ import pytest
 from tests.mechanisms.builders import credential
 from tests.state.builders import NOW, after
 from useridentity.credential import Credential
-from useridentity.state.penalties import AGAIN, Address, Penalties, PenaltyLimits, account_of, source_of
+from useridentity.state.limits import PenaltyLimits
+from useridentity.state.penalties import AGAIN, Address, Penalties, account_of, source_of
 
 WARD = ip_address("10.1.1.1")
 HOME = ip_address("10.1.1.2")
@@ -136,7 +137,7 @@ def test_what_is_charged_is_named_as_a_network() -> None:
 
 def test_the_same_wrong_credential_counts_once_however_often_it_comes(penalties: Penalties) -> None:
     """A modality retries with the passcode it was given, all night."""
-    for at in range(0, DAY, 10):
+    for at in range(0, DAY, 60):
         penalties.failed(WARD, "ct1", penalties.digest(wrong(name="ct1")), after(at))
         assert not penalties.refuses_source(WARD, after(at))
         assert not penalties.refuses_account("ct1", WARD, after(at))
@@ -300,7 +301,6 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_for_as_long(penalties: Pena
 
 
 def test_strangers_who_fill_every_table_shut_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("useridentity.state.memory.MemoryLedger.__init__.__defaults__", (64,), raising=False)
     penalties = Penalties()
     for book in (penalties._sources, penalties._accounts, penalties._good):
         monkeypatch.setattr(book._own, "_capacity", 64)

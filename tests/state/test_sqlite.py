@@ -70,6 +70,13 @@ def test_the_file_and_its_log_are_the_owners_alone(store: Store, tmp_path: Path)
     assert modes == {"state.db": "0o600", "state.db-wal": "0o600", "state.db-shm": "0o600"}
 
 
+def test_a_file_is_made_when_it_is_needed_and_not_by_who_only_looks(file: Path, opened: Callable[[str], Store]) -> None:
+    store = opened("sqlite:state.db")
+    assert not file.exists()
+    assert store.spend([once()], NOW)
+    assert file.is_file()
+
+
 def test_a_locked_file_refuses_until_it_is_free(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("useridentity.state.sqlite.BUSY", 0.05)
     store.close()  # so that it opens again with that time
@@ -134,13 +141,13 @@ def test_a_file_that_is_replaced_while_open_is_noticed(
         file.rename(file.with_suffix(".moved"))
         with caplog.at_level(logging.WARNING):
             assert store.spend([once()], NOW)
-        assert "was replaced; what the file before remembered is lost" in caplog.text
+        assert "was moved or replaced; what the file before remembered is lost" in caplog.text
         assert not other_process.spend([once()], NOW)
 
 
 @pytest.mark.parametrize("content", [b"not a database, but text enough to look at\n" * 100, b"SQLite format 3\0" * 300])
 def test_what_is_no_database_is_refused_at_start(file: Path, content: bytes) -> None:
-    SqliteStore(file).close()
+    file.touch(mode=0o600)
     file.write_bytes(content)
     assert misconfigured(file) == (
         f"{file}: is damaged or no SQLite file; move it away for a new one to be made, which remembers nothing"
@@ -183,7 +190,7 @@ def test_a_file_that_others_can_open_is_refused(store: Store, file: Path, mode: 
 
 
 def test_a_name_that_leads_elsewhere_is_refused(file: Path, tmp_path: Path) -> None:
-    SqliteStore(tmp_path / "real.db").close()
+    (tmp_path / "real.db").touch(mode=0o600)
     file.symlink_to(tmp_path / "real.db")
     assert "is not a regular file" in misconfigured(file)
 
@@ -195,7 +202,11 @@ def test_another_users_file_is_refused(store: Store, file: Path, monkeypatch: py
 
 
 def test_a_folder_that_is_missing_is_said_at_start(tmp_path: Path) -> None:
-    assert misconfigured(tmp_path / "missing" / "state.db") == f"{tmp_path}/missing/state.db: No such file or directory"
+    missing = tmp_path / "missing"
+    assert (
+        misconfigured(missing / "state.db")
+        == f"{missing}/state.db: there is no folder {missing}; make it, or name another"
+    )
 
 
 def test_a_folder_that_goes_missing_refuses(store: Store, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from useridentity.state.keys import digest, kept_until
 from useridentity.validator import Once
 
 MAX_SPENT = 100_000
-"""Keys remembered at once, about 16 MB: 80 single-use credentials a second for twenty minutes. A full
+"""Keys remembered at once, about 14 MB: 80 single-use credentials a second for twenty minutes. A full
 store refuses: forgetting a live key would let it be used again."""
 
 MAX_DEBTS = 65_536
-"""Debts remembered at once, about 16 MB: as many sources as OpenSSH remembers (PerSourcePenalties)."""
+"""Debts remembered at once, about 14 MB: as many sources as OpenSSH remembers (PerSourcePenalties)."""
 
 MADE_ROOM = 16
 """A full ledger forgets the smallest sixteenth at once, so that finding it costs each newcomer microseconds."""

@@ -20,10 +20,10 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from useridentity.credential import Credential, IdentityType
 from useridentity.facts import peer_address
-from useridentity.settings import Network, Seconds
 from useridentity.state import Debt, Ledger
 from useridentity.state.books import Book, Shared
 from useridentity.state.keys import digest
+from useridentity.state.limits import PenaltyLimits
 
 LOGGER = logging.getLogger("useridentity.state")
 
@@ -44,35 +44,6 @@ GREATEST_DOUBLING = 32.0
 
 MAX_LABEL = 64
 """Characters of a name in a log line: enough to recognise it, too few to flood a log."""
-
-
-@dataclass(frozen=True, slots=True)
-class PenaltyLimits:
-    """What wrong credentials cost (`[limits.penalty]`). Times in seconds.
-
-    Fields:
-        source_free: wrong credentials from one source that cost nothing; many people mistype behind one
-            address.
-        source_forgive: until one of them is forgiven, and so the time that each guess takes in the long
-            run: 288 a day, over all accounts.
-        account_free: wrong credentials for one account that cost nothing; a person mistypes a few times.
-        account_forgive: the same for an account, from all sources that were never good for it together:
-            96 guesses a day, too few for any passcode that is not among the commonest.
-        shortest: the first delay; a person hardly notices it.
-        longest: the delay that doubling ends at; a user who is mistaken for a guesser waits no longer.
-        good_for: how long a source that an account was used from is told from strangers.
-        exempt: networks where nothing is counted and nothing refused: monitoring, vulnerability scanners,
-            a proxy whose clients cannot be told apart and that limits them itself.
-    """
-
-    source_free: int = 20
-    source_forgive: Seconds = 300.0
-    account_free: int = 5
-    account_forgive: Seconds = 900.0
-    shortest: Seconds = 2.0
-    longest: Seconds = 900.0
-    good_for: Seconds = 30 * 86400.0
-    exempt: tuple[Network, ...] = ()
 
 
 class Penalties:

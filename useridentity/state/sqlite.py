@@ -69,9 +69,10 @@ _DROP_SMALLEST = """DELETE FROM debt WHERE until <= :now
 
 
 class SqliteStore:
-    """A `Store` in a file, made with mode 0600 where there is none.
+    """A `Store` in a file. Where there is none it is made, mode 0600, when something is first remembered.
 
-    Raises `ConfigurationError` where the file is damaged, another program's or open to other users.
+    Raises `ConfigurationError` where the file is damaged, another program's or open to other users, or has
+    no folder.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -175,7 +176,12 @@ class _File:
         """Find now what would never work; a file that is locked or on a full disk may work later.
 
         The connection is not kept: a server may fork before it serves, and SQLite's must not be carried over.
+        Nor is a file made: who looks at a policy is not always who serves by it, and would own the file.
         """
+        if not self._path.parent.is_dir():
+            raise ConfigurationError(f"{self._path}: there is no folder {self._path.parent}; make it, or name another")
+        if not os.path.lexists(self._path):
+            return
         try:
             with closing(self._connect()) as database:
                 found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -190,7 +196,7 @@ class _File:
     def _current(self) -> sqlite3.Connection:
         """The connection to the file that has the name now: writing to one that was moved away binds nobody."""
         if self._database is not None and _inode(self._path) != self._inode:
-            LOGGER.warning("%s: was replaced; what the file before remembered is lost", self._path)
+            LOGGER.warning("%s: was moved or replaced; what the file before remembered is lost", self._path)
             self._close()
         if self._database is None:
             self._database = self._connect()
