@@ -207,7 +207,7 @@ MUTILATIONS = [
     (lambda token: token[:-1] + b"\xc3", "base64url"),
     (_other_padding_bits, "base64url"),
     (lambda token: b".".join([*token.split(b".")[:2], token.split(b".")[2][:340]]), "signature"),
-    (lambda token: token[:-20] + bytes([token[-20] ^ 1]) + token[-19:], "signature"),
+    (lambda token: token[:-20] + (b"A" if token[-20:-19] != b"A" else b"B") + token[-19:], "signature"),
     (lambda token: b"A" + token, "malformed"),
     (lambda token: token.rpartition(b".")[0] + b"." + encoded(b"\0" * 256), "signature"),
     (lambda token: token.rpartition(b".")[0] + b".AA", "signature"),

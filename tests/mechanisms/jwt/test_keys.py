@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.mechanisms.jwt.issuer import ALGORITHMS, encoded, jwk, private_key
 from useridentity.errors import Refused
 from useridentity.mechanisms.jwt.keys import MAX_KEYS, KeySet, read_key_set
-from useridentity.mechanisms.jwt.strict import Malformed
+from useridentity.mechanisms.strict_json import Malformed
 
 
 def read(*keys: Any) -> tuple[KeySet, list[str]]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.mechanisms.jwt.https_server import HttpsServer, response
+from tests.mechanisms.https_server import HttpsServer, response
 from tests.mechanisms.jwt.test_requestor import peer, sent
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.mechanisms.jwt import OidcClientCredentials, OidcTokenExchange

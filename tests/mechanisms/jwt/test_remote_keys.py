@@ -14,11 +14,11 @@ import pytest
 
 from tests.lib.certificates import Certificates
 from tests.mechanisms.builders import context
-from tests.mechanisms.jwt.https_server import HttpsServer, response
+from tests.mechanisms.https_server import HttpsServer, response
 from tests.mechanisms.jwt.issuer import AUDIENCE, ISSUER, Draft, judge, jwk
 from useridentity.errors import Refused, Unavailable
+from useridentity.mechanisms.https import FetchFailed
 from useridentity.mechanisms.jwt import JwtSettings, JwtValidator, remote_keys
-from useridentity.mechanisms.jwt.https import FetchFailed
 from useridentity.mechanisms.jwt.keys import KeySet, read_key_set
 from useridentity.mechanisms.jwt.remote_keys import (
     COOLDOWN,

@@ -12,8 +12,8 @@ from tests.mechanisms.jwt.issuer import Draft, validator
 from useridentity.credential import Confirmation, CredentialProvider, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
+from useridentity.mechanisms.bearer import MAX_FIELD
 from useridentity.mechanisms.jwt import Jwt, JwtFile
-from useridentity.mechanisms.jwt.bearer import MAX_FIELD
 
 TOKEN = b"eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 PEERS = ["pacs.example.org"]

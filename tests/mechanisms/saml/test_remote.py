@@ -14,7 +14,7 @@ from tests.lib.certificates import Certificates
 from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, validate
 from tests.mechanisms.saml.test_metadata import entity, key
 from useridentity.errors import ConfigurationError, Unavailable
-from useridentity.mechanisms.jwt.https import FetchFailed
+from useridentity.mechanisms.https import FetchFailed
 from useridentity.mechanisms.saml import SamlSettings
 from useridentity.mechanisms.saml.metadata import IdentityProvider
 from useridentity.mechanisms.saml.remote import COOLDOWN, REFRESH, STALE, RemoteMetadata

@@ -12,6 +12,7 @@ from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
+from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.jwt.claim_path import ClaimPath
 from useridentity.mechanisms.jwt.claims import (
     ABSENT,
@@ -25,7 +26,6 @@ from useridentity.mechanisms.jwt.claims import (
     text,
 )
 from useridentity.mechanisms.jwt.compact import Token, parse, refusal
-from useridentity.mechanisms.jwt.https import check_url, https_context
 from useridentity.mechanisms.jwt.identity import Groups, groups_of, identity_of
 from useridentity.mechanisms.jwt.key_source import FileKeys, KeySource
 from useridentity.mechanisms.jwt.keys import KIND_OF_ALGORITHM

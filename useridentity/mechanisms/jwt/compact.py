@@ -12,7 +12,7 @@ from typing import Any
 
 from useridentity.decision import Reason
 from useridentity.errors import Refused
-from useridentity.mechanisms.jwt.strict import Malformed, base64url, json_object
+from useridentity.mechanisms.strict_json import Malformed, base64url, json_object
 
 MAX_TOKEN = 16 * 1024
 """Bytes. Issuers make tokens that fit an HTTP header, which common servers end at 8 to 16 KiB; the

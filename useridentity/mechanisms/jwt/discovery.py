@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.jwt.https import FetchFailed, check_url, get_json
+from useridentity.mechanisms.https import FetchFailed, check_url, get_json
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 

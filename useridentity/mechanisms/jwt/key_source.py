@@ -9,7 +9,7 @@ from typing import Protocol
 
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
-from useridentity.mechanisms.jwt.strict import Malformed
+from useridentity.mechanisms.strict_json import Malformed
 from useridentity.validator import CheckContext
 
 LOGGER = logging.getLogger("useridentity.jwt")

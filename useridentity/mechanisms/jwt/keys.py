@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from useridentity.mechanisms.jwt.compact import refusal, shown
-from useridentity.mechanisms.jwt.strict import Malformed, base64url, json_object
+from useridentity.mechanisms.strict_json import Malformed, base64url, json_object
 
 try:
     import jwt

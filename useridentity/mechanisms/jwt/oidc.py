@@ -18,18 +18,13 @@ from urllib.parse import quote_plus, urlencode
 
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.jwt.bearer import (
-    Plaintext,
-    TokenOffer,
-    check_may_see,
-    check_provider,
-    token_octets,
-)
+from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.https import FetchFailed, Response, check_url, https_context, request
 from useridentity.mechanisms.jwt.discovery import discovered
-from useridentity.mechanisms.jwt.https import FetchFailed, Response, check_url, https_context, request
+from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.jwt.requestor import Secret, check_secret, revealed
-from useridentity.mechanisms.jwt.strict import Malformed, json_object
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
+from useridentity.mechanisms.strict_json import Malformed, json_object
 
 For = str | Callable[[Peer], str]
 """A parameter of the token request: always the same, or made for the peer that will see the token."""

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from functools import partial
 
 from useridentity.errors import Unavailable
+from useridentity.mechanisms.https import FetchFailed, get
 from useridentity.mechanisms.jwt.compact import shown
 from useridentity.mechanisms.jwt.discovery import discovered
-from useridentity.mechanisms.jwt.https import FetchFailed, get
 from useridentity.mechanisms.jwt.key_source import LOGGER
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
-from useridentity.mechanisms.jwt.strict import Malformed
+from useridentity.mechanisms.strict_json import Malformed
 from useridentity.validator import CheckContext
 
 REFRESH = 300.0

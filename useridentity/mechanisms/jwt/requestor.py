@@ -8,14 +8,8 @@ from pathlib import Path
 
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.jwt.bearer import (
-    MAX_FIELD,
-    Plaintext,
-    TokenOffer,
-    check_may_see,
-    check_provider,
-    token_octets,
-)
+from useridentity.mechanisms.bearer import MAX_FIELD, Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 
 Secret = bytes | str | Callable[[], bytes | str]
 """A secret, or a callable that is asked for it each time it is needed."""

@@ -15,7 +15,7 @@ from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
 from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity
-from useridentity.mechanisms.jwt.https import check_url, https_context
+from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.saml import assertion as reading
 from useridentity.mechanisms.saml.assertion import Assertion, Expected
 from useridentity.mechanisms.saml.attributes import CLAIMS, ROLE, SUBJECT_ID

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from useridentity.decision import Reason
+from useridentity.errors import Refused
 from useridentity.facts import Facts
 from useridentity.mechanisms.saml.attributes import Values, attributes
 from useridentity.mechanisms.saml.conditions import (
@@ -88,7 +90,7 @@ def read(element: Element, expected: Expected, facts: Facts) -> Assertion:
 def check_issuer(issuer: Element | None, expected: str) -> None:
     """Raises `Refused` unless `issuer` is an Issuer that names `expected`."""
     if issuer is None or issuer.get("Format", _ENTITY) != _ENTITY or text_of(issuer) != expected:
-        raise wrong("from another issuer")
+        raise Refused(Reason.ISSUER_UNKNOWN, "SAML: from another issuer")
 
 
 def _name_id(element: Element | None, formats: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from cryptography import x509
 
 from useridentity.errors import ConfigurationError, Unavailable
-from useridentity.mechanisms.jwt.https import FetchFailed, get
+from useridentity.mechanisms.https import FetchFailed, get
 from useridentity.mechanisms.saml.metadata import IdentityProvider, identity_provider, usable
 
 REFRESH = 900.0

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.jwt.strict import Malformed, json_object
+from useridentity.mechanisms.strict_json import Malformed, json_object
 from useridentity.tls import PathLike, client_context
 
 REQUEST_SECONDS = 3.0

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.mechanisms.jwt.https_server import HttpsServer, https_server, response
+from tests.mechanisms.https_server import HttpsServer, https_server, response
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.jwt import https
+from useridentity.mechanisms import https
+from useridentity.mechanisms.https import MAX_RESPONSE, FetchFailed, check_url, get_json, https_context, request
 from useridentity.mechanisms.jwt.discovery import discovered
-from useridentity.mechanisms.jwt.https import MAX_RESPONSE, FetchFailed, check_url, get_json, https_context, request
 
 
 @pytest.fixture

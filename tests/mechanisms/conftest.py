@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.mechanisms.jwt.https_server import HttpsServer, https_server
+from tests.mechanisms.https_server import HttpsServer, https_server
 
 
 @pytest.fixture(name="idp_server")
