@@ -17,7 +17,7 @@ from tests.mechanisms.builders import context, facts, peer
 from tests.parts import require
 from useridentity.errors import ConfigurationError
 from useridentity.settings import Runtime
-from useridentity.testing import Realm, kdc, missing_programs, realms
+from useridentity.testing import Realm, missing_programs, programs, realms
 
 SERVICE = "dicom@pacs.clinic.test"
 HANG = 60.0  # seconds; all of it takes well under one
@@ -102,7 +102,7 @@ def test_a_kdc_that_cannot_start_says_so(two: list[Realm]) -> None:
 
 
 def test_missing_programs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdc, "_SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "_SEARCH_PATH", str(tmp_path))
     assert missing_programs() == ["krb5-admin-server", "krb5-kdc", "krb5-user", "util-linux"]
     with pytest.raises(ConfigurationError, match="kdb5_util is not installed: apt-get install krb5-kdc"):
         realms(tmp_path, "CLINIC.TEST").__enter__()

@@ -16,7 +16,8 @@ programs of MIT Kerberos, and whoever uses its tickets the extra `kerberos`.
 from __future__ import annotations
 
 from useridentity.testing.assertions import AssertionIssuer
-from useridentity.testing.kdc import Realm, missing_programs, realms
+from useridentity.testing.kdc import Realm, realms
+from useridentity.testing.programs import missing_programs
 from useridentity.testing.sends import Sends
 from useridentity.testing.tokens import TokenIssuer
 

@@ -7,7 +7,6 @@ ends with its block, and with the thread that started it however that ends.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,22 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from useridentity.errors import ConfigurationError
-
-PACKAGES = {
-    "krb5kdc": "krb5-kdc",
-    "kdb5_util": "krb5-kdc",
-    "kadmin.local": "krb5-admin-server",
-    "kinit": "krb5-user",
-    "setpriv": "util-linux",
-}
-"""The programs that are run, and the Debian packages they come with."""
-
-HANG = 20.0
-"""Seconds for a program that ends within one."""
-
-_SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-"""Daemons live in sbin, which Debian leaves out of an ordinary user's PATH."""
+from useridentity.testing.programs import program, run
 
 _MASTER_PASSWORD = "of a database that ends with the test"  # noqa: S105
 
@@ -63,11 +47,6 @@ _KDC_CONF = """\
 [logging]
     kdc = FILE:{folder}/kdc.log
 """
-
-
-def missing_programs() -> list[str]:
-    """The Debian packages to install before `realms` can work."""
-    return sorted({package for name, package in PACKAGES.items() if not shutil.which(name, path=_SEARCH_PATH)})
 
 
 @dataclass(frozen=True)
@@ -161,17 +140,7 @@ class Realm:
         self._run("kadmin.local", "-r", self.name, *query, typed=typed)
 
     def _run(self, name: str, *arguments: str, typed: str = "") -> None:
-        done = subprocess.run(  # noqa: S603  our own arguments
-            [program(name), *arguments],
-            env=self.environment,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=HANG,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr or done.stdout}")
+        run([program(name), *arguments], self.environment, typed)
 
 
 @contextmanager
@@ -213,14 +182,6 @@ def _replace_environment(**ours: str) -> None:
     for name in [name for name in os.environ if name.startswith("KRB5")]:
         del os.environ[name]
     os.environ.update(ours)
-
-
-def program(name: str) -> str:
-    """The path of a program; raises `ConfigurationError` where it is not installed."""
-    path = shutil.which(name, path=_SEARCH_PATH)
-    if not path:
-        raise ConfigurationError(f"{name} is not installed: apt-get install {PACKAGES[name]}, or what your system has")
-    return path
 
 
 def free_port() -> int:

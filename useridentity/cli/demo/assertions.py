@@ -25,7 +25,7 @@ def saml(folder: Path) -> Iterator[Part]:
 type = "saml"
 metadata = "idp.xml"
 audience = "{issuer.audience}"
-plaintext = "allow"        # as above"""
+plaintext = "allow"        # this never leaves the machine"""
     yield Part(attempts, "federation", settings)
 
 

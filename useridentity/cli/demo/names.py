@@ -41,7 +41,7 @@ def passcode(folder: Path) -> Iterator[Part]:
     settings = """\
 type = "passcode"
 store = "file:passcodes.toml"
-plaintext = "allow"        # this demonstration never leaves the machine"""
+plaintext = "allow"        # this never leaves the machine"""
     yield Part(attempts, "staff", settings)
 
 

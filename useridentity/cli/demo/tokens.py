@@ -33,7 +33,7 @@ type = "jwt"
 issuer = "{issuer.issuer}"
 audience = "{issuer.audience}"
 jwks = "jwks.json"
-plaintext = "allow"        # as above"""
+plaintext = "allow"        # this never leaves the machine"""
     yield Part(attempts, "idp", settings)
 
 
