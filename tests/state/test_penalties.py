@@ -182,6 +182,14 @@ def test_a_credential_that_was_just_wrong_need_not_be_checked_again(penalties: P
     assert not penalties.just_failed(WARD, penalties.digest(wrong(1)), NOW)
 
 
+def test_what_is_not_certainly_wrong_counts_and_is_checked_again(penalties: Penalties) -> None:
+    for number in range(LIMITS.account_free + 1):
+        digest = penalties.digest(wrong(number))
+        penalties.failed(STRANGER, "alice", digest, NOW, certain=False)
+        assert not penalties.just_failed(STRANGER, digest, NOW)
+    assert penalties.refuses_account("alice", HOME, NOW)
+
+
 # Accounts.
 
 

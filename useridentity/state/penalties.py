@@ -42,6 +42,9 @@ must not keep the processor busy either. A passcode that was just changed is goo
 GREATEST_DOUBLING = 32.0
 """Doublings of `shortest`, which make 272 years of two seconds: `longest` has held by then."""
 
+NEVER = float("-inf")
+"""When something was wrong for certain that was not."""
+
 MAX_LABEL = 64
 """Characters of a name in a log line: enough to recognise it, too few to flood a log."""
 
@@ -97,14 +100,29 @@ class Penalties:
             last = self._wrong.time_of(self._source_bucket(address).key + credential_digest)
         return last is not None and abs(now.timestamp() - last) < AGAIN
 
-    def failed(self, address: Address, account: str | None, credential_digest: bytes, now: datetime) -> None:
-        """A credential was wrong; the same one again counts once, for its source and for its account."""
+    def failed(
+        self,
+        address: Address,
+        account: str | None,
+        credential_digest: bytes,
+        now: datetime,
+        *,
+        certain: bool = True,
+    ) -> None:
+        """A credential was wrong; the same one again counts once, for its source and for its account.
+
+        Where another validator could not tell, this is not `certain`: it counts, since who keeps that
+        validator busy would guess for free, but is checked when it comes again.
+        """
         if self._is_exempt(address):
             return
         at = now.timestamp()
-        self._charge(self._source_bucket(address), credential_digest, at)
+        buckets = [self._source_bucket(address)]
         if account is not None:
-            self._charge(self._account_bucket(account, address, at), credential_digest, at)
+            buckets.append(self._account_bucket(account, address, at))
+        for bucket in buckets:
+            if self._is_new(bucket.key + credential_digest, at if certain else NEVER):
+                self._charge(bucket, at)
 
     def succeeded(self, address: Address, account: str, now: datetime) -> None:
         """`account` was proved: its source is good for it, and what was mistyped there is forgiven.
@@ -152,13 +170,13 @@ class Penalties:
             self._let_through.note(bucket.key, at)
         return False
 
-    def _charge(self, bucket: _Bucket, credential_digest: bytes, at: float) -> None:
+    def _is_new(self, wrong: bytes, at: float) -> bool:
         with self._lock:
-            wrong = bucket.key + credential_digest
-            repeated = self._wrong.time_of(wrong) is not None
+            known = self._wrong.time_of(wrong)
             self._wrong.note(wrong, at)
-        if repeated:
-            return
+        return known is None
+
+    def _charge(self, bucket: _Bucket, at: float) -> None:
         delay = self._delay(bucket, bucket.book.charge(bucket.key, at, bucket.forgive))
         if delay:
             LOGGER.warning("penalty for=%s seconds=%.0f", json.dumps(bucket.label[:MAX_LABEL]), delay)
