@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.benchmarks.figure import Figure
 
-HEAD = ("figure", "unit", "useridentity", "stock", "ratio", "aim", "reached", "spread")
+HEAD = ("figure", "unit", "useridentity", "peer", "ratio", "aim", "reached", "spread")
 
 
 def table(figures: Iterable[Figure]) -> str:
