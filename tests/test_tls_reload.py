@@ -8,10 +8,12 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from tests.lib.documents import snippets_of
 from tests.lib.handshake import handshake
 from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import PASSCODE, serving
@@ -180,3 +182,10 @@ def test_twenty_associations_go_on_while_every_file_is_replaced(site: Site) -> N
         assert new.is_established
         for assoc in (*begun, new):
             assoc.release()
+
+
+def test_the_example_of_the_documentation_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.folder)
+    names: dict[str, Any] = {}
+    exec(snippets_of("certificates", "python")[0], names)
+    assert handshake(names["tls"], names["context"]).client_name == "CT_1"

@@ -12,7 +12,7 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -27,7 +27,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 _SERIALS = itertools.count(0x1000)
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 Names = Sequence[tuple[str, str]]
 
 
@@ -131,7 +131,7 @@ def _builder(
     return builder.not_valid_before(ends - 400 * DAY).not_valid_after(ends).add_extension(own, critical=False)
 
 
-def _sign(builder: x509.CertificateBuilder, key: PrivateKey, *, ca: bool) -> x509.Certificate:
+def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
     builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     return builder.add_extension(issuer, critical=False).sign(key, hashes.SHA256())

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pynetdicom import evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from tests.lib.documents import toml_of
 from tests.lib.pki import DAY, NOW, Ca, Leaf, Names
 from tests.mechanisms.builders import context, credential, facts
 from tests.pynetdicom.support import serving
@@ -245,6 +246,14 @@ def test_a_policy_file_decodes_into_the_settings(tmp_path: Path) -> None:
     settings = decode(CertificateSettings, table, (), lambda _key, what: reported.append(what), tmp_path)
     assert reported == []
     assert settings == CertificateSettings(tmp_path / "ca.pem", {"O": "Radiology"}, "CN", groups={"CT": "modalities"})
+
+
+def test_the_example_of_the_documentation_decodes(tmp_path: Path) -> None:
+    table = toml_of("certificates")[0]["validator"]["node"]
+    assert table.pop("type") == "certificate"
+    reported: list[str] = []
+    assert decode(CertificateSettings, table, (), lambda _key, what: reported.append(what), tmp_path)
+    assert reported == []
 
 
 def test_without_cryptography_it_says_what_to_install() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.lib.certificates import Certificates
+from tests.lib.documents import toml_of
 from tests.lib.slapd import BASE, PEOPLE, RADIOLOGY, SERVICE, SERVICE_PASSCODE, Directory, slapd
 from tests.mechanisms.builders import context, credential, facts
 from useridentity.decision import Reason
@@ -424,6 +426,23 @@ def test_a_policy_table_decodes_and_builds(directory: Directory, certificates: C
     validator = built.build(Runtime("staff", tmp_path))
     found = validator.validate(credential(2, b"alice", b"right"), facts(), context()).identity
     assert (found.subject, found.groups) == ("staff:alice", {"radiology"})
+
+
+def test_the_examples_of_the_documentation_can_work(certificates: Certificates, secret: Path, tmp_path: Path) -> None:
+    (tmp_path / "ldap-ca.pem").write_bytes(certificates.ca.read_bytes())
+    shutil.copy2(secret, tmp_path / "ldap.secret")
+    stores = []
+    for policy in toml_of("directories"):
+        table = policy["validator"]["staff"]
+        assert table.pop("type") == "passcode"
+        reported: list[str] = []
+        built = decode(PasscodeSettings, table, (), lambda _key, what: reported.append(what), tmp_path)  # noqa: B023
+        assert reported == []
+        assert built is not None
+        stores.append(built.store)
+        if built.ldap is not None:
+            built.build(Runtime("staff", tmp_path))
+    assert stores == ["ldaps://ldap.example.org", "ldaps://dc1.example.org", "pam:dicom"]
 
 
 def problems(make: Callable[[], object]) -> str:
