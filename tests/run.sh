@@ -7,7 +7,8 @@ source tests/lib/setup.sh
 
 system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" \
   git:git node:nodejs npm:npm storescu:dcmtk xmlsec1:xmlsec1 \
-  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user
+  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime \
+  slapd:slapd ldapsearch:ldap-utils redis-server:redis-server
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 once tests/interop/node/node_modules/.stamp tests/interop/node/package.json -- \

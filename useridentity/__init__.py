@@ -26,8 +26,11 @@ from useridentity.policy import Limits, Policy, Rule, When
 from useridentity.validator import CheckContext, FunctionValidator, Once, Validator, Verified
 
 if TYPE_CHECKING:
+    from useridentity.mechanisms.jwt import Jwt, JwtFile, OidcClientCredentials, OidcTokenExchange
+    from useridentity.mechanisms.kerberos import Kerberos
     from useridentity.mechanisms.passcode import PasscodeValidator, User, UsernamePasscode, passcode_check
     from useridentity.mechanisms.passcode_file import PasscodeFile
+    from useridentity.mechanisms.saml import Saml
     from useridentity.mechanisms.username import Username, UsernameValidator
 
 __all__ = [
@@ -39,10 +42,17 @@ __all__ = [
     "Assurance", "Identity", "Kind",
     "Limits", "Policy", "Rule", "When",
     "CheckContext", "FunctionValidator", "Once", "Validator", "Verified",
+    "Jwt", "JwtFile", "Kerberos", "OidcClientCredentials", "OidcTokenExchange", "Saml",
     "PasscodeFile", "PasscodeValidator", "User", "Username", "UsernamePasscode", "UsernameValidator", "passcode_check",
 ]  # fmt: skip
 
 _MECHANISMS = {
+    "Jwt": "jwt",
+    "JwtFile": "jwt",
+    "Kerberos": "kerberos",
+    "OidcClientCredentials": "jwt",
+    "OidcTokenExchange": "jwt",
+    "Saml": "saml",
     "Username": "username",
     "UsernameValidator": "username",
     "PasscodeValidator": "passcode",

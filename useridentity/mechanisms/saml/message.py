@@ -29,10 +29,12 @@ def signed_assertion(octets: bytes, form: Form, verify: Verify, issuer: str, rec
     """The assertion, from signed bytes only; raises `Refused`."""
     root = parse(octets)
     check(root, roots=_ROOTS[form])
-    return _alone(root, verify) if root.tag == ASSERTION else _in_response(root, verify, issuer, recipient)
+    return _alone(root, verify, issuer) if root.tag == ASSERTION else _in_response(root, verify, issuer, recipient)
 
 
-def _alone(assertion: Element, verify: Verify) -> Element:
+def _alone(assertion: Element, verify: Verify, issuer: str) -> Element:
+    """What is not signed by the issuer may still name another one: then no key here could verify it."""
+    check_issuer(child(assertion, "Issuer"), issuer)
     if signature_of(assertion) is None:
         raise wrong("the assertion is not signed")
     return verify(assertion)
@@ -50,7 +52,7 @@ def _in_response(response: Element, verify: Verify, issuer: str, recipient: str 
     if signature_of(assertion) is None and signed:
         return assertion
     # By itself, with the namespaces it inherits: as an assertion that was sent bare.
-    return _alone(parse(etree.tostring(assertion, encoding="utf-8", with_tail=False)), verify)
+    return _alone(parse(etree.tostring(assertion, encoding="utf-8", with_tail=False)), verify, issuer)
 
 
 def _check_response(response: Element, issuer: str, recipient: str | None) -> None:
