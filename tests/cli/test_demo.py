@@ -46,7 +46,7 @@ ROWS = [
     ("Kerberos, for another service", "rejected", "credential-invalid", NO, "nothing", KERBEROS),
     ("SAML assertion", "accepted", "urn:idp#alice (authenticated)", YES, BOTH, ("signxml",)),
     ("SAML, tampered with", "rejected", "credential-invalid: SAML: signed by no key", NO, "nothing", ("signxml",)),
-    ("SAML, by an unknown issuer", "rejected", "credential-invalid: SAML", NO, "nothing", ("signxml",)),
+    ("SAML, by an unknown issuer", "rejected", "issuer-unknown: SAML", NO, "nothing", ("signxml",)),
     ("JWT", "accepted", "https://idp.test#alice (authenticated)", YES, BOTH, ("jwt",)),
     ("JWT, expired", "rejected", "credential-expired", NO, "nothing", ("jwt",)),
     ("JWT, by another key", "rejected", "credential-invalid", NO, "nothing", ("jwt",)),
