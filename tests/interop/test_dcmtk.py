@@ -106,7 +106,8 @@ def test_echoscu_gets_through_an_unguarded_server_and_no_other() -> None:
 @pytest.fixture
 def storescp(tmp_path: Path) -> Iterator[int]:
     """The port of a running storescp."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+    with closing(socket.socket()) as free:  # as storescp binds: to every address, and to no port in TIME_WAIT
+        free.bind(("", 0))
         port = int(free.getsockname()[1])
     command = [require("storescp"), "--output-directory", str(tmp_path), str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -203,24 +203,31 @@ def test_an_application_aborts_from_another_thread_while_the_policy_decides(acce
 # The events of an association's life, beside those of a stock server
 
 
-def release(peer: RawPeer) -> None:
+def converse(peer: RawPeer) -> None:
+    """Associate, and be sure that the acceptor's own thread knows of it too."""
     establish(peer, ALICE)
+    peer.send(c_echo_rq())
+    assert peer.read_pdu().type is PduType.P_DATA_TF
+
+
+def release(peer: RawPeer) -> None:
+    converse(peer)
     peer.send(RELEASE_RQ)
     assert peer.read_pdu().type is PduType.RELEASE_RP
 
 
 def abort(peer: RawPeer) -> None:
-    establish(peer, ALICE)
+    converse(peer)
     peer.send(pdu(7, bytes(4)))
 
 
 def vanish(peer: RawPeer) -> None:
-    establish(peer, ALICE)
+    converse(peer)
     peer.reset()
 
 
 def close(peer: RawPeer) -> None:
-    establish(peer, ALICE)
+    converse(peer)
 
 
 def ask_in_vain(peer: RawPeer) -> None:

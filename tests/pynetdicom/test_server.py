@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationServer, ThreadedAssociationServer
@@ -47,6 +48,13 @@ def served(port: int, host: str = "127.0.0.1", **arguments: Any) -> bool:
     status = assoc.send_c_echo().Status
     assoc.release()
     return bool(status == 0)
+
+
+def established(acceptor: Acceptor) -> Association:
+    """The acceptor's own side of the one association it has, once that knows of the acceptance."""
+    (association,) = acceptor.server.active_associations
+    until(lambda: association.is_established)
+    return association
 
 
 # Starting
@@ -244,7 +252,7 @@ def test_a_release_without_response_is_aborted_after_the_acse_timeout(accept: Ac
     acceptor = accept(acse_timeout=0.2)
     with RawPeer(acceptor.port) as peer:
         establish(peer, ALICE)
-        (assoc,) = acceptor.server.active_associations
+        assoc = established(acceptor)
         assoc.release()
         assert peer.read_pdu().type is PduType.RELEASE_RQ
         assert peer.read_pdu().type is PduType.ABORT
@@ -258,7 +266,7 @@ def test_an_acceptor_may_release(accept: Accept) -> None:
     acceptor = accept()
     with RawPeer(acceptor.port) as peer:
         establish(peer, ALICE)
-        (assoc,) = acceptor.server.active_associations
+        assoc = established(acceptor)
         thread = threading.Thread(target=assoc.release)
         thread.start()
         assert peer.read_pdu().type is PduType.RELEASE_RQ
@@ -273,7 +281,7 @@ def test_both_sides_may_release_at_once(accept: Accept) -> None:
     acceptor = accept()
     with RawPeer(acceptor.port) as peer:
         establish(peer, ALICE)
-        (assoc,) = acceptor.server.active_associations
+        assoc = established(acceptor)
         thread = threading.Thread(target=assoc.release)
         thread.start()
         assert peer.read_pdu().type is PduType.RELEASE_RQ
@@ -306,6 +314,7 @@ def test_a_pdu_that_does_not_belong_there_ends_a_request_while_it_is_decided(acc
         gate.wait_for(1)
         peer.send(sent)
         assert peer.read_pdu().type is PduType.ABORT
+        until(lambda: not acceptor.ae._places)
         gate.open()
     assert "EVT_ACCEPTED" not in acceptor.life()
     assert acceptor.served == []
@@ -390,7 +399,7 @@ def test_a_requestor_survives_the_end_of_its_acceptor(accept: Accept) -> None:
     acceptor = accept()
     assoc = requestor().associate("127.0.0.1", acceptor.port, identity=Username("alice"))
     assert outcome_of(assoc).kind is OutcomeKind.CONFIRMED
-    acceptor.server.active_associations[0].abort()
+    established(acceptor).abort()
     until(lambda: not assoc.is_alive())
     assert assoc.is_aborted
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC

@@ -86,10 +86,10 @@ def test_more_than_a_validator_can_take_are_told_of_congestion(accept: Accept) -
     acceptor.server.driver._pools[id(acceptor.server.driver.policy.rules[0].accept[0])]._backlog = 2
     with ExitStack() as waiting:
         peers = [waiting.enter_context(RawPeer(acceptor.port)) for _ in range(WORKERS + 2)]
-        for peer in peers:
+        for asked, peer in enumerate(peers, 1):
             peer.send(associate_rq(ALICE))
+            gate.wait_for(min(asked, WORKERS))
         until(lambda: len(acceptor.ae._places) == WORKERS + 2)
-        gate.wait_for(WORKERS)
         until(lambda: ask(acceptor, ALICE).answer == (2, 3, 2))
         gate.open()
         assert [peer.read_pdu().type for peer in peers] == [PduType.ASSOCIATE_AC] * len(peers)

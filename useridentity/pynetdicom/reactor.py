@@ -257,12 +257,13 @@ class PromptAssociation(Association):
     def _serve_what_came(self) -> None:
         context_id, message = self.dimse.get_msg(block=False)
         if message is not None and context_id is not None:
-            self.wake()  # there may be another
             self._serve_request(message, context_id)
-        if self.is_established and self.acse.is_release_requested():
-            self._release_as_asked()
-        elif self.acse.is_aborted():
+        if self.acse.is_aborted():
             self._note_abort()
+        elif not self.dimse.msg_queue.empty():
+            self.wake()
+        elif self.is_established and self.acse.is_release_requested():
+            self._release_as_asked()
         elif not self.dul.is_alive():
             self.kill()
         elif self.dul.idle_timer_expired():

@@ -130,9 +130,16 @@ class IdentitySocket(AssociationSocket):
 
     def _shutdown_socket(self) -> None:
         """Close the socket, also where it was never connected, which pynetdicom leaves to the garbage collector."""
-        if self.socket is not None:
-            cut(self.socket)
-            self.socket.close()
+        sock = self.socket  # which another thread may be setting to None
+        if sock is not None:
+            cut(sock)
+            sock.close()
+
+    def close(self) -> None:
+        super().close()
+        # pynetdicom asks this after a request to learn whether the peer was reached; the answer, and the end of
+        # the connection with it, may have come before it asks.
+        self._is_connected = self.reached
 
     def send(self, bytestream: bytes) -> None:
         """Send a PDU; on failure the connection counts as closed (Evt17)."""
