@@ -20,9 +20,9 @@ REPORT = HERE.parent.parent / "docs" / "benchmarks.md"
 EXPLANATION = """\
 Medians of rounds that measure useridentity and its peer in turn, in one run; every acceptor, requestor and
 client is a process of its own, on the loopback interface. The peer is stock pynetdicom where the line names no
-other. The ratio is useridentity's figure over its peer's, and the aim is one for the ratio; without a peer it is one
-for the figure. The spread tells how far the ratio of one round lay from another's: a line marked noisy should be measured again on a
-quieter machine. `bash tests/bench.sh` measures again and rewrites this file.
+other. The ratio is useridentity's figure over its peer's, and the aim is one for the ratio; without a peer it is
+one for the figure. The spread tells how far the ratio of one round lay from another's: a line marked noisy should
+be measured again on a quieter machine. `bash tests/bench.sh` measures again and rewrites this file.
 """
 
 

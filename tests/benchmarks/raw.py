@@ -42,12 +42,12 @@ def expect(peer: RawPeer, expected: PduType) -> None:
     """Read a PDU of this type; a benchmark of failures would be a fast one."""
     answer = peer.read_pdu()
     if not isinstance(answer, Pdu) or answer.type is not expected:
-        raise SystemExit(f"{answer} came where {expected} was expected")
+        raise RuntimeError(f"{answer} came where {expected} was expected")
 
 
-def associate(port: int) -> RawPeer:
+def associate(port: int, source: str | None = None) -> RawPeer:
     """An accepted association."""
-    peer = RawPeer(port)
+    peer = RawPeer(port, source=source)
     peer.send(REQUEST)
     expect(peer, PduType.ASSOCIATE_AC)
     return peer
@@ -67,19 +67,20 @@ class Done(NamedTuple):
     seconds: float
 
 
-def associate_for(port: int, seconds: float) -> Done:
+def associate_for(port: int, seconds: float, source: str) -> Done:
     """Associate and release for `seconds`, and until the last association has ended."""
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        release(associate(port))
+        release(associate(port, source))
         count += 1
     return Done(count, time.perf_counter() - started)
 
 
 def associate_at_once(port: int, clients: int, seconds: float) -> list[Done]:
-    """What so many processes do."""
+    """What so many processes do, each from an address of its own, as clients have."""
+    work = [(port, seconds, f"127.0.0.{number}") for number in range(1, clients + 1)]
     with multiprocessing.get_context("fork").Pool(clients) as pool:
-        return pool.starmap(associate_for, [(port, seconds)] * clients, chunksize=1)
+        return pool.starmap(associate_for, work, chunksize=1)
 
 
 def echo_latency(port: int, count: int) -> float:
