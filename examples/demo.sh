@@ -4,8 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
-needs=("${VENV_NEEDS[@]}")
-if builds_gssapi; then needs+=("${GSSAPI_NEEDS[@]}"); fi
+needs=("${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}")
 if can_install; then needs+=(storescu:dcmtk krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user); fi
 system_packages "${needs[@]}"
 command -v storescu >/dev/null || say "DCMTK's storescu would take part too: sudo apt-get install dcmtk"

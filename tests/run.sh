@@ -5,10 +5,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
-system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" \
+system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
   git:git node:nodejs npm:npm storescu:dcmtk xmlsec1:xmlsec1 \
   krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime \
-  slapd:slapd ldapsearch:ldap-utils redis-server:redis-server
+  slapd:slapd ldapadd:ldap-utils redis-server:redis-server \
+  "/usr/lib/$(uname -m)-linux-gnu/security/pam_pwdfile.so:libpam-pwdfile"
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 once tests/interop/node/node_modules/.stamp tests/interop/node/package.json -- \

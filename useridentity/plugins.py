@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = {
     "kerberos": "useridentity.mechanisms.kerberos:KerberosSettings",
     "saml": "useridentity.mechanisms.saml:SamlSettings",
     "jwt": "useridentity.mechanisms.jwt:JwtSettings",
+    "certificate": "useridentity.mechanisms.certificate:CertificateSettings",
 }
 
 

@@ -30,14 +30,14 @@ python_says() { "$PYTHON" -c "import sys, sysconfig; print($1)"; }
 PYTHON=$(find_python)
 PYTHON_PACKAGE=python$(python_says '"%d.%d" % sys.version_info[:2]')
 VENV_NEEDS=("$(python_says 'sysconfig.get_path("stdlib")')/ensurepip:$PYTHON_PACKAGE-venv")
-# gssapi (extra kerberos) has no Linux wheel.
-GSSAPI_NEEDS=(
+# gssapi (extra kerberos) and python-ldap (extra ldap) have no Linux wheels.
+BUILD_NEEDS=(
   "gcc:gcc libc6-dev"
   "krb5-config:libkrb5-dev"
+  "/usr/include/ldap.h:libldap2-dev"
+  "/usr/include/sasl/sasl.h:libsasl2-dev"
   "$(python_says 'sysconfig.get_path("include")')/Python.h:$PYTHON_PACKAGE-dev"
 )
-
-builds_gssapi() { grep -q '^kerberos = ' pyproject.toml; }
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
@@ -94,6 +94,5 @@ pip_install() { .venv/bin/python -m pip install -qq --disable-pip-version-check 
 install_package() {
   pip_install --upgrade 'pip>=25.1' # the first with --group
   # Unoptimised, gssapi builds in a third of the time; what takes time at work is libkrb5, not its wrapper.
-  if builds_gssapi; then CFLAGS='-O0 -g0' pip_install -e '.[kerberos]'; fi
-  pip_install -e '.[all]' "$@"
+  CFLAGS='-O0 -g0' pip_install -e '.[all]' "$@"
 }

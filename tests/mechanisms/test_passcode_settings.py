@@ -30,7 +30,7 @@ def test_a_policy_file_names_the_store(tmp_path: Path) -> None:
         validator.validate(ALICE, facts(Tls.NONE), context())
 
 
-@pytest.mark.parametrize("store", ["passcodes.toml", "file:", "ldaps://ldap.example.org", ""])
+@pytest.mark.parametrize("store", ["passcodes.toml", "file:", "sql:passcodes", ""])
 def test_a_store_of_no_known_kind_is_said_at_load(store: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r'write "file:passcodes\.toml"'):
         PasscodeSettings(store).build(Runtime("staff", tmp_path))
