@@ -31,6 +31,7 @@ from tests.lib.rawpeer import HANG, Ending, Pdu, PduType, RawPeer
 from tests.pynetdicom.support import Acceptor, ask, c_echo_rq, dimse, establish, until, upper_layers, usual_policy
 from tests.pynetdicom.test_validators import Gate
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.server import _host
 from useridentity.tls import client_context, server_context
 
 Accept = Callable[..., Acceptor]
@@ -301,6 +302,22 @@ def test_where_too_many_wait_the_one_that_has_waited_longest_goes(
         establish(peer, ALICE)
 
 
+def test_who_waits_behind_tls_is_turned_out_like_others(
+    accept: Accept, crowd: Callable[..., RawPeer], certificates: Certificates
+) -> None:
+    acceptor = accept(usual_policy(max_pending=1), tls=server_context(*certificates.server))
+    with RawPeer(acceptor.port, tls=client_context(certificates.ca)) as first:
+        until(lambda: acceptor.events == ["EVT_CONN_OPEN"])
+        crowd(acceptor, "127.1.0.1")
+        assert first.read_pdu() is Ending.CLOSED
+
+
+def test_ipv6_peers_are_counted_by_site_and_ipv4_peers_by_address() -> None:
+    assert _host("2001:db8::1") == _host("2001:db8::ffff:1") != _host("2001:db8:0:1::1")
+    assert _host("::ffff:192.0.2.1") == _host("192.0.2.1") != _host("192.0.2.2")
+    assert _host("fe80::1%eth0") == _host("fe80::2")
+
+
 def test_one_address_has_so_many_waiting_and_no_more(accept: Accept, crowd: Callable[..., RawPeer]) -> None:
     acceptor = accept(usual_policy(max_pending_per_peer=2))
     peers = [crowd(acceptor, "127.1.0.1") for _ in range(2)]
@@ -459,10 +476,11 @@ def test_without_a_thread_to_be_had_the_connection_is_closed(accept: Accept, mon
         raise RuntimeError("can't start new thread")
 
     for kind in (AcceptorAssociation, DULServiceProvider):
-        with monkeypatch.context() as patched, RawPeer(acceptor.port) as peer:
+        with monkeypatch.context() as patched:
             patched.setattr(kind, "start", start)
-            peer.send(associate_rq(ALICE))
-            assert ended(peer)
+            with RawPeer(acceptor.port) as peer:
+                peer.send(associate_rq(ALICE))
+                assert ended(peer)
     acceptor.settle()
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
 

@@ -234,6 +234,15 @@ def test_a_passcode_does_not_reach_an_acceptor_with_another_name_or_authority(
     assert acceptor.events == []
 
 
+def test_a_provider_that_offers_nothing_is_not_taken_for_none(nobody: int) -> None:
+    class Broken:
+        def offer(self, peer: object) -> Any:
+            return nullcontext(None)
+
+    with pytest.raises(ConfigurationError, match="not an offer"):
+        requestor().associate("127.0.0.1", nobody, identity=Broken())
+
+
 def test_arguments_that_contradict_each_other_are_told_together(nobody: int) -> None:
     item = UserIdentityNegotiation()
     item.user_identity_type, item.primary_field = 1, b"bob"

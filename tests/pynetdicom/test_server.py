@@ -40,7 +40,7 @@ def ae() -> Iterator[AE]:
     until(lambda: not ae.active_associations)
 
 
-def served(port: int, host: str = "127.0.0.1", **arguments: Any) -> bool:
+def served(port: int, host: Any = "127.0.0.1", **arguments: Any) -> bool:
     """Whether alice gets a C-ECHO through."""
     assoc = requestor().associate(host, port, identity=Username("alice"), **arguments)
     if not assoc.is_established:
@@ -103,6 +103,7 @@ def test_arguments_are_pynetdicoms_in_pynetdicoms_order(ae: AE, certificates: Ce
 def test_ipv6_is_served_and_judged_as_ipv6(accept: Accept) -> None:
     acceptor = accept(address=("::1", 0))
     assert served(acceptor.port, "::1")
+    assert served(acceptor.port, ("::1", 0, 0))
     with RawPeer(acceptor.port, host="::1") as peer:
         establish(peer, ALICE)
         assert acceptor.server.active_associations[0].requestor.address == "::1"

@@ -15,7 +15,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.transport import AddressInformation
 from pynetdicom.utils import make_target
 
-from useridentity.credential import CredentialProvider
+from useridentity.credential import CredentialProvider, Offer
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
 from useridentity.identity import Identity
@@ -79,17 +79,20 @@ class AE(pynetdicom.AE):
         """
         _check_arguments(identity, confirmation, ext_neg)
         peer = _peer(addr, port, ae_title, tls_args)
+        acceptor = AddressInformation.from_addr_port(addr, port)
 
         def prepared(exchange: IdentityExchange | None) -> RequestorAssociation:
             assoc = RequestorAssociation(self, exchange)
-            self._configure(assoc, peer, bind_address, tls_args, max_pdu, ext_neg or [], contexts)
+            assoc.acceptor.ae_title = ae_title
+            assoc.acceptor.address_info = acceptor
+            self._configure(assoc, bind_address, tls_args, max_pdu, ext_neg or [], contexts)
             for bound in evt_handlers or []:
                 assoc.bind(*bound)
             return assoc
 
         try:
             with nullcontext() if identity is None else identity.offer(peer) as offer:
-                assoc = prepared(IdentityExchange(offer, confirmation) if offer is not None else None)
+                assoc = prepared(None if identity is None else _exchange(offer, confirmation))
                 assoc.request()
         except CredentialUnavailable as error:
             if not SERVING_MOVE.get():
@@ -103,16 +106,15 @@ class AE(pynetdicom.AE):
     def _configure(
         self,
         assoc: RequestorAssociation,
-        peer: Peer,
         bind_address: Address | None,
         tls_args: TlsArguments | None,
         max_pdu: int,
         ext_neg: list[Any],
         contexts: list[PresentationContext] | None,
     ) -> None:
-        """Describe both sides and the contexts, as `pynetdicom.AE.associate` does."""
-        acceptor = AddressInformation(peer.address, peer.port)
-        requestor = AddressInformation.from_tuple(bind_address or (("", 0) if acceptor.is_ipv4 else ("::0", 0)))
+        """Describe our side and the contexts, as `pynetdicom.AE.associate` does."""
+        anywhere = ("", 0) if assoc.peer.is_ipv4 else ("::0", 0)
+        requestor = AddressInformation.from_tuple(bind_address or anywhere)
         proposed = copied(contexts or self.requested_contexts)
         self._validate_requested_contexts(proposed)
         if not proposed:
@@ -120,8 +122,6 @@ class AE(pynetdicom.AE):
         for index, context in enumerate(proposed):
             context.context_id = 2 * index + 1
         assoc.name = f"RequestorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
-        assoc.acceptor.ae_title = peer.ae_title
-        assoc.acceptor.address_info = acceptor
         assoc.requestor.address_info = requestor
         assoc.requestor.ae_title = self.ae_title
         assoc.requestor.maximum_length = max_pdu
@@ -239,6 +239,12 @@ def _check_arguments(identity: object, confirmation: str, ext_neg: list[Any] | N
         problems.append("ext_neg: holds a UserIdentityNegotiation beside identity=; an association has one identity")
     if problems:
         raise ConfigurationError(problems)
+
+
+def _exchange(offer: Offer | None, confirmation: ConfirmationWord) -> IdentityExchange:
+    if offer is None:  # a provider's mistake, which must not make the request one without identity
+        raise ConfigurationError("identity: the credential provider's context manager gave None, not an offer")
+    return IdentityExchange(offer, confirmation)
 
 
 def _peer(addr: str | tuple[str, int, int], port: int, ae_title: str, tls_args: TlsArguments | None) -> Peer:
