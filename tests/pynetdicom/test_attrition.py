@@ -281,7 +281,8 @@ def test_garbage_on_a_tls_port_is_dropped(accept: Accept, given_back: GivenBack,
         for garbage in (associate_rq(ALICE), os.urandom(500), bytes.fromhex("16030100c8010000c40303") + bytes(300)):
             with RawPeer(acceptor.port) as peer:
                 peer.send(garbage)
-                peer.half_close()
+                with suppress(OSError):  # it may have been cut off already
+                    peer.half_close()
                 until(lambda: peer._receive(HANG) is Ending.CLOSED)
     assert acceptor.events.count("EVT_CONN_OPEN") == acceptor.events.count("EVT_ACCEPTED")
 
