@@ -67,7 +67,7 @@ def test_an_unknown_type_names_the_nearest_known_one(monkeypatch: pytest.MonkeyP
     installed = EntryPoints([entry("badge", "staff_badge:BadgeSettings")])
     monkeypatch.setattr(plugins, "entry_points", lambda **_group: installed)
     assert plugins.validator_settings("username") is UsernameSettings
-    with pytest.raises(ConfigurationError, match=r'did you mean "badge"\? \\(known: badge, certificate, jwt'):
+    with pytest.raises(ConfigurationError, match=r'did you mean "badge"\? \(known: badge, certificate, jwt'):
         plugins.validator_settings("bagde")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -60,6 +61,7 @@ class Peer:
     server_name: str = ""
 
 
+@lru_cache(maxsize=1024)  # an association asks several times, and peers come again
 def peer_address(text: str) -> IPv4Address | IPv6Address:
     """A socket's peer address, its zone dropped and IPv4-mapped IPv6 unmapped."""
     address = ip_address(text.partition("%")[0])

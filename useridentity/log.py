@@ -37,10 +37,13 @@ def decision(
     A handler that wants the fields rather than the line finds them in the record's `decision`.
     """
     accepted = isinstance(decided, Accepted)
+    level = logging.INFO if accepted else logging.WARNING
+    if not LOGGER.isEnabledFor(level):
+        return
     outcome = "abandoned" if abandoned else "accepted" if accepted else "rejected"
     fields = _fields(outcome, facts, decided, started, credential)
     LOGGER.log(
-        logging.INFO if accepted else logging.WARNING,
+        level,
         "association %s",
         " ".join(f"{key}={_quoted(value)}" for key, value in fields),
         extra={"decision": dict(fields)},

@@ -70,6 +70,7 @@ ATTRIBUTES: dict[tuple[type, str], type | tuple[type, ...]] = {
     (AssociationSocket, "_is_connected"): bool,
     (DULServiceProvider, "_idle_timer"): Timer,
     (DULServiceProvider, "_kill_thread"): bool,
+    (DULServiceProvider, "_recv_pdu"): queue.Queue,
     (DULServiceProvider, "_run_loop_delay"): float,
     (ServiceUser, "_common_ext"): dict,
     (Timer, "_start_time"): type(None),

@@ -73,7 +73,6 @@ class AcceptorAssociation(PromptAssociation):
         self.acceptor.address_info = AddressInformation.from_tuple(self.server.server_address)
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
         self.acceptor.implementation_version_name = ae.implementation_version_name
-        self.acceptor.supported_contexts = copied(self.server.contexts)
         self.requestor.address_info = AddressInformation.from_tuple(address)
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
@@ -128,6 +127,9 @@ class AcceptorAssociation(PromptAssociation):
             return False
         self.requestor.primitive = primitive
         self.requestor.ae_title = request.calling_ae_title
+        # Those that were not proposed cannot matter; a handler may still set others.
+        proposed = set(request.abstract_syntaxes)
+        self.acceptor.supported_contexts = copied(cx for cx in self.server.contexts if cx.abstract_syntax in proposed)
         evt.trigger(self, evt.EVT_REQUESTED, {})
         if not (self.is_aborted or self.is_rejected):
             self._negotiate(request)

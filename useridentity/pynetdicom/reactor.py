@@ -54,6 +54,18 @@ class NotifyingQueue(queue.Queue[Any]):
         self._notify()
 
 
+class EventQueue(queue.SimpleQueue[str]):
+    """The state machine's events: put and taken several times a PDU, mostly by one thread, so free of Python locks."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        super().__init__()
+        self._notify = notify
+
+    def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self._notify()
+
+
 class Waker:
     """Wakes the one thread that waits for a socket."""
 
@@ -102,7 +114,8 @@ class PromptDUL(DULServiceProvider):
         self._idle_timer = MonotonicTimer(None)
         self.artim_timer = MonotonicTimer(None)
         self._waker = Waker()
-        self.event_queue = NotifyingQueue(self._waker.wake)
+        self.event_queue = EventQueue(self._waker.wake)  # type: ignore[assignment]  # nobody looks into these two
+        self._recv_pdu = queue.SimpleQueue()  # type: ignore[assignment]
         self.to_provider_queue = NotifyingQueue(self._waker.wake)
         self.to_user_queue = NotifyingQueue(assoc.wake)
 

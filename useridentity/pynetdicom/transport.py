@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from useridentity.pynetdicom.reactor import PromptAssociation
 
-READ_AHEAD = 1024 * 1024
-"""Bytes reserved at once for a PDU: a length is only a claim until the bytes have come."""
+READ_AHEAD = 64 * 1024
+"""Bytes asked for at once, whatever a PDU's header announces: several PDUs of usual length in one system call."""
 
 MIN_PDU_LIMIT = 256 * 1024
 """Bytes of a PDU that are read in any case: no more than before the association was accepted."""
 
-MAX_DISCARDED = 4 * READ_AHEAD
+MAX_DISCARDED = 64 * READ_AHEAD
 """Bytes read and dropped once an association is over: what a peer may have sent before it could know."""
 
 
@@ -45,7 +45,7 @@ class IdentitySocket(AssociationSocket):
     ) -> None:
         super().__init__(assoc, client_socket=client_socket, address=address)
         self.reached = client_socket is not None
-        self._pushed_back = bytearray()
+        self._received = bytearray()
         self._deadline: float | None = None
         self._max_read: int | None = None
 
@@ -68,11 +68,11 @@ class IdentitySocket(AssociationSocket):
 
     def push_back(self, data: bytes) -> None:
         """Let `data` be what is read next."""
-        self._pushed_back += data
+        self._received[:0] = data
 
     def discard_input(self) -> None:
         """Drop what has come already: left unread, it would turn the end of the connection into a reset."""
-        self._pushed_back.clear()
+        self._received.clear()
         with suppress(OSError):  # nothing more is there
             if self.socket is not None:
                 self.socket.setblocking(False)
@@ -89,44 +89,36 @@ class IdentitySocket(AssociationSocket):
     @property
     def ready(self) -> bool:
         """True where there is something to read: bytes, or the end of the connection."""
-        if self._pushed_back:
-            return True
         if self.socket is None or not self._is_connected:
             return False
+        if self._received:
+            return True
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         return bool(readable([self.socket], 0))
 
     def recv(self, nr_bytes: int) -> bytearray:
         """`nr_bytes` bytes, or what came before the connection ended; raises `OSError`."""
-        if self._pushed_back:
-            taken, self._pushed_back = self._pushed_back[:nr_bytes], self._pushed_back[nr_bytes:]
-            return taken
-        if self._max_read is not None and nr_bytes > self._max_read:
+        if self._max_read is not None and nr_bytes > max(self._max_read, len(self._received)):
             raise ConnectionError(f"{nr_bytes} bytes announced where {self._max_read} are the limit")
-        data = self._recv_part(min(nr_bytes, READ_AHEAD))
-        while len(data) < nr_bytes and (part := self._recv_part(min(nr_bytes - len(data), READ_AHEAD))):
-            data += part
-        return data
+        while len(self._received) < nr_bytes and (more := self._receive()):
+            self._received += more
+        taken = self._received[:nr_bytes]
+        del self._received[:nr_bytes]
+        return taken
 
-    def _recv_part(self, size: int) -> bytearray:
-        part = bytearray(size)
-        got = self._recv_into(memoryview(part))
-        return part if got == size else part[:got]
-
-    def _recv_into(self, view: memoryview) -> int:
+    def _receive(self) -> bytes:
+        """What has come, waiting for it; empty where the connection has ended."""
         sock = self.socket
-        got = 0
-        while sock is not None and got < len(view):
-            if self._deadline is not None:
-                sock.settimeout(max(0.001, self._deadline - time.monotonic()))
-            read = sock.recv_into(view[got:])
-            if not read:
-                break
-            got += read
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                raise TimeoutError("the deadline has passed")
-        return got
+        if sock is None:
+            return b""
+        if self._deadline is None:
+            return sock.recv(READ_AHEAD)
+        sock.settimeout(max(0.001, self._deadline - time.monotonic()))
+        received = sock.recv(READ_AHEAD)
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the deadline has passed")
+        return received
 
     def _shutdown_socket(self) -> None:
         """Close the socket, also where it was never connected, which pynetdicom leaves to the garbage collector."""
