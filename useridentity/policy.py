@@ -32,6 +32,7 @@ class Limits:
             in all; beyond the first a connection is closed at accept, beyond the second the one
             that has waited longest is.
         validator_deadline: for all that is asked about one association.
+        max_association: how long an association may last; a credential that ends earlier ends it earlier.
     """
 
     associate_deadline: Seconds = 10.0
@@ -40,6 +41,7 @@ class Limits:
     max_pending_per_peer: int = 8
     max_pending: int = 256
     validator_deadline: Seconds = 10.0
+    max_association: Seconds = 12 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import WireError
 from useridentity.facts import Facts, Tls, peer_address
 from useridentity.identity import Identity
-from useridentity.permission import carries
 from useridentity.pynetdicom.acse import GuardedACSE
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
+from useridentity.pynetdicom.requests import belongs, refusal
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class AcceptorAssociation(PromptAssociation):
         self._transport = request
         self._arrived = time.monotonic()
         self._accepted = False
+        self._ends = float("inf")
         self.identity: Identity | None = None
         super().__init__(server.ae, MODE_ACCEPTOR)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
@@ -218,9 +219,16 @@ class AcceptorAssociation(PromptAssociation):
         else:
             self._accepted = True
             self.identity = decision.identity
+            self._ends = self._end_of(decision.expires_at, facts.now)
             self._socket.ease(self.acceptor.maximum_length or 0, self.network_timeout)
             asked = credential is not None and credential.positive_response_requested
             self._guarded_acse.accept(decision.server_response if asked else None)
+
+    def _end_of(self, expires_at: datetime | None, now: datetime) -> float:
+        """When the association ends, on the monotonic clock: setting the machine's clock prolongs nothing."""
+        longest = self.server.limits.max_association
+        left = (expires_at - now).total_seconds() if expires_at is not None else longest
+        return time.monotonic() + min(left, longest)
 
     def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
         self.server.lobby.leave(self)
@@ -264,10 +272,26 @@ class AcceptorAssociation(PromptAssociation):
             now=datetime.now(UTC),
         )
 
+    def _serve_what_came(self) -> None:
+        super()._serve_what_came()
+        if self.is_established and self._is_over:
+            LOGGER.info("the proof of %s has ended: aborting", self.identity)
+            self.abort()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the proof of identity, or the longest time for an association, has ended."""
+        return time.monotonic() >= self._ends
+
     def _serve_request(self, msg: Any, context_id: int) -> None:
         """Serve a request if it belongs to its presentation context; accepted is not authorized for everything."""
         context = self._accepted_cx.get(context_id)
-        if context is not None and msg.is_valid_request and not _belongs(msg, str(context.abstract_syntax)):
+        if context is not None and msg.is_valid_request and self._is_over:
+            response = refusal(msg)
+            if response is not None:
+                self.dimse.send_msg(response, context_id)
+            return
+        if context is not None and msg.is_valid_request and not belongs(msg, str(context.abstract_syntax)):
             LOGGER.warning("%s on a presentation context of %s: aborting", msg.msg_type, context.abstract_syntax)
             self.abort()
             return
@@ -280,7 +304,7 @@ class AcceptorAssociation(PromptAssociation):
     # The end.
 
     def _release_as_asked(self) -> None:
-        self._step_back()  # before the peer learns of it, and asks for the next one
+        self._give_up_place()  # before the peer learns of it, and asks for the next one
         super()._release_as_asked()
 
     def _end(self) -> None:
@@ -296,7 +320,7 @@ class AcceptorAssociation(PromptAssociation):
             self._give_up_place()
 
     def _step_back(self) -> None:
-        """Give up the place inside, and be counted among those at the door until the connection has ended."""
+        """Give up the place inside, and be counted among those at the door for as long as the peer does not go."""
         self.server.lobby.enter(self, self.peer.address)
         self._give_up_place()
 
@@ -307,9 +331,3 @@ class AcceptorAssociation(PromptAssociation):
     def _socket(self) -> IdentitySocket:
         assert self.dul.socket is not None  # noqa: S101  set before anything is read
         return self.dul.socket
-
-
-def _belongs(request: Any, abstract_syntax: str) -> bool:
-    """Whether all that `request` names as its SOP class may be sent on a context of `abstract_syntax`."""
-    named = [getattr(request, f"{which}SOPClassUID", None) for which in ("Affected", "Requested")]
-    return all(carries(abstract_syntax, str(uid)) for uid in named if uid is not None)
