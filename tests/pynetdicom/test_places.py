@@ -77,13 +77,18 @@ def test_one_address_has_so_many_waiting_and_no_more(accept: Accept, crowd: Call
     establish(crowd(acceptor, "127.1.0.1"), ALICE)
 
 
-def test_who_was_rejected_and_does_not_go_counts_as_waiting(accept: Accept, crowd: Callable[..., RawPeer]) -> None:
+def test_who_was_rejected_and_does_not_go_counts_as_waiting(accept: Accept, crowd: Crowd) -> None:
+    """Half a PDU after the request keeps the upper layer reading, and the rejection from being sent."""
     acceptor = accept(usual_policy(max_pending_per_peer=1), maximum_associations=1)
     stubborn = crowd(acceptor, "127.1.0.1")
-    stubborn.send(associate_rq(user_identity(1, b"")))
-    assert stubborn.read_pdu().answer == (1, 2, 1)
+    stubborn.send(associate_rq(user_identity(1, b"")) + c_echo_rq()[:-5])
+    until(lambda: "EVT_REJECTED" in acceptor.events)
+    assert crowd(acceptor, "127.1.0.1").read_pdu() is Ending.CLOSED
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
     assert ended(stubborn)
+    acceptor.settle()
+    with RawPeer(acceptor.port, source="127.1.0.1") as again:
+        establish(again, ALICE)
 
 
 # Who goes
