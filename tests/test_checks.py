@@ -100,6 +100,7 @@ class LooksVerified:
     [None, True, 1, "alice", (True, None), alice(), LooksVerified(), Verified, Verified(None), Verified(alice(1))],  # type: ignore[arg-type]
     ids=repr,
 )
+@pytest.mark.threat("T11")
 def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], answer: Any) -> None:
     assert reason(driver(lambda *_: answer)) is Reason.VALIDATOR_UNAVAILABLE
 
@@ -109,6 +110,7 @@ def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], a
     [ValueError(SECRET), NotImplementedError(), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), StopIteration()],
     ids=lambda error: type(error).__name__,
 )
+@pytest.mark.threat("T11")
 def test_a_validator_that_raises_has_not_verified(driver: Callable[..., Driver], error: BaseException) -> None:
     def fail(*_: Any) -> Verified:
         raise error
@@ -195,6 +197,7 @@ def test_a_hanging_validator_is_given_up_at_the_deadline(driver: Callable[..., D
     assert reason(driver(hanging, validator_deadline=0.05)) is Reason.TIMED_OUT
 
 
+@pytest.mark.threat("T11")
 def test_a_hanging_validator_starves_no_other(driver: Callable[..., Driver], hanging: Hanging) -> None:
     def choose(presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
         return verify(presented, facts, context)

@@ -140,6 +140,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
         ),
     ],
 )
+@pytest.mark.threat("T12")
 def test_each_problem_says_where_it_is_and_what_is_allowed(tmp_path: Path, good: str, bad: str, expected: str) -> None:
     load(tmp_path, GOOD)
     assert good in GOOD

@@ -72,6 +72,7 @@ def test_no_secret_is_logged(line: Any, identity_type: int) -> None:
 NASTY = 'alice" outcome="accepted\n\r\t\0\x1b[2J\x7f\u2028\u202eecila\U0001f600'
 
 
+@pytest.mark.threat("T22")
 def test_what_a_peer_wrote_is_one_word_of_printable_ascii(line: Any) -> None:
     text, fields, _ = line(Rejected(Reason.CREDENTIAL_INVALID, NASTY), Credential(1, NASTY.encode()))
     assert text.isascii()

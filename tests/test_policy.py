@@ -67,6 +67,7 @@ def test_tls_is_at_least_what_the_rule_asks_for(wanted: Tls, given: Tls, matches
     assert matches or (isinstance(plan, Rejected) and plan.reason is Reason.TLS_REQUIRED)
 
 
+@pytest.mark.threat("T7")
 def test_an_ipv4_mapped_peer_is_judged_as_ipv4() -> None:
     when = When(network=(ip_network("10.20.0.0/16"),))
     assert isinstance(planned(when, replace(FACTS, address=peer_address("::ffff:10.20.0.7"))), Checks)
@@ -74,6 +75,7 @@ def test_an_ipv4_mapped_peer_is_judged_as_ipv4() -> None:
     assert peer_address("fe80::1%eth0") == ip_address("fe80::1")
 
 
+@pytest.mark.threat("T6")
 def test_the_first_matching_rule_decides_and_no_other() -> None:
     narrow = Rule([validator(1, "names")], When(calling_ae_title=("CT_*",)), "narrow")
     wide = Rule([validator(2)], name="wide")
@@ -83,6 +85,7 @@ def test_the_first_matching_rule_decides_and_no_other() -> None:
     assert isinstance(Policy([wide, narrow]).plan(FACTS), Checks)
 
 
+@pytest.mark.threat("T1")
 def test_no_identity_is_refused_unless_a_validator_takes_connections_without_one() -> None:
     anonymous = replace(FACTS, identity_type=None)
     plan = planned(When(), anonymous)
@@ -92,6 +95,7 @@ def test_no_identity_is_refused_unless_a_validator_takes_connections_without_one
 
 
 @pytest.mark.parametrize("identity_type", [0, 1, 3, 6, 255])
+@pytest.mark.threat("T2")
 def test_a_type_no_validator_claims_is_refused(identity_type: int) -> None:
     assert isinstance(planned(When()), Checks)
     plan = planned(When(), replace(FACTS, identity_type=identity_type))

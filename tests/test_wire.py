@@ -156,6 +156,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("request_bytes", "rule"), MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.threat("T3")
 def test_a_malformed_identity_is_refused_as_one(request_bytes: bytes, rule: str) -> None:
     """The error names the rule, and says that it is about the identity, which is answered with a rejection."""
     assert decode(associate_rq(ALICE)).credential == CREDENTIAL  # the twin without the defect

@@ -229,6 +229,7 @@ def test_two_commands_at_once_lose_nothing(script: str, path: Path) -> None:
     assert [user.user_id for user in users(path)] == ["alice", "bob", "carol"]
 
 
+@pytest.mark.threat("T21")
 def test_the_passcode_is_in_no_argument_of_the_process(script: str, path: Path) -> None:
     """While the command waits for its input, every other user can see its command line."""
     command = subprocess.Popen(

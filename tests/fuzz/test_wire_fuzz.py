@@ -51,6 +51,7 @@ def fuzz(worker: int, mutants: int) -> Counter[str]:
     return tally
 
 
+@pytest.mark.threat("T4")
 def test_whatever_a_mutant_of_a_real_pdu_gets_is_a_wire_error_or_a_reading_that_stock_shares() -> None:
     """A million mutants by default; `-s` or `-rP` tells how they fared."""
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:

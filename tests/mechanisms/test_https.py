@@ -78,6 +78,7 @@ def test_what_is_no_good_answer_is_told(
 
 
 @pytest.mark.parametrize("how", ["drip", "hang", "pour"])
+@pytest.mark.threat("J12")
 def test_a_server_that_drips_hangs_or_pours_is_left_in_time(
     idp_server: HttpsServer, context: ssl.SSLContext, how: str
 ) -> None:
@@ -151,6 +152,7 @@ LIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("lie", "problem"), LIES)
+@pytest.mark.threat("J12")
 def test_metadata_that_lie_are_not_believed(
     idp_server: HttpsServer, context: ssl.SSLContext, lie: dict[str, Any], problem: str
 ) -> None:

@@ -174,6 +174,7 @@ def test_the_store_says_who_it_is() -> None:
     assert store.asked == [("alice", b"right")]
 
 
+@pytest.mark.threat("T20")
 def test_a_passcode_that_came_without_tls_reaches_no_store() -> None:
     store = Store()
     validator = PasscodeValidator(store)

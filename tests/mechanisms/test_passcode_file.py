@@ -119,6 +119,7 @@ class Counting(PasswordHasher):
         return super().verify(hash, password)
 
 
+@pytest.mark.threat("T8")
 def test_unknown_users_cost_what_known_ones_cost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One Argon2 with the same parameters each, so that time tells nobody who exists."""
     hasher = Counting()
@@ -131,6 +132,7 @@ def test_unknown_users_cost_what_known_ones_cost(path: Path, monkeypatch: pytest
     assert (known.type, known.memory_cost, known.time_cost) == (Type.ID, MEMORY_KIB, PASSES)
 
 
+@pytest.mark.threat("T24")
 def test_the_parameters_are_at_least_the_minimum_of_owasp(path: Path) -> None:
     parameters = extract_parameters(hash_of_alice(path))
     assert parameters.type is Type.ID
@@ -167,6 +169,7 @@ def test_many_threads_log_in_while_the_file_changes(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("passcode", "raised"), [(b"right", True), (b"wrong", False)])
+@pytest.mark.threat("T24")
 def test_a_log_in_raises_a_weak_hash(path: Path, passcode: bytes, raised: bool) -> None:
     """Only the right passcode can, and it stays the passcode."""
     weak = WEAK.hash(b"right")

@@ -59,6 +59,7 @@ def test_a_file_is_replaced_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize("bits", [0o644, 0o640, 0o620, 0o602, 0o604, 0o610, 0o666])
+@pytest.mark.threat("T23")
 def test_a_file_that_others_can_open_is_refused_with_the_chmod_to_run(path: Path, bits: int) -> None:
     """Running what the message says mends it."""
     path.chmod(bits)
@@ -93,6 +94,7 @@ def test_every_fault_of_a_file_is_reported_at_once(path: Path) -> None:
     assert len(refused.value.problems) == 2
 
 
+@pytest.mark.threat("T23")
 def test_a_symbolic_link_is_not_followed(path: Path) -> None:
     """Not to read, not to write; the message names where it leads."""
     link = path.with_name("link")

@@ -73,6 +73,7 @@ def stay_silent(peer: RawPeer) -> None:
 
 
 @pytest.mark.parametrize("attack", [dribble, stall_in_the_header, stall_in_the_request, stay_silent])
+@pytest.mark.threat("T15")
 def test_slow_strangers_are_cut_off_at_the_deadline(
     accept: Accept, given_back: GivenBack, crowd: Callable[..., RawPeer], attack: Callable[[RawPeer], None]
 ) -> None:
@@ -87,6 +88,7 @@ def test_slow_strangers_are_cut_off_at_the_deadline(
         assert all(ended(peer) for peer in peers)
 
 
+@pytest.mark.threat("T17")
 def test_a_thousand_who_connect_and_leave_take_nobodys_place(accept: Accept, given_back: GivenBack) -> None:
     acceptor = accept(usual_policy(), maximum_associations=2)
     with given_back(acceptor), Neighbour(acceptor):
@@ -131,6 +133,7 @@ FLOODS = [
 
 
 @pytest.mark.parametrize("attack", FLOODS)
+@pytest.mark.threat("T16")
 def test_strangers_who_send_much_are_cut_off_and_cost_no_memory(
     accept: Accept, given_back: GivenBack, crowd: Callable[..., RawPeer], attack: Callable[[RawPeer], None]
 ) -> None:
@@ -142,6 +145,7 @@ def test_strangers_who_send_much_are_cut_off_and_cost_no_memory(
             assert ended(peer)
 
 
+@pytest.mark.threat("T16")
 def test_what_comes_while_the_policy_decides_is_not_kept(accept: Accept) -> None:
     gate = Gate()
     acceptor = accept(gate.policy())
@@ -158,6 +162,7 @@ def test_what_comes_while_the_policy_decides_is_not_kept(accept: Accept) -> None
     assert "EVT_ACCEPTED" not in acceptor.events
 
 
+@pytest.mark.threat("T5")
 def test_contexts_without_transfer_syntax_hold_nothing(
     accept: Accept, given_back: GivenBack, crowd: Callable[..., RawPeer]
 ) -> None:
@@ -172,6 +177,7 @@ def test_contexts_without_transfer_syntax_hold_nothing(
 # TLS
 
 
+@pytest.mark.threat("T15")
 def test_silent_tcp_clients_do_not_keep_a_tls_port_busy(
     accept: Accept, given_back: GivenBack, crowd: Callable[..., RawPeer], certificates: Certificates
 ) -> None:

@@ -53,6 +53,7 @@ def associate(port: int, events: list[str] | None = None, identity: Any = ALICE,
 
 
 @pytest.mark.parametrize(("items", "word", "kind"), CASES)
+@pytest.mark.threat("T19")
 def test_what_counts_as_a_confirmation(items: tuple[bytes, ...], word: ConfirmationWord, kind: OutcomeKind) -> None:
     events: list[str] = []
     with FakeAcceptor(associate_ac(*items)) as acceptor:
@@ -88,6 +89,7 @@ def judge(server_response: bytes | None) -> Confirmation:
 
 
 @pytest.mark.parametrize("identity_type", [1, 2, 3, 4, 5, 6])
+@pytest.mark.threat("T19")
 def test_a_confirmation_is_required_for_every_type(identity_type: int) -> None:
     provider = Fixed(Credential(identity_type, b"token"), judge)
     with FakeAcceptor(associate_ac()) as acceptor:

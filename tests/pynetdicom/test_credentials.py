@@ -207,6 +207,7 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.threat("T20")
 def test_a_passcode_needs_tls_with_chain_and_name_verified(
     nobody: int, accept: Accept, certificates: Certificates
 ) -> None:

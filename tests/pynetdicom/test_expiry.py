@@ -65,6 +65,7 @@ def end_the_proof(acceptor: Acceptor) -> None:
 @pytest.mark.parametrize(
     ("lasting", "limits"), [(0.3, {}), (None, {"max_association": 0.3}), (3600.0, {"max_association": 0.3})]
 )
+@pytest.mark.threat("T14")
 def test_an_idle_association_is_aborted_when_its_proof_or_its_time_ends(
     accept: Accept, lasting: float | None, limits: dict[str, float]
 ) -> None:
@@ -76,6 +77,7 @@ def test_an_idle_association_is_aborted_when_its_proof_or_its_time_ends(
 
 
 @pytest.mark.usefixtures("asleep")
+@pytest.mark.threat("T14")
 def test_a_request_after_the_end_is_refused_and_then_the_association_is_aborted(
     accept: Accept, ct_dataset: Dataset
 ) -> None:

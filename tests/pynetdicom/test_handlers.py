@@ -77,6 +77,7 @@ def everything_said(peer: RawPeer) -> list[PduType]:
 
 @pytest.mark.parametrize("event", EARLY, ids=lambda event: event.name)
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.__name__)
+@pytest.mark.threat("T10")
 def test_no_handler_lets_anybody_in(accept: Accept, event: Any, attempt: Handler) -> None:
     acceptor = accept()
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
@@ -90,6 +91,7 @@ def test_no_handler_lets_anybody_in(accept: Accept, event: Any, attempt: Handler
 
 
 @pytest.mark.parametrize("attempt", [*ATTEMPTS, claim_to_be_rejected], ids=lambda attempt: attempt.__name__)
+@pytest.mark.threat("T10")
 def test_no_handler_lets_a_dimse_message_in_early(accept: Accept, attempt: Handler) -> None:
     acceptor = accept(handlers=[(evt.EVT_REQUESTED, attempt)])
     with RawPeer(acceptor.port) as peer:
@@ -142,6 +144,7 @@ def always(event: evt.Event) -> tuple[bool, None]:
     return True, None
 
 
+@pytest.mark.threat("T10")
 def test_a_handler_that_would_judge_identities_is_refused_with_the_reason(accept: Accept) -> None:
     with pytest.raises(ConfigurationError, match="the policy decides"):
         accept(handlers=[(evt.EVT_USER_ID, always)])

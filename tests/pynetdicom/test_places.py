@@ -36,6 +36,7 @@ Crowd = Callable[[Acceptor, str], RawPeer]
 # Who may wait
 
 
+@pytest.mark.threat("T15")
 def test_where_too_many_wait_the_one_that_has_waited_longest_goes(
     accept: Accept, crowd: Callable[..., RawPeer]
 ) -> None:
@@ -65,6 +66,7 @@ def test_ipv6_peers_are_counted_by_site_and_ipv4_peers_by_address() -> None:
     assert _host("fe80::1%eth0") == _host("fe80::2")
 
 
+@pytest.mark.threat("T15")
 def test_one_address_has_so_many_waiting_and_no_more(accept: Accept, crowd: Callable[..., RawPeer]) -> None:
     acceptor = accept(usual_policy(max_pending_per_peer=2))
     peers = [crowd(acceptor, "127.1.0.1") for _ in range(2)]
@@ -94,6 +96,7 @@ def test_who_was_rejected_and_does_not_go_counts_as_waiting(accept: Accept, crow
 # Who goes
 
 
+@pytest.mark.threat("T17")
 def test_a_place_is_free_at_once_when_its_peer_goes(accept: Accept) -> None:
     acceptor = accept(usual_policy(), maximum_associations=1)
     for go in (
@@ -127,6 +130,7 @@ def test_a_place_is_free_at_once_when_its_peer_goes_while_the_policy_decides(acc
 @pytest.mark.parametrize(
     "go", [RawPeer.reset, RawPeer.close, RawPeer.half_close, lambda peer: peer.send(pdu(7, bytes(4)))]
 )
+@pytest.mark.threat("T18")
 def test_a_peer_gone_when_the_decision_falls_is_not_accepted(
     accept: Accept, go: Callable[[RawPeer], None], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -73,6 +73,7 @@ def forms_of(secret: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("identity", [ALICE, MALLORY], ids=["accepted", "rejected"])
+@pytest.mark.threat("T21")
 def test_nothing_that_is_logged_or_told_holds_the_passcode(
     accept: Accept, overheard: Overheard, identity: UsernamePasscode
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_search_for_a_secret_finds_one(accept: Accept) -> None:
     assert holds(assoc, PASSCODE)
 
 
+@pytest.mark.threat("T21")
 def test_neither_association_holds_the_passcode_after_the_decision(accept: Accept) -> None:
     fresh = b"fresh-" + PASSCODE[:-4]  # none that this module or the policy holds
     check = passcode_check(lambda name, passcode: passcode.startswith(b"fresh-"), plaintext="allow")

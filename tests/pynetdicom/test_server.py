@@ -87,6 +87,7 @@ def test_ipv6_is_served_and_judged_as_ipv6(accept: Accept) -> None:
         assert acceptor.server.active_associations[0].requestor.address == "::1"
 
 
+@pytest.mark.threat("T7")
 def test_an_ipv4_peer_of_an_ipv6_server_is_judged_as_ipv4(accept: Accept) -> None:
     asked: list[Any] = []
     policy = usual_policy()
@@ -138,6 +139,7 @@ def test_a_server_class_of_ones_own_is_guarded_too(ae: AE) -> None:
     server.server_close()
 
 
+@pytest.mark.threat("T1")
 def test_without_a_policy_no_server_starts(ae: AE) -> None:
     for policy in (None, True, "", {}):
         with pytest.raises(ConfigurationError):

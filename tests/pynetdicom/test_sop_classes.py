@@ -93,6 +93,7 @@ class Served:
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
+@pytest.mark.threat("T13")
 def test_a_request_on_another_context_is_aborted_and_reaches_no_handler(accept: Accept, kind: str) -> None:
     sop_class, fields = REQUESTS[kind]
     served = Served(accept, sop_class)
@@ -110,6 +111,7 @@ def test_a_request_on_a_context_that_was_not_accepted_is_aborted(accept: Accept,
     assert served.requests == []
 
 
+@pytest.mark.threat("T13")
 def test_a_request_that_names_two_sop_classes_needs_a_context_for_both(accept: Accept) -> None:
     served = Served(accept, ModalityPerformedProcedureStep)
     one = request("N_SET", ModalityPerformedProcedureStep, 3, ModificationList=IDENTIFIER)

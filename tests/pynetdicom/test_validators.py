@@ -96,6 +96,7 @@ def test_more_than_a_validator_can_take_are_told_of_congestion(accept: Accept) -
 
 
 @pytest.mark.parametrize("answer", [None, True, (True, None), "alice"], ids=repr)
+@pytest.mark.threat("T11")
 def test_a_validator_that_answers_anything_else_lets_nobody_in(accept: Accept, answer: Any) -> None:
     acceptor = accept(Policy([Rule([FunctionValidator("broken", 1, lambda *_: answer)])]))
     assert ask(acceptor, ALICE).answer == (2, 2, 1)

@@ -63,6 +63,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("items", MALFORMED.values(), ids=MALFORMED.keys())
+@pytest.mark.threat("T3")
 def test_a_malformed_identity_is_rejected_at_once(accept: Accept, items: bytes) -> None:
     acceptor = accept()
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
@@ -72,6 +73,7 @@ def test_a_malformed_identity_is_rejected_at_once(accept: Accept, items: bytes) 
 
 
 @pytest.mark.parametrize("build", [with_two_user_informations, with_identity_outside])
+@pytest.mark.threat("T3")
 def test_a_misplaced_identity_is_rejected_at_once(accept: Accept, build: Callable[[], bytes]) -> None:
     acceptor = accept()
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
@@ -83,12 +85,14 @@ def test_a_misplaced_identity_is_rejected_at_once(accept: Accept, build: Callabl
 
 
 @pytest.mark.parametrize("identity_type", [0, 3, 4, 5, 6, 255])
+@pytest.mark.threat("T2")
 def test_a_type_no_validator_claims_is_rejected(accept: Accept, identity_type: int) -> None:
     acceptor = accept()
     assert ask(acceptor, user_identity(identity_type, b"alice")).answer == REFUSED
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
 
 
+@pytest.mark.threat("T1")
 def test_no_identity_is_rejected(accept: Accept) -> None:
     acceptor = accept()
     assert ask(acceptor, PROVED_ALICE).type is PduType.ASSOCIATE_AC
@@ -96,6 +100,7 @@ def test_no_identity_is_rejected(accept: Accept) -> None:
 
 
 @pytest.mark.parametrize("wrong", [(b"alice", b"wrong"), (b"mallory", PASSCODE), (b"", PASSCODE), (b"\xff", PASSCODE)])
+@pytest.mark.threat("T8")
 def test_whatever_is_wrong_with_a_credential_the_answer_is_the_same(accept: Accept, wrong: Any) -> None:
     acceptor = accept()
     assert ask(acceptor, PROVED_ALICE).type is PduType.ASSOCIATE_AC
@@ -131,6 +136,7 @@ def watched() -> tuple[Policy, list[Credential | None]]:
 
 
 @pytest.mark.parametrize(("request_pdu", "settings", "answer"), BEFORE_CREDENTIALS.values(), ids=BEFORE_CREDENTIALS)
+@pytest.mark.threat("T9")
 def test_what_is_wrong_before_credentials_is_answered_without_them(
     accept: Accept, request_pdu: bytes, settings: dict[str, Any], answer: tuple[int, int, int]
 ) -> None:
@@ -144,6 +150,7 @@ def test_what_is_wrong_before_credentials_is_answered_without_them(
     assert len(asked) == 1
 
 
+@pytest.mark.threat("T9")
 def test_capacity_is_answered_before_credentials(accept: Accept) -> None:
     policy, asked = watched()
     acceptor = accept(policy, maximum_associations=1)
@@ -186,6 +193,7 @@ NOT_ASSOCIATE = {
 
 
 @pytest.mark.parametrize("sent", NOT_ASSOCIATE.values(), ids=NOT_ASSOCIATE)
+@pytest.mark.threat("T5")
 def test_a_malformed_pdu_is_aborted_and_the_connection_closed(accept: Accept, sent: bytes) -> None:
     acceptor = accept()
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from redis import Redis
 
 from tests.parts import require
 
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+PORTS = range(20_000, 32_000)  # below those that Linux gives to clients (ip_local_port_range)
 HANG = 20.0  # seconds; a server starts and ends within one
 
 
@@ -24,7 +27,7 @@ class RealRedis:
         self.port = _free_port()
         listen = ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
         self._command = [
-            require("setpriv"), "--pdeathsig", "KILL", require("redis-server"), "--bind", "127.0.0.1", "127.0.0.2",
+            require("setpriv"), "--pdeathsig", "KILL", require("redis-server"), "--bind", *ADDRESSES,
             "--dir", str(folder), "--save", "", *listen, *(options or ("--appendonly", "yes")),
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
@@ -77,5 +80,10 @@ def real_redis(folder: Path, *options: str, tls: bool = False) -> Iterator[RealR
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """A port that nobody uses, and that no client is given while the server is down."""
+    while True:
+        port = random.choice(PORTS)
+        with ExitStack() as bound, suppress(OSError):
+            for address in ADDRESSES:
+                bound.enter_context(socket.create_server((address, port)))
+            return port

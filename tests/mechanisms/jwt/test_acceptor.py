@@ -173,6 +173,7 @@ DEFECTS = [
 
 
 @pytest.mark.parametrize(("spoil", "detail"), DEFECTS)
+@pytest.mark.threat("J3")
 def test_a_token_is_refused_for_each_defect(idp: JwtValidator, spoil: Spoil, detail: str) -> None:
     draft = Draft()
     assert judge(idp, draft.token()).identity.user_id == "alice"
@@ -218,6 +219,7 @@ MUTILATIONS = [
 
 
 @pytest.mark.parametrize(("mutilate", "detail"), MUTILATIONS)
+@pytest.mark.threat("J4")
 def test_octets_that_are_no_signed_token_are_refused(idp: JwtValidator, mutilate: Any, detail: str) -> None:
     token = Draft().token()
     judge(idp, token)
@@ -256,6 +258,7 @@ def test_an_algorithm_that_is_not_listed_is_refused(tmp_path: Path, algorithm: s
     assert "alg" in refusal(validator(tmp_path, jwk(algorithm), algorithms=(other,)), token).detail
 
 
+@pytest.mark.threat("J1")
 def test_a_public_key_never_serves_as_a_shared_secret(idp: JwtValidator) -> None:
     """RFC 8725 2.1: HS256 with the octets of the RSA key, as everybody can get them."""
     import hmac
@@ -271,6 +274,7 @@ def test_a_public_key_never_serves_as_a_shared_secret(idp: JwtValidator) -> None
     assert "alg" in refusal(idp, forged).detail
 
 
+@pytest.mark.threat("J2")
 def test_a_key_that_the_token_brings_along_is_not_used(idp: JwtValidator) -> None:
     """jwk, x5c, jku and x5u of the header are ignored: with the right key they do no harm, with another no good."""
     brought = {"jwk": jwk(which=1), "x5c": ["MII"], "jku": "https://127.0.0.1:1/", "x5u": "https://127.0.0.1:1/"}

@@ -29,6 +29,7 @@ TOKENS = [
 
 
 @pytest.mark.parametrize(("path", "claims"), TOKENS)
+@pytest.mark.threat("J7")
 def test_groups_are_found_by_path_and_mapped(tmp_path: Path, path: str, claims: dict[str, Any]) -> None:
     idp = validator(tmp_path, groups=Groups(path, {"radiologist": "radiology", "unused": "x"}))
     assert judge(idp, Draft(claims=claims).token()).identity.groups == {"radiology"}

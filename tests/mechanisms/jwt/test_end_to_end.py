@@ -59,6 +59,7 @@ def associate(
     return outcome_of(assoc).kind, status
 
 
+@pytest.mark.threat("J8")
 def test_a_policy_file_lets_a_good_token_in_once_and_no_bad_one(
     tmp_path: Path, certificates: Certificates, tls: ssl.SSLContext
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_policy_file_lets_a_good_token_in_once_and_no_bad_one(
     ]
 
 
+@pytest.mark.threat("J8")
 def test_a_bound_token_serves_the_node_it_is_bound_to_and_no_other(
     tmp_path: Path, certificates: Certificates, tls: ssl.SSLContext
 ) -> None:
@@ -102,6 +104,7 @@ def side_by_side(folder: Path) -> list[JwtValidator]:
     return [validator(folder), validator(folder / "other", jwk(which=1), issuer=OTHER_ISSUER)]
 
 
+@pytest.mark.threat("J6")
 def test_several_issuers_stand_side_by_side(tmp_path: Path, certificates: Certificates, tls: ssl.SSLContext) -> None:
     """Each token is judged by its own issuer's keys, and by no other's."""
     with serving(Policy([Rule(side_by_side(tmp_path))]), tls=tls) as acceptor:

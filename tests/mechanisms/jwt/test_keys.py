@@ -125,6 +125,7 @@ def test_a_token_without_kid_has_a_key_where_only_one_can_be_meant() -> None:
         read(jwk("ES256"))[0].key(None, "RS256")
 
 
+@pytest.mark.threat("J1")
 def test_a_key_that_is_tied_to_an_algorithm_serves_no_other() -> None:
     """RFC 8725 3.1: PS256 and RS256 use the same kind of key."""
     assert read(jwk(alg=None))[0].key("k1", "PS256").kid == "k1"

@@ -135,6 +135,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("answer", "problem"), BAD)
+@pytest.mark.threat("J13")
 def test_an_answer_that_is_no_token_is_not_sent(
     idp_server: HttpsServer, arguments: dict[str, Any], answer: bytes, problem: str
 ) -> None:

@@ -93,6 +93,7 @@ def mutant(token: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("draft", drafts(), ids=lambda draft: draft.algorithm)
+@pytest.mark.threat("J5")
 def test_a_mutated_token_is_refused_and_nothing_else_raised(idp: JwtValidator, oracle: KeySet, draft: Draft) -> None:
     token = draft.token()
     chance = random.Random(20261122)

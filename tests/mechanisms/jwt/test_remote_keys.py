@@ -170,6 +170,7 @@ def test_a_key_rotated_in_a_moment_after_a_fetch_is_accepted_after_the_cooldown(
     assert issuer.find("k2") == "k2"
 
 
+@pytest.mark.threat("J11")
 def test_invented_kids_cost_the_issuer_one_fetch_in_a_cooldown() -> None:
     issuer = Issuer("k1")
     issuer.find("k1")
@@ -245,6 +246,7 @@ def _until(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.001)
 
 
+@pytest.mark.threat("J11")
 def test_known_keys_are_had_while_the_issuer_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens with invented kids wait, those with known ones pass."""
     monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)

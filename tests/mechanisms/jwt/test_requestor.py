@@ -100,6 +100,7 @@ def test_a_token_is_shown_to_the_peers_listed(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern", ["example.org", "acs.example.org", "pacs.example.org.evil", "pacs?example.org", "p.*g"]
 )
+@pytest.mark.threat("J9")
 def test_a_token_is_shown_to_no_other_peer(pattern: str) -> None:
     with pytest.raises(CredentialUnavailable, match="not among its peers"):
         Jwt(TOKEN, peers=[pattern]).offer(peer())
@@ -112,6 +113,7 @@ def test_a_peer_goes_by_the_name_that_was_verified_and_not_by_its_address() -> N
         provider.offer(peer("evil.example.org"))
 
 
+@pytest.mark.threat("J9")
 def test_a_token_stays_here_without_tls_that_is_verified() -> None:
     provider = Jwt(TOKEN, peers=["*"])
     sent(provider)
@@ -147,6 +149,7 @@ def test_arguments_of_the_wrong_kind_are_refused(arguments: dict[str, Any], prob
             JwtFile("token", **({"peers": PEERS} | arguments))
 
 
+@pytest.mark.threat("J13")
 def test_the_token_has_no_repr_and_is_gone_after_the_offer() -> None:
     provider = Jwt(TOKEN, peers=PEERS)
     offer = provider.offer(peer())
@@ -157,6 +160,7 @@ def test_the_token_has_no_repr_and_is_gone_after_the_offer() -> None:
         _ = offer.credential
 
 
+@pytest.mark.threat("J10")
 def test_an_empty_answer_confirms_and_every_other_does_not() -> None:
     """PS3.7 Table D.3-15 gives type 5 no content."""
     with Jwt(TOKEN, peers=PEERS).offer(peer()) as offer:

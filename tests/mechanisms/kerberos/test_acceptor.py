@@ -109,6 +109,7 @@ def test_a_form_that_is_not_allowed_is_refused(hospital: Hospital, forms: tuple[
     assert '"gss"' in refused.detail
 
 
+@pytest.mark.threat("K4")
 def test_a_ticket_for_another_service_of_the_same_keytab_is_refused(hospital: Hospital) -> None:
     both = hospital.realm.keytab("dicom/pacs.hospital.test", "dicom/ris.hospital.test", file="both.keytab")
     judge(hospital.validator(keytab=both, service=OTHER_SERVICE), hospital.ticket(OTHER_SERVICE))
@@ -116,6 +117,7 @@ def test_a_ticket_for_another_service_of_the_same_keytab_is_refused(hospital: Ho
     assert refused.reason is Reason.CREDENTIAL_INVALID
 
 
+@pytest.mark.threat("K5")
 def test_a_ticket_of_a_kdc_that_only_has_the_same_names_is_refused(
     hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_ticket_of_a_kdc_that_only_has_the_same_names_is_refused(
     assert refusal(hospital, forged).reason is Reason.CREDENTIAL_INVALID
 
 
+@pytest.mark.threat("K6")
 def test_a_user_of_a_trusted_realm_gets_in_only_where_a_rule_names_the_realm(hospital: Hospital) -> None:
     rules = ({"match": "*@PARTNERS.TEST"},)
     verified = judge(hospital.validator(principals=rules), hospital.ticket(cache=hospital.bob))
@@ -137,6 +140,7 @@ def test_a_user_of_a_trusted_realm_gets_in_only_where_a_rule_names_the_realm(hos
     assert "bob@PARTNERS.TEST" in refused.detail
 
 
+@pytest.mark.threat("K6")
 def test_a_realm_rewritten_in_the_clear_part_of_the_ticket_does_not_make_it_ours(hospital: Hospital) -> None:
     """The default rule believes the realm of the key that opened the ticket, not the one written on it."""
     credential = hospital.ticket(cache=hospital.bob)
@@ -176,6 +180,7 @@ def test_an_empty_ticket_is_refused(hospital: Hospital, framing: str) -> None:
     assert refusal(hospital, presented(framed_ap_req(b""))).reason is Reason.MALFORMED
 
 
+@pytest.mark.threat("K11")
 def test_a_ticket_cut_off_anywhere_is_refused(hospital: Hospital) -> None:
     validator = hospital.validator()
     judge(validator, hospital.ticket())
@@ -191,6 +196,7 @@ def test_octets_after_the_ticket_are_refused(hospital: Hospital) -> None:
     assert refusal(hospital, spoilt(hospital, lambda ticket: ticket + b"\0")).reason is Reason.MALFORMED
 
 
+@pytest.mark.threat("K10")
 def test_no_flipped_bit_lets_anybody_in_as_somebody_else(hospital: Hospital) -> None:
     """Every octet once: refused, or outside of all that is encrypted and then still alice's one ticket."""
     validator = hospital.validator()
@@ -224,6 +230,7 @@ def test_the_encrypted_parts_are_authenticated(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize("clock", ["-10m", "+10m"])
+@pytest.mark.threat("K9")
 def test_a_requestor_whose_clock_is_ten_minutes_off_is_refused(hospital: Hospital, clock: str) -> None:
     """It has its ticket since twelve minutes: no KDC gives one to a clock like this."""
     with hospital.realm.serving_also("-12m") as past:
@@ -235,6 +242,7 @@ def test_a_requestor_whose_clock_is_ten_minutes_off_is_refused(hospital: Hospita
     assert "Clock skew" in refused.detail
 
 
+@pytest.mark.threat("K8")
 def test_an_expired_ticket_is_refused_without_a_grace_of_the_clock_skew(hospital: Hospital, tmp_path: Path) -> None:
     """Three minutes ago for two minutes: MIT Kerberos would still take it for its five minutes of clock skew."""
     with hospital.realm.serving_also("-3m") as past:

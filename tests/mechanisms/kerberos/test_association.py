@@ -76,6 +76,7 @@ def test_a_user_whom_no_rule_matches_is_rejected(hospital: Hospital) -> None:
         assert not acceptor.served
 
 
+@pytest.mark.threat("K13")
 def test_an_acceptor_without_the_services_key_is_not_confirmed_before_any_dimse_message(hospital: Hospital) -> None:
     """It accepts everybody, and answers with nothing, with a ticket, or with the answer to an earlier one."""
     provider = Kerberos(SERVICE, cache=hospital.alice)

@@ -151,6 +151,7 @@ def test_frames_are_taken_off_as_they_were_put_on() -> None:
 
 
 @pytest.mark.parametrize("token", [b"", AP_REP, GSS, framed_ap_rep(AP_REP) + b"\0", bytes.fromhex("7e023000")])
+@pytest.mark.threat("K12")
 def test_only_a_framed_server_ticket_is_ever_sent_as_an_answer(token: bytes) -> None:
     """Nor is an error message of the library, which it returns where an answer would be."""
     with pytest.raises(WireError):
@@ -180,6 +181,7 @@ def test_random_octets_raise_nothing_but_wire_errors(octets: bytes) -> None:
     _only_wire_errors(octets)
 
 
+@pytest.mark.threat("K11")
 def test_mutants_raise_nothing_but_wire_errors() -> None:
     """The same 30 000 in every run: octets changed, inserted and removed at a few places each."""
     dice = random.Random(1)

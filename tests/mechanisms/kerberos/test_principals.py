@@ -51,6 +51,7 @@ def test_the_first_rule_that_matches_names_the_user(principal: str, user_id: str
         "mallory\\/x@PARTNERS.ORG",
     ],
 )
+@pytest.mark.threat("K7")
 def test_whoever_no_rule_matches_as_a_whole_is_nobody(principal: str) -> None:
     assert RULES.user_id(principal) is None
 

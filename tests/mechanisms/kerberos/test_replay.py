@@ -39,6 +39,7 @@ def refused_as_replay(hospital: Hospital, primary_field: bytes) -> bool:
 
 @pytest.mark.parametrize("again", Form)
 @pytest.mark.parametrize("first", Form)
+@pytest.mark.threat("K1")
 def test_a_ticket_is_taken_once_however_it_is_framed(hospital: Hospital, first: Form, again: Form) -> None:
     ticket = hospital.ticket().primary_field
     validator = hospital.validator(forms=ALL_FORMS)
@@ -49,6 +50,7 @@ def test_a_ticket_is_taken_once_however_it_is_framed(hospital: Hospital, first: 
     assert refused_as_replay(hospital, in_form(again, ticket))
 
 
+@pytest.mark.threat("K1")
 def test_of_eight_threads_that_present_one_ticket_one_gets_in(hospital: Hospital) -> None:
     validator = hospital.validator()
     credential = hospital.ticket()
@@ -71,6 +73,7 @@ def test_of_eight_threads_that_present_one_ticket_one_gets_in(hospital: Hospital
 
 
 @pytest.mark.parametrize(("name", "value"), [("KRB5RCACHENAME", "none:"), ("KRB5RCACHETYPE", "none")])
+@pytest.mark.threat("K3")
 def test_the_environment_cannot_turn_the_replay_cache_off(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -100,6 +103,7 @@ def decided(driver: Driver, primary_field: bytes) -> Decision:
 
 
 @pytest.mark.parametrize("again", Form)
+@pytest.mark.threat("K2")
 def test_on_another_host_the_replay_store_knows_the_ticket(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, again: Form
 ) -> None:
@@ -134,6 +138,7 @@ def test_it_is_remembered_for_longer_where_krb5_conf_allows_more_clock_skew(
     assert once.until - datetime.now(UTC) >= timedelta(minutes=30)
 
 
+@pytest.mark.threat("K3")
 def test_without_a_replay_cache_there_is_no_acceptor(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_the_acceptor_is_proved_by_its_server_ticket(hospital: Hospital, framing
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.threat("K13")
 def test_nothing_but_the_answer_to_this_very_ticket_confirms(hospital: Hospital, framing: Framing) -> None:
     """Missing, empty, the credential echoed, another ticket's answer, one bit wrong, cut off, too long, other form."""
     provider = Kerberos(SERVICE, cache=hospital.alice, framing=framing)

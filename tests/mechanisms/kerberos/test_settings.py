@@ -86,6 +86,7 @@ def test_a_missing_keytab_is_refused_with_the_command_that_makes_one(hospital: H
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
+@pytest.mark.threat("K14")
 def test_a_keytab_open_to_others_is_refused_with_the_chmod(hospital: Hospital, tmp_path: Path, mode: int) -> None:
     hospital.validator(keytab=copied(hospital, tmp_path))
     keytab = copied(hospital, tmp_path, mode)

@@ -49,12 +49,14 @@ def test_the_forged_assertion_lacks_nothing_but_a_signature(issuer: Issuer) -> N
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.threat("S1")
 def test_no_wrapping_of_a_genuine_assertion_is_accepted(issuer: Issuer, acceptor: SamlValidator, family: str) -> None:
     for document in FAMILIES[family](issuer):
         refusal(acceptor, etree.tostring(document))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.threat("S1")
 def test_no_wrapping_gets_a_forged_name_past_the_signature_alone(issuer: Issuer, family: str) -> None:
     """The second line: had `structure` let the document pass, only signed bytes would be read all the same."""
     names = []
@@ -91,6 +93,7 @@ def differentials(issuer: Issuer) -> Iterator[tuple[str, bytes]]:
     yield "overlong utf-8", octets.replace(b">alice<", b">\xc1\xa1dmin<")
 
 
+@pytest.mark.threat("S2")
 def test_no_document_with_two_readings_is_accepted(issuer: Issuer) -> None:
     assert validate(validator(issuer), issuer.sign(assertion(identifier="_genuine")))
     accepted = []
@@ -101,6 +104,7 @@ def test_no_document_with_two_readings_is_accepted(issuer: Issuer) -> None:
     assert not accepted
 
 
+@pytest.mark.threat("S5")
 def test_a_signature_of_something_else_does_not_sign_an_assertion(issuer: Issuer) -> None:
     """An issuer signs other documents too: what it signs there is no assertion."""
     other = (
@@ -113,6 +117,7 @@ def test_a_signature_of_something_else_does_not_sign_an_assertion(issuer: Issuer
         refusal(validator(issuer, form=form), issuer.sign(other))
 
 
+@pytest.mark.threat("S6")
 def test_an_issuer_speaks_for_its_own_users_only(issuer: Issuer, stranger: Issuer) -> None:
     """Key confusion: two trusted issuers, and one signs in the name of the other."""
     other = "https://other.example.org"
@@ -130,6 +135,7 @@ def test_an_assertion_for_another_service_is_of_no_use_here(issuer: Issuer) -> N
     assert "audience" in refusal(validator(issuer, audience="urn:dicom:OTHER"), octets).detail
 
 
+@pytest.mark.threat("S5")
 def test_a_signature_over_a_part_signs_no_assertion(issuer: Issuer) -> None:
     """A Reference to the Conditions alone (security facts 0.2): signed, and yet says nothing of the subject."""
     document = assertion(identifier="_x", name_id=FORGED, signed_by=signature("_part"))
@@ -157,6 +163,7 @@ def moved(document: etree._Element, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.threat("S12")
 def test_whatever_is_moved_about_only_what_was_signed_is_believed(issuer: Issuer, seed: int) -> None:
     chance, acceptor = random.Random(seed), validator(issuer, form="either")
     originals = [genuine(issuer), etree.fromstring(issuer.sign(response(assertion(), signed=True)))]
@@ -190,6 +197,7 @@ def mutant(octets: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.threat("S12")
 def test_whatever_bytes_come_the_answer_is_a_refusal_or_the_truth(issuer: Issuer, seed: int) -> None:
     """Fuzzing: nothing but `Refused` comes out, and never a name that was not signed."""
     chance, acceptor = random.Random(seed), validator(issuer, form="either")

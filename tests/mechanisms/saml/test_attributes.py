@@ -34,6 +34,7 @@ def test_the_identity_is_the_issuers_subject_and_names_it(issuer: Issuer) -> Non
     assert identity.claims["assertion_id"] == "_x"
 
 
+@pytest.mark.threat("S6")
 def test_no_two_issuers_users_have_the_same_subject(issuer: Issuer) -> None:
     subjects = set()
     for name, user in (("urn:a", "b#c"), ("urn:a#b", "c")):

@@ -57,6 +57,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "why"), WRONG.values(), ids=WRONG)
+@pytest.mark.threat("S7")
 def test_an_assertion_is_refused_where_its_conditions_do_not_hold(
     issuer: Issuer, change: dict[str, object], why: str
 ) -> None:

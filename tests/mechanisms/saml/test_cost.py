@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+import pytest
+
 from tests.mechanisms.saml.costly import LIMIT, costly
 from tests.mechanisms.saml.issuer import Issuer, assertion, validate, validator
 from useridentity.errors import Refused
@@ -13,6 +15,7 @@ AIM = 0.05  # seconds of CPU
 HANG = 10 * AIM
 
 
+@pytest.mark.threat("S11")
 def test_no_input_costs_much(issuer: Issuer) -> None:
     """Bounded at ten times the aim; the benchmark prints what it is."""
     acceptor = validator(issuer, form="either")

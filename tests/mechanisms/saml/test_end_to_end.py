@@ -72,6 +72,7 @@ def associate(
     return outcome_of(assoc), status
 
 
+@pytest.mark.threat("S8")
 def test_a_policy_file_lets_good_assertions_in_and_no_bad_one(
     tmp_path: Path, certificates: Certificates, tls: ssl.SSLContext, issuer: Issuer, stranger: Issuer
 ) -> None:
@@ -122,6 +123,7 @@ def test_an_acceptor_that_knows_nothing_of_saml_confirms_nothing(issuer: Issuer,
     assert not assoc.is_established
 
 
+@pytest.mark.threat("S8")
 def test_a_bound_assertion_serves_the_node_it_is_bound_to_and_no_other(
     certificates: Certificates, tls: ssl.SSLContext, issuer: Issuer
 ) -> None:

@@ -75,6 +75,7 @@ def test_metadata_is_fetched_again_behind_its_use(issuer: Issuer, stranger: Issu
 
 
 @pytest.mark.parametrize("failure", [FetchFailed("down"), ConfigurationError("no metadata"), RuntimeError("SECRET")])
+@pytest.mark.threat("S13")
 def test_while_the_provider_is_down_the_keys_stay_for_a_day(
     issuer: Issuer, failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,6 +172,7 @@ def test_metadata_from_a_server_that_is_not_trusted_is_not_taken(
         validate(acceptor, issuer.sign(assertion()))
 
 
+@pytest.mark.threat("S13")
 def test_metadata_of_another_provider_is_not_taken(https: Serve, issuer: Issuer, certificates: Certificates) -> None:
     url = https(entity(key(issuer), name="urn:other").encode())
     acceptor = SamlSettings(AUDIENCE, metadata=url, issuer=IDP, ca=certificates.ca).build()

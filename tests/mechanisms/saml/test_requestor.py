@@ -55,6 +55,7 @@ def test_white_space_around_it_is_not_sent() -> None:
     assert sent(Saml(b"\n" + OCTETS + b"\r\n", peers=PACS)) == OCTETS
 
 
+@pytest.mark.threat("S9")
 def test_it_stays_here_without_tls_unless_that_is_allowed() -> None:
     plain = Peer("pacs.example.org", 104, "ARCHIVE", tls_verified=False)
     assert sent(Saml(OCTETS, peers=PACS), peer()) == OCTETS
@@ -63,6 +64,7 @@ def test_it_stays_here_without_tls_unless_that_is_allowed() -> None:
     assert sent(Saml(OCTETS, peers=PACS, plaintext="allow"), plain) == OCTETS
 
 
+@pytest.mark.threat("S9")
 def test_it_is_shown_to_its_peers_only() -> None:
     assert sent(Saml(OCTETS, peers=["*.example.org"]), peer("b.example.org")) == OCTETS
     for name in ("example.org", "pacs.example.org.evil.example"):

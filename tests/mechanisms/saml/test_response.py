@@ -120,6 +120,7 @@ def confirmed(provider: Saml, response: bytes | None) -> object:
         return offer.confirm(response)
 
 
+@pytest.mark.threat("S10")
 def test_a_response_of_a_peer_that_ignored_echoed_or_emptied_it_confirms_nothing(issuer: Issuer) -> None:
     octets = issuer.sign(assertion(identifier="_x"))
     provider = Saml(octets, peers=["pacs.example.org"])
@@ -143,6 +144,7 @@ def test_only_a_signed_response_to_an_assertion_for_one_use_is_mutual(
         assert confirmed(provider, response).mutual is mutual
 
 
+@pytest.mark.threat("S10")
 def test_an_assertion_for_one_use_that_is_sent_again_proves_nothing(
     issuer: Issuer, stranger: Issuer, signer: Signer
 ) -> None:

@@ -47,6 +47,7 @@ def test_while_keys_roll_over_either_is_good(issuer: Issuer, stranger: Issuer, e
         assert validate(acceptor, signer.sign(assertion()))
 
 
+@pytest.mark.threat("S4")
 def test_what_a_signature_says_about_its_key_is_not_looked_at(issuer: Issuer, stranger: Issuer) -> None:
     """A certificate in the document trusts nobody, and the right one by a wrong key does not help."""
     for named in (issuer, stranger):
@@ -84,6 +85,7 @@ def test_a_signature_that_holds_elsewhere_signs_no_assertion(issuer: Issuer, doc
         verified(parse(issuer.sign(document)), [issuer.certificate], NOW)
 
 
+@pytest.mark.threat("S3")
 def test_a_mac_by_the_certificate_is_refused(issuer: Issuer) -> None:
     """The key that verifies is public: who could make it a secret key could sign."""
     method = "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"
@@ -141,6 +143,7 @@ def test_a_file_without_certificates_is_refused_at_load(issuer: Issuer, folder: 
             validator(issuer, certificates=(path,))
 
 
+@pytest.mark.threat("S14")
 def test_no_document_reaches_the_log(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     """signxml logs what it canonicalises at DEBUG, which is how an assertion would end up in a log."""
     caplog.set_level(logging.DEBUG)

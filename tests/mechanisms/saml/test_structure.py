@@ -115,6 +115,7 @@ SIGNED = {
 
 
 @pytest.mark.parametrize(("document", "why"), SIGNED.values(), ids=SIGNED)
+@pytest.mark.threat("S3")
 def test_a_signed_document_of_another_structure_is_refused(issuer: Issuer, document: str, why: str) -> None:
     assert validate(validator(issuer), issuer.sign(signed_so()))
     refused = refusal(validator(issuer), issuer.sign(document))
@@ -242,12 +243,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("change", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.threat("S2")
 def test_what_is_not_plain_xml_in_utf_8_is_malformed(issuer: Issuer, change: object) -> None:
     octets = issuer.sign(assertion())
     assert validate(validator(issuer), octets)
     assert refusal(validator(issuer), change(octets)).reason is Reason.MALFORMED
 
 
+@pytest.mark.threat("S14")
 def test_no_part_of_a_document_is_quoted_in_a_refusal(issuer: Issuer) -> None:
     octets = issuer.sign(assertion(name_id="SECRET")).replace(b"</saml:NameID>", b"</saml:SECRET>")
     assert "SECRET" not in str(refusal(validator(issuer), octets))
