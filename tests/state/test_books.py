@@ -14,6 +14,7 @@ from tests.state.redis_server import RealRedis
 from useridentity.errors import Unavailable
 from useridentity.state import Debt, Store
 from useridentity.state.books import RETRY
+from useridentity.state.keys import digest
 from useridentity.state.limits import PenaltyLimits
 from useridentity.state.memory import MemoryLedger
 from useridentity.state.penalties import Penalties
@@ -69,6 +70,7 @@ def test_what_was_forgiven_here_is_forgiven_there(two: tuple[Penalties, Penaltie
     assert there.refuses_account("alice", STRANGER, NOW)
     here.succeeded(STRANGER, "alice", NOW)
     assert not there.refuses_account("alice", STRANGER, NOW)
+    assert not there._accounts.known(digest(["account", "alice", str(STRANGER)]), NOW.timestamp())
 
 
 def test_while_the_server_is_down_penalties_are_counted_in_memory(

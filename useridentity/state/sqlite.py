@@ -12,6 +12,7 @@ import shlex
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -29,6 +30,9 @@ LOGGER = logging.getLogger("useridentity.state")
 
 BUSY = 2.0
 """Seconds to wait for other threads, and again for other processes; each holds the file for milliseconds."""
+
+PAUSE = 0.01
+"""Seconds between two attempts to make a file that another process is making: it takes as long."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of the file: half a million keys, and the penalties. A full one refuses rather than forget a live key."""
@@ -214,13 +218,25 @@ class _File:
             check_same_thread=False,
         )
         try:
-            self._prepare(database)
+            self._prepare(database, time.monotonic() + BUSY)
         except BaseException:
             database.close()
             raise
         return database
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
+    def _prepare(self, database: sqlite3.Connection, deadline: float) -> None:
+        """Where several processes make the file at once SQLite refuses some of them unasked: they try again."""
+        while True:
+            try:
+                return self._set_up(database)
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                time.sleep(PAUSE)
+
+    def _set_up(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode = WAL")
         # A power cut loses nothing that was answered: a token spent before it would be good again after it.
         database.execute("PRAGMA synchronous = FULL")
