@@ -43,6 +43,7 @@ def test_a_context_carries_its_sop_class_and_its_components(context: str, sop_cl
         (GRAYSCALE_PRINT, CT_IMAGE_STORAGE),
         (CT_IMAGE_STORAGE, UPS_PUSH),
         (UPS_PUSH, CT_IMAGE_STORAGE),
+        (UPS_PUSH, UPS_WATCH),
         (VERIFICATION, ""),
         (VERIFICATION, "1.2.840.10008.1.1.1"),
         (VERIFICATION, "None"),

@@ -13,7 +13,8 @@ _REFERENCED_IMAGE_BOX = "1.2.840.10008.5.1.1.4.2"
 _PRINTER = "1.2.840.10008.5.1.1.16"
 _PULL_PRINT_REQUEST = "1.2.840.10008.5.1.1.31"
 
-_UPS = frozenset(f"1.2.840.10008.5.1.4.34.6.{n}" for n in range(1, 6))
+_UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
+_UPS_OTHERS = [f"1.2.840.10008.5.1.4.34.6.{n}" for n in range(2, 6)]  # Watch, Pull, Event, Query
 
 COMPONENTS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -24,8 +25,8 @@ COMPONENTS: Mapping[str, frozenset[str]] = MappingProxyType(
         "1.2.840.10008.5.1.1.9.1": frozenset({_FILM_SESSION, _FILM_BOX, _REFERENCED_IMAGE_BOX, _PRINTER}),
         "1.2.840.10008.5.1.1.18.1": frozenset({_FILM_SESSION, _FILM_BOX, _REFERENCED_IMAGE_BOX, _PRINTER}),
         "1.2.840.10008.5.1.1.32": frozenset({_PULL_PRINT_REQUEST, _PRINTER}),
-        # Unified Procedure Step: its SOP classes name one another's contexts (PS3.4 CC.2).
-        **dict.fromkeys(_UPS, _UPS),
+        # Unified Procedure Step: an instance is always one of UPS Push, whatever the context (PS3.4 CC.3.1).
+        **dict.fromkeys(_UPS_OTHERS, frozenset({_UPS_PUSH})),
     }
 )
 """Abstract syntaxes whose presentation context carries messages of other SOP classes."""
