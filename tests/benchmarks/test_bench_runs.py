@@ -45,6 +45,28 @@ def test_ours_and_the_peer_are_measured_in_turn() -> None:
 
 
 @pytest.mark.usefixtures("three_rounds")
+def test_a_peer_that_fails_is_measured_again_and_said_to_have_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    turns = iter([RuntimeError("lost a response"), 2.0, 2.0, 2.0])
+
+    def peer() -> float:
+        if isinstance(turn := next(turns), Exception):
+            raise turn
+        return turn
+
+    assert compare("work", lambda: 1.0, peer, "1/s").ratio == 0.5
+    assert "lost a response" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("three_rounds")
+def test_our_own_failure_is_not_overlooked() -> None:
+    def fail() -> float:
+        raise RuntimeError("lost a response")
+
+    with pytest.raises(RuntimeError, match="lost a response"):
+        compare("work", fail, lambda: 1.0, "1/s")
+
+
+@pytest.mark.usefixtures("three_rounds")
 def test_rounds_that_differ_make_a_figure_noisy() -> None:
     values = iter([1.0, 2.0, 3.0])
     figure = compare("work", lambda: next(values), lambda: 1.0, "ms")
