@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
 system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" storescu:dcmtk krb5kdc:krb5-kdc kadmin.local:krb5-admin-server \
-  kinit:krb5-user xmlsec1:xmlsec1
+  kinit:krb5-user xmlsec1:xmlsec1 redis-server:redis-server
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 say "set up in $SECONDS s"

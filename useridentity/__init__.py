@@ -23,6 +23,8 @@ from useridentity.errors import (
 from useridentity.facts import Facts, Peer, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.policy import Limits, Policy, Rule, When
+from useridentity.state import open_store
+from useridentity.state.limits import PenaltyLimits
 from useridentity.validator import CheckContext, FunctionValidator, Once, Validator, Verified
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ __all__ = [
     "Facts", "Peer", "Tls",
     "Assurance", "Identity", "Kind",
     "Limits", "Policy", "Rule", "When",
+    "PenaltyLimits", "open_store",
     "CheckContext", "FunctionValidator", "Once", "Validator", "Verified",
     "Jwt", "JwtFile", "Kerberos", "OidcClientCredentials", "OidcTokenExchange", "Saml",
     "PasscodeFile", "PasscodeValidator", "User", "Username", "UsernamePasscode", "UsernameValidator", "passcode_check",

@@ -10,16 +10,17 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from useridentity.credential import Credential
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import Refused, Unavailable
 from useridentity.facts import Facts
 from useridentity.identity import Identity
-from useridentity.policy import Policy, Result
+from useridentity.policy import Checks, Policy, Result
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
+from useridentity.state.penalties import Penalties, account_of
 from useridentity.validator import CheckContext, Validator, Verified
 
 WORKERS = 4
@@ -30,11 +31,15 @@ BACKLOG = 64
 
 
 class Driver:
-    """Decides about associations by a policy. Safe to use from many threads."""
+    """Decides about associations by a policy. Safe to use from many threads.
+
+    `penalties` are also for whoever accepts connections: `refuses_source` never waits.
+    """
 
     def __init__(self, policy: Policy, replay: ReplayStore | None = None) -> None:
         self.policy = policy
-        self._replay = replay or MemoryReplayStore()
+        self.penalties = Penalties(policy.limits.penalty, policy.store.ledger if policy.store else None)
+        self._replay = replay or policy.store or MemoryReplayStore()
         validators = {id(v): v for rule in policy.rules for v in rule.accept if not v.cpu_short}
         self._pools = {key: Pool(validator.name) for key, validator in validators.items()}
 
@@ -49,21 +54,34 @@ class Driver:
         plan = self.policy.plan(facts)
         if isinstance(plan, Rejected):
             return plan
+        attempt = _Attempt(self.penalties, plan.rule, credential, facts) if credential else None
+        refused = attempt.refused() if attempt else None
+        if refused:
+            return refused
+        results = self._ask_all(plan, credential, facts)
+        decision = self.policy.conclude(plan, results)
+        if attempt:
+            attempt.learn(decision, results)
+        if isinstance(decision, Rejected):
+            return decision
+        return self._spend(decision, results[-1], facts) or decision
+
+    def _ask_all(self, plan: Checks, credential: Credential | None, facts: Facts) -> list[Result]:
+        """The answers of the validators, up to the first that verifies."""
         deadline = time.monotonic() + self.policy.limits.validator_deadline
         results: list[Result] = []
         for validator in plan.validators:
             results.append(self._ask(validator, credential, facts, deadline))
             if isinstance(results[-1], Verified):
                 break
-        decision = self.policy.conclude(plan, results)
-        if isinstance(decision, Rejected):
-            return decision
-        return self._spend(decision, results[-1], facts) or decision
+        return results
 
     def close(self) -> None:
         """End the threads that are idle; one that hangs ends when its validator returns."""
         for pool in self._pools.values():
             pool.close()
+        if self.policy.store is not None:
+            self.policy.store.close()
 
     def _ask(self, validator: Validator, credential: Credential | None, facts: Facts, deadline: float) -> Result:
         def validate() -> Result:
@@ -85,6 +103,37 @@ class Driver:
         except Unavailable as unavailable:
             return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
         return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator)
+
+
+class _Attempt:
+    """One credential, and what its being right or wrong means for the next."""
+
+    def __init__(self, penalties: Penalties, rule: str, credential: Credential, facts: Facts) -> None:
+        self._penalties = penalties
+        self._rule = rule
+        self._account = account_of(credential)
+        self._digest = penalties.digest(credential, rule)
+        self._from = facts.address
+        self._now = facts.now
+
+    def refused(self) -> Rejected | None:
+        """Why a passcode is not even looked at."""
+        if self._account is None:
+            return None
+        if self._penalties.just_failed(self._from, self._digest, self._now):
+            return Rejected(Reason.CREDENTIAL_INVALID, "the same was refused a moment ago", self._rule)
+        if self._penalties.refuses_account(self._account, self._from, self._now):
+            return Rejected(Reason.PENALTY, "too many wrong passcodes for this account", self._rule)
+        return None
+
+    def learn(self, decision: Decision, results: Sequence[Result]) -> None:
+        """Charge what was wrong, certainly so where no validator could not tell, and forgive what was right."""
+        if isinstance(decision, Accepted):
+            if self._account is not None:
+                self._penalties.succeeded(self._from, self._account, self._now)
+        elif any(isinstance(each, Refused) and each.reason is Reason.CREDENTIAL_INVALID for each in results):
+            certain = decision.reason is Reason.CREDENTIAL_INVALID
+            self._penalties.failed(self._from, self._account, self._digest, self._now, certain=certain)
 
 
 def _validate(validator: Validator, credential: Credential | None, facts: Facts, context: CheckContext) -> Result:

@@ -11,16 +11,22 @@ from useridentity.errors import ConfigurationError
 from useridentity.plugins import validator_settings
 from useridentity.policy import Limits, Policy, Rule, When
 from useridentity.settings import Runtime, decode, nearest, report_unknown
+from useridentity.state import Store, open_store
 from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import Validator
 
 VERSION = 1
-TABLES = ("version", "limits", "validator", "authenticate")
+TABLES = ("version", "limits", "state", "validator", "authenticate")
 
 
 def load_policy(path: Path) -> Policy:
     """The policy in the file at `path`; raises `ConfigurationError` with everything wrong in it."""
     return _Loader(TomlFile(path)).policy()
+
+
+@dataclass(frozen=True, slots=True)
+class _StateSettings:
+    url: str = "memory:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +47,24 @@ class _Loader:
         if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
+        store = self._store(content.get("state", {}))
         validators = self._validators(content.get("validator", {}))
         rules = self._rules(content.get("authenticate", []), validators)
         if self._problems:
             raise ConfigurationError(self._problems)
-        return Policy(rules, limits=limits)
+        return Policy(rules, limits=limits, store=store)
 
     def _report(self, key: Key, what: str) -> None:
         self._problems.append(self._file.problem(key, what))
+
+    def _store(self, table: object) -> Store | None:
+        settings = decode(_StateSettings, table, ("state",), self._report, self._folder)
+        try:
+            return open_store(settings.url, self._folder) if settings else None
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._report(("state", "url"), problem)
+            return None
 
     def _validators(self, tables: object) -> Mapping[str, Validator | None]:
         """Each validator by its name; None for one that has problems, so that rules may still name it."""

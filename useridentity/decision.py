@@ -47,6 +47,7 @@ class Reason(Enum):
     TLS_REQUIRED = ("tls-required", REFUSED)
     MALFORMED = ("malformed", REFUSED)
     CAPACITY = ("capacity", CONGESTED)
+    PENALTY = ("penalty", CONGESTED)
     VALIDATOR_UNAVAILABLE = ("validator-unavailable", UNDECIDED)
     TIMED_OUT = ("timed-out", UNDECIDED)
     STATE_UNAVAILABLE = ("state-unavailable", UNDECIDED)

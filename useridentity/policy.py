@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from useridentity.decision import Accepted, Decision, Reason, Rejected
@@ -16,6 +16,8 @@ from useridentity.errors import ConfigurationError, Refused, Unavailable
 from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity
 from useridentity.settings import Bytes, Network, Seconds
+from useridentity.state import Store
+from useridentity.state.limits import PenaltyLimits
 from useridentity.validator import FunctionValidator, Validator, Verified
 
 
@@ -33,6 +35,7 @@ class Limits:
             that has waited longest is.
         validator_deadline: for all that is asked about one association.
         max_association: how long an association may last; a credential that ends earlier ends it earlier.
+        penalty: what wrong credentials cost.
     """
 
     associate_deadline: Seconds = 10.0
@@ -42,6 +45,7 @@ class Limits:
     max_pending: int = 256
     validator_deadline: Seconds = 10.0
     max_association: Seconds = 12 * 3600.0
+    penalty: PenaltyLimits = field(default_factory=PenaltyLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,14 @@ Result = Verified | Refused | Unavailable
 class Policy:
     """The rules of an association acceptor; immutable.
 
+    `store` keeps what must be remembered between associations (`open_store`); None for the memory of each
+    server alone.
     Raises `ConfigurationError`, listing everything that is wrong, where the rules cannot work.
     """
 
-    def __init__(self, authenticate: Sequence[Rule], *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, authenticate: Sequence[Rule], *, limits: Limits | None = None, store: Store | None = None
+    ) -> None:
         problems = [problem for index, rule in enumerate(authenticate) for problem in _problems(index, rule)]
         if not authenticate:
             problems.append("authenticate: no rule, so nobody could associate; Policy.unguarded() admits everybody")
@@ -116,6 +124,7 @@ class Policy:
             raise ConfigurationError(problems)
         self.rules = tuple(Rule(tuple(r.accept), r.when, r.name or f"rule {i + 1}") for i, r in enumerate(authenticate))
         self.limits = limits or Limits()
+        self.store = store
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:

@@ -84,6 +84,7 @@ def test_a_closed_store_opens_again_when_it_is_asked(store: Store) -> None:
     assert not store.spend([once()], NOW)
 
 
+@pytest.mark.threat("T25")
 def test_a_thousand_presentations_at_once_are_accepted_exactly_once(store: Store) -> None:
     identity = Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED, 5)
     verified = Verified(identity, once=(once("idp", "jti"),))
@@ -129,6 +130,7 @@ def _fill(store: Store, seconds: float) -> None:
         assert store.spend([once(str(number), seconds=seconds)], NOW)
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
 def test_a_full_store_cannot_tell_and_forgets_nothing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path

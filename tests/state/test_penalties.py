@@ -202,6 +202,7 @@ def test_an_account_is_refused_to_strangers_after_the_free_mistakes(penalties: P
     assert not penalties.refuses_account("bob", HOME, after(1))
 
 
+@pytest.mark.threat("T28")
 def test_strangers_cannot_lock_a_user_out_where_the_user_was_before(penalties: Penalties) -> None:
     penalties.succeeded(WARD, "alice", NOW)
     for number in range(1000):
@@ -308,6 +309,7 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_for_as_long(penalties: Pena
     assert not penalties.refuses_source(STRANGER, NOW)
 
 
+@pytest.mark.threat("T29")
 def test_strangers_who_fill_every_table_shut_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     penalties = Penalties()
     for book in (penalties._sources, penalties._accounts, penalties._good):

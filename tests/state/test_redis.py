@@ -83,6 +83,7 @@ def test_a_server_started_long_ago_has_forgotten_nothing(
     assert not store.spend([once()], NOW)
 
 
+@pytest.mark.threat("T26")
 def test_a_server_that_may_evict_keys_cannot_tell(redis: RealRedis, opened: Opened) -> None:
     store = opened(redis.url)
     assert store.spend([once()], NOW)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Network
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,9 @@ class GuardedServer(ThreadedAssociationServer):
         return request, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  socketserver's signature
-        return self.lobby.has_place(client_address[0])
+        if not self.lobby.has_place(client_address[0]):
+            return False
+        return not self.driver.penalties.refuses_source(peer_address(client_address[0]), datetime.now(UTC))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         assoc = AcceptorAssociation(self, request, client_address)
