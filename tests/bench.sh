@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
-system_packages "${VENV_NEEDS[@]}" "${GSSAPI_NEEDS[@]}" storescu:dcmtk krb5kdc:krb5-kdc kadmin.local:krb5-admin-server \
-  kinit:krb5-user xmlsec1:xmlsec1 redis-server:redis-server
+system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
+  storescu:dcmtk xmlsec1:xmlsec1 redis-server:redis-server \
+  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 say "set up in $SECONDS s"
