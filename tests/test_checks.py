@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from types import FrameType
@@ -33,12 +34,13 @@ from useridentity import (
     Unavailable,
     Verified,
 )
-from useridentity.checks import BACKLOG, WORKERS, Driver, Pool
+from useridentity.checks import BACKLOG, MAX_SERVER_RESPONSE, WORKERS, Driver, Pool
 
 HANG = 10.0  # seconds; ten times what anything here takes
 SECRET = b"secret-octets-51c9"
 CREDENTIAL = Credential(2, b"alice", SECRET)
 FACTS = Facts("CT_1", "ARCHIVE", ip_address("127.0.0.1"), 104, Tls.NONE, 2, datetime.now(UTC))
+SOONER, LATER = FACTS.now + timedelta(minutes=1), FACTS.now + timedelta(hours=1)
 
 
 def alice(identity_type: int = 2) -> Identity:
@@ -103,6 +105,48 @@ class LooksVerified:
 @pytest.mark.threat("T11")
 def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], answer: Any) -> None:
     assert reason(driver(lambda *_: answer)) is Reason.VALIDATOR_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server_response": "text"},
+        {"server_response": bytes(MAX_SERVER_RESPONSE + 1)},
+        {"expires_at": "tomorrow"},
+        {"expires_at": LATER.replace(tzinfo=None)},
+        {"identity": replace(alice(), expires_at=LATER.replace(tzinfo=None))},
+        {"identity": replace(alice(), groups=["radiology"])},
+        {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id="bob")},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_answer_that_contradicts_itself_or_the_credential_is_none(
+    driver: Callable[..., Driver], change: dict[str, Any]
+) -> None:
+    good = Verified(replace(alice(), groups=frozenset({"radiology"})), bytes(MAX_SERVER_RESPONSE), expires_at=LATER)
+    assert isinstance(decide(driver(lambda *_: good)), Accepted)
+    assert reason(driver(lambda *_: replace(good, **change))) is Reason.VALIDATOR_UNAVAILABLE
+
+
+def test_an_asserted_user_is_the_one_presented(driver: Callable[..., Driver]) -> None:
+    asserted = replace(alice(), assurance=Assurance.ASSERTED)
+    assert isinstance(decide(driver(lambda *_: Verified(asserted))), Accepted)
+    assert isinstance(decide(driver(lambda *_: Verified(replace(asserted, user_id="mallory")))), Rejected)
+
+
+def test_the_first_end_of_a_proof_counts_and_a_past_one_refuses(driver: Callable[..., Driver]) -> None:
+    """A mechanism may say it with the identity or with the answer."""
+    later, past = Verified(alice(), expires_at=LATER), FACTS.now
+    decision = decide(driver(lambda *_: later))
+    assert isinstance(decision, Accepted)
+    assert decision.expires_at == LATER
+    sooner = decide(driver(lambda *_: replace(later, identity=replace(alice(), expires_at=SOONER))))
+    assert isinstance(sooner, Accepted)
+    assert sooner.expires_at == SOONER
+    assert reason(driver(lambda *_: replace(later, expires_at=past))) is Reason.CREDENTIAL_EXPIRED
+    assert reason(driver(lambda *_: replace(later, identity=replace(alice(), expires_at=past)))) is (
+        Reason.CREDENTIAL_EXPIRED
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from useridentity.credential import Credential
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import Refused, Unavailable
 from useridentity.facts import Facts
-from useridentity.identity import Identity
+from useridentity.identity import Assurance, Identity
 from useridentity.policy import Checks, Policy, Result
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
@@ -25,6 +28,9 @@ from useridentity.validator import CheckContext, Validator, Verified
 
 WORKERS = 4
 """Threads a validator may have: more Argon2 hashes at once than cores only cost memory."""
+
+MAX_SERVER_RESPONSE = 56_000
+"""Bytes that an A-ASSOCIATE-AC always has room for, beside the role selections of 128 contexts (PS3.8 Table 9-16)."""
 
 BACKLOG = 64
 """Associations that may wait for one validator; at 50 ms each the last waits under a second."""
@@ -148,9 +154,42 @@ def _validate(validator: Validator, credential: Credential | None, facts: Facts,
         return Unavailable(f"the validator raised {_describe(error)}")
     if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
         return Unavailable(f"the validator returned {type(answer).__name__}, not Verified")
-    if answer.identity.identity_type != facts.identity_type:
-        return Unavailable("the validator answered for another identity type than the one presented")
-    return answer
+    problem = _contradiction(answer, credential, facts)
+    return Unavailable(f"the validator's answer {problem}") if problem else _in_time(answer, facts)
+
+
+def _contradiction(answer: Verified, credential: Credential | None, facts: Facts) -> str:
+    """What of an answer cannot be, or cannot be sent; empty where nothing is wrong."""
+    identity, response = answer.identity, answer.server_response
+    if identity.identity_type != facts.identity_type:
+        return "is for another identity type than the one presented"
+    if identity.assurance is Assurance.ASSERTED and credential and not _is_named(identity.user_id, credential):
+        return "asserts another user than the one presented"
+    if not isinstance(identity.groups, frozenset):
+        return "has groups that are no frozenset"
+    if response is not None and not (isinstance(response, bytes) and len(response) <= MAX_SERVER_RESPONSE):
+        return f"has a server response that is no bytes, at most {MAX_SERVER_RESPONSE} of them"
+    if any(not isinstance(end, datetime) or end.utcoffset() is None for end in _ends(answer)):
+        return "has an expires_at that is no aware datetime"
+    return ""
+
+
+def _is_named(user_id: str, credential: Credential) -> bool:
+    """Whether a bare username names this user, whatever the width its characters were sent in (RFC 8265 3.4)."""
+    presented = credential.primary_field.decode("utf-8", "replace")
+    return unicodedata.normalize("NFKC", presented) == unicodedata.normalize("NFKC", user_id)
+
+
+def _ends(answer: Verified) -> list[datetime]:
+    return [end for end in (answer.expires_at, answer.identity.expires_at) if end is not None]
+
+
+def _in_time(answer: Verified, facts: Facts) -> Result:
+    """The answer, ending when the first of its ends comes; refused where that is past."""
+    end = min(_ends(answer), default=None)
+    if end is not None and end <= facts.now:
+        return Refused(Reason.CREDENTIAL_EXPIRED, "the proof had ended when it was given")
+    return replace(answer, expires_at=end)
 
 
 def _describe(error: BaseException) -> str:

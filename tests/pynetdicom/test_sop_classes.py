@@ -26,7 +26,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.lib.pdus import associate_rq, presentation_context, user_identity
-from tests.lib.rawpeer import Pdu, PduType, RawPeer
+from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
 from tests.pynetdicom.support import Acceptor, dimse
 
 Accept = Callable[..., Acceptor]
@@ -150,3 +150,19 @@ def test_an_event_report_is_judged_in_the_thread_that_pynetdicom_starts_for_it(a
     assert served.answer(request("N_EVENT_REPORT", sop_class, 3, **fields)).type is PduType.P_DATA_TF
     ((_, thread),) = served.requests
     assert not thread.startswith("AcceptorThread")
+
+
+def test_an_event_report_is_answered_however_soon_it_follows_the_acceptance(accept: Accept) -> None:
+    answered = threading.Event()
+    handlers = [
+        (evt.EVT_ACCEPTED, lambda event: answered.wait(HANG)),
+        (evt.EVT_N_EVENT_REPORT, lambda event: (0, None)),
+    ]
+    acceptor = accept(contexts=[build_context(StorageCommitmentPushModel)], handlers=handlers)
+    sop_class, fields = REQUESTS["N_EVENT_REPORT"]
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, sop_class),)))
+        assert peer.read_pdu().type is PduType.ASSOCIATE_AC
+        peer.send(request("N_EVENT_REPORT", sop_class, 1, **fields))
+        assert peer.read_pdu(within=HANG / 2).type is PduType.P_DATA_TF
+        answered.set()

@@ -40,11 +40,12 @@ class GuardedACSE(ACSE):
         self._negotiate_contexts()
         if self.assoc.is_aborted:  # by one of the handlers just called
             return
+        # Before the peer can know: pynetdicom drops its own answer to an N-EVENT-REPORT that comes any earlier.
+        self.assoc.is_established = True
         self.send_accept()
         evt.trigger(self.assoc, evt.EVT_ACCEPTED, {})
         if self.assoc.is_aborted:
             return
-        self.assoc.is_established = True
         evt.trigger(self.assoc, evt.EVT_ESTABLISHED, {})
 
     def reject(self, rejected: Rejected) -> None:

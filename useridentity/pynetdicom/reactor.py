@@ -178,7 +178,8 @@ class PromptDUL(DULServiceProvider):
         if self.state_machine.current_state != "Sta13" or self.socket is None:
             return super()._is_transport_event()
         # The association is over. pynetdicom would go on reading, and answer and log whatever is wrong.
-        time.sleep(self._run_loop_delay)  # so that EVT_RELEASED, say, comes before EVT_CONN_CLOSE, as with its polling
+        if not self.assoc._kill:  # EVT_RELEASED, say, may still be due, and comes before EVT_CONN_CLOSE as with polling
+            time.sleep(self._run_loop_delay)
         self.socket.discard_input()
         self.socket.close()
         return True

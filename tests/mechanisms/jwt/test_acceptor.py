@@ -34,6 +34,7 @@ from useridentity.identity import Assurance, Kind
 from useridentity.mechanisms.jwt import JwtValidator
 from useridentity.mechanisms.jwt.claims import SKEW
 from useridentity.mechanisms.jwt.compact import MAX_TOKEN
+from useridentity.mechanisms.jwt.identity import identity_of
 from useridentity.validator import Validator
 
 NOW = int(time.time())  # when the tests were collected; they may run much later
@@ -153,6 +154,7 @@ DEFECTS = [
     (claims(act="bob"), "names nobody"),
     (claims(act={}), "no sub"),
     (claims(act={"sub": "bob", "iss": 1}), "names nobody"),
+    (claims(act={"sub": "bob", "iss": "x\nFAKE LOG"}), "iss"),
     # JSON with more than one meaning.
     (texts(header_text='{%, "alg": "RS256"}'), "twice"),
     (texts(payload_text='{%, "sub": "root"}'), "twice"),
@@ -339,10 +341,20 @@ def test_who_acts_for_the_subject_is_kept(idp: JwtValidator) -> None:
     actor = judge(idp, Draft(claims={"act": {"sub": "portal", "act": {"sub": "history"}}}).token()).identity.actor
     assert actor is not None
     assert (actor.subject, actor.actor) == (f"{ISSUER}#portal", None)
+    assert actor.assurance is Assurance.AUTHENTICATED
     other = {"sub": "portal", "iss": "https://other.example.org"}
     elsewhere = judge(idp, Draft(claims={"act": other}).token()).identity.actor
     assert elsewhere is not None
     assert elsewhere.subject == "https://other.example.org#portal"
+    assert elsewhere.assurance is Assurance.ASSERTED  # nobody but our issuer says so
+
+
+def test_no_two_issuers_can_mean_each_others_users() -> None:
+    def subject(issuer: str, sub: str) -> str:
+        return identity_of({"sub": sub}, issuer, frozenset(), datetime.now(UTC)).subject
+
+    assert subject("https://a", "b#c") == "https://a#b#c"
+    assert subject("https://a#b", "c") != "https://a#b#c"
 
 
 def test_a_display_name_that_cannot_be_shown_is_left_out(idp: JwtValidator) -> None:

@@ -57,8 +57,8 @@ def groups_of(claims: Mapping[str, Any], path: ClaimPath | None, allowed: Mappin
 
 
 def _qualified(issuer: str, subject: str) -> str:
-    """An issuer's identifier has no fragment (OpenID Connect Discovery 3), so no two pairs look the same."""
-    return f"{issuer}#{subject}"
+    """No two pairs look the same: what separates them is escaped in the issuer, whose it should never be."""
+    return f"{issuer.replace('#', '%23')}#{subject}"
 
 
 def _names(claims: Mapping[str, Any]) -> Iterator[str]:
@@ -70,13 +70,15 @@ def _names(claims: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _actor(claims: Mapping[str, Any], issuer: str) -> Identity | None:
-    """Who acts for the subject: the outermost `act`, those within it being history (RFC 8693 4.1)."""
+    """Who acts for the subject: the outermost `act`, those within it being history (RFC 8693 4.1).
+
+    It is the token's issuer who says so: of another issuer's actor nothing is proved.
+    """
     if "act" not in claims:
         return None
     act = claims["act"]
     if not isinstance(act, dict) or not isinstance(act.get("iss", issuer), str):
         raise refusal(f"has an act that names nobody: {shown(act)} (RFC 8693 4.1)")
-    user_id, issuer = text(act, "sub"), act.get("iss", issuer)
-    return Identity(
-        _qualified(issuer, user_id), user_id, issuer, Assurance.AUTHENTICATED, IdentityType.JWT, kind=Kind.SERVICE
-    )
+    user_id, own = text(act, "sub"), text(act, "iss") if "iss" in act else issuer
+    assurance = Assurance.AUTHENTICATED if own == issuer else Assurance.ASSERTED
+    return Identity(_qualified(own, user_id), user_id, own, assurance, IdentityType.JWT, kind=Kind.SERVICE)
