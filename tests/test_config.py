@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint, EntryPoints
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from useridentity import plugins
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, Tls
 from useridentity.policy import Checks, Limits, Policy
@@ -33,6 +35,19 @@ accept = ["names"]
 accept = ["names"]
 [authenticate.when]
 called_ae_title = ["ARCHIVE"]
+"""
+
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "staff_badge"
+BADGES = """\
+version = 1
+
+[validator.door]
+type = "badge"
+badges = "badges.csv"
+
+[[authenticate]]
+accept = ["door"]
 """
 
 
@@ -179,6 +194,80 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "M\xfcller"')
     with pytest.raises(ConfigurationError, match="not UTF-8 at byte 9"):
         Policy.load(tmp_path / "latin.toml")
+
+
+@pytest.fixture
+def badge_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example's mechanism, as an installed package offers it."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    offered = EntryPoints([EntryPoint("badge", "staff_badge:BadgeSettings", plugins.VALIDATORS)])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: offered)
+
+
+@pytest.mark.usefixtures("badge_plugin")
+@pytest.mark.parametrize(
+    ("escape", "expected"),
+    [
+        (r"\u0000", "has the control character U+0000 as its character 7; take it out"),
+        (r"\n", "has the control character U+000A as its character 7; take it out"),
+        (r"\u007F", "has the control character U+007F as its character 7; take it out"),
+        (r"\u0085", "has the control character U+0085 as its character 7; take it out"),
+    ],
+)
+@pytest.mark.threat("T12")
+def test_a_control_character_in_a_path_is_refused(tmp_path: Path, escape: str, expected: str) -> None:
+    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
+    load(tmp_path, BADGES)
+    text = BADGES.replace("badges.csv", f"badges{escape}.csv")
+    assert problems(tmp_path, text) == [f"identity.toml:5: validator.door.badges: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key"),
+    [
+        ('"memory:"', r'"memory:\u0000"', "identity.toml:4: state.url"),
+        ('"CT_*"', r'"CT_*\u0000"', "identity.toml:10: authenticate[0].when.calling_ae_title"),
+        ('"modalities"', r'"modalities\u0000"', "identity.toml:9: authenticate[0].name"),
+        ('"10.20.0.0/16"', r'"10.20.0.0/16\u0000"', "identity.toml:10: authenticate[0].when.network"),
+    ],
+)
+@pytest.mark.threat("T12")
+def test_a_nul_in_any_string_is_refused(tmp_path: Path, good: str, bad: str, key: str) -> None:
+    limits = GOOD[GOOD.index("[limits]") : GOOD.index("[validator")]
+    text = GOOD.replace(limits, '[state]\nurl = "memory:"\n')
+    load(tmp_path, text)
+    assert good in text
+    assert any(
+        problem.startswith(f"{key}: has the control character U+0000")
+        for problem in problems(tmp_path, text.replace(good, bad, 1))
+    )
+
+
+@pytest.mark.usefixtures("badge_plugin")
+def test_a_file_that_a_plugin_cannot_read_is_a_problem_of_its_validator(tmp_path: Path) -> None:
+    badges = tmp_path / "badges.csv"
+    badges.write_text("77,1234,alice\n")
+    load(tmp_path, BADGES)
+    badges.unlink()
+    assert problems(tmp_path, BADGES) == ["identity.toml:3: validator.door: badges.csv: No such file or directory"]
+
+
+@pytest.mark.usefixtures("badge_plugin")
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(OSError("the reader is unplugged"), "the reader is unplugged"), (TimeoutError(), "TimeoutError")],
+)
+def test_an_oserror_of_a_plugin_without_a_file_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, expected: str
+) -> None:
+    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
+    load(tmp_path, BADGES)
+
+    def build(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(plugins.validator_settings("badge"), "build", build)
+    assert problems(tmp_path, BADGES) == [f"identity.toml:3: validator.door: {expected}"]
 
 
 def test_every_key_has_its_line_however_it_is_written(tmp_path: Path) -> None:

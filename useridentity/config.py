@@ -94,6 +94,10 @@ class _Loader:
             for problem in error.problems:
                 self._report(("validator", name), problem)
             return None
+        except OSError as error:  # a mechanism from another package may let it through
+            place = f"{error.filename}: " if error.filename else ""
+            self._report(("validator", name), f"{place}{error.strerror or str(error) or type(error).__name__}")
+            return None
         return validator
 
     def _rules(self, tables: object, validators: Mapping[str, Validator | None]) -> list[Rule]:

@@ -131,6 +131,11 @@ def _word(value: object, words: Iterable[str]) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise _Wrong(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
+    # None belongs in a name, path or URL, and the system raises ValueError for a NUL. The value may hold a password.
+    if control := re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise _Wrong(
+            f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
+        )
     return value
 
 
