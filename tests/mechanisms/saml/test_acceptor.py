@@ -129,6 +129,41 @@ def test_all_problems_are_said_together(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
+MISUSES = {
+    "expired_certificates": "Refuse",
+    "form": "Assertion",
+    "binding": "Certificate",
+    "reuse": "Never",
+    "plaintext": "Allow",
+    "audience": "",
+    "issuer": "",
+    "certificates": "idp.pem",
+    "authn_contexts": "urn:strong",
+    "name_id_formats": "urn:persistent",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), MISUSES.items(), ids=MISUSES)
+def test_what_only_code_can_get_wrong_is_said_by_build(issuer: Issuer, name: str, value: str) -> None:
+    """A misspelt word would be the laxer one, an empty or a single string would match too much."""
+    assert validate(validator(issuer), issuer.sign(assertion()))
+    with pytest.raises(ConfigurationError) as caught:
+        validator(issuer, **{name: value})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [name]
+
+
+def test_a_single_path_is_no_list_of_certificates(issuer: Issuer) -> None:
+    assert validator(issuer, certificates=(issuer.certificate_file,))
+    with pytest.raises(ConfigurationError, match="certificates: is a single value"):
+        validator(issuer, certificates=issuer.certificate_file)
+
+
+def test_all_misuses_are_said_together(issuer: Issuer) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        validator(issuer, **MISUSES, claims={"npi": "x"}, signing_key=issuer.key_file)
+    assert len(caught.value.problems) == len(MISUSES) + 2
+
+
 def test_an_assertion_that_came_without_tls_is_not_looked_at(issuer: Issuer) -> None:
     octets = issuer.sign(assertion())
     assert validate(validator(issuer), octets, tls=Tls.SERVER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mechanisms.saml.issuer import (
+    IDP,
     Issuer,
     assertion,
     at,
@@ -15,6 +16,7 @@ from tests.mechanisms.saml.issuer import (
     validate,
     validator,
 )
+from useridentity.decision import Reason
 
 RECIPIENT = "urn:dicom:ARCHIVE"
 BOTH = {"content": assertion(), "signed": True}
@@ -46,6 +48,25 @@ def test_every_signature_must_hold(issuer: Issuer, stranger: Issuer) -> None:
     assert validate(acceptor, issuer.sign(document))
     for inner, outer in ((issuer, stranger), (stranger, issuer), (stranger, stranger)):
         assert "no key of the issuer" in refusal(acceptor, sign_both(document, inner, outer)).detail
+
+
+OTHER = "https://other.example.org/saml"
+ANOTHER_ISSUERS = {
+    "message": response(assertion(signed_by="", issuer=OTHER), signed=True, issuer=OTHER),
+    "both": response(assertion(issuer=OTHER), signed=True, issuer=OTHER),
+    "assertion": response(assertion(issuer=OTHER), issuer=OTHER),
+    "without its issuer": response(assertion(issuer=OTHER), signed=True, issuer=OTHER).replace(
+        f"<saml:Issuer>{OTHER}</saml:Issuer>", "", 1
+    ),
+}
+
+
+@pytest.mark.parametrize("document", ANOTHER_ISSUERS.values(), ids=ANOTHER_ISSUERS)
+def test_a_response_of_another_issuer_is_refused_as_that(issuer: Issuer, stranger: Issuer, document: str) -> None:
+    """Not as one with a bad signature: another validator of the rule may have its keys."""
+    acceptor = validator(issuer, form="response")
+    assert validate(acceptor, issuer.sign(document.replace(OTHER, IDP)))
+    assert refusal(acceptor, stranger.sign(document)).reason is Reason.ISSUER_UNKNOWN
 
 
 def sign_both(document: str, inner: Issuer, outer: Issuer) -> bytes:

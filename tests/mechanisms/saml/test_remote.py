@@ -11,15 +11,22 @@ from pathlib import Path
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, validate
+from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, response, validate
 from tests.mechanisms.saml.test_metadata import entity, key
+from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.mechanisms.https import FetchFailed
-from useridentity.mechanisms.saml import SamlSettings
+from useridentity.mechanisms.saml import SamlSettings, SamlValidator
 from useridentity.mechanisms.saml.metadata import IdentityProvider
-from useridentity.mechanisms.saml.remote import COOLDOWN, REFRESH, STALE, RemoteMetadata
+from useridentity.mechanisms.saml.remote import COOLDOWN, MAX_WAITING, REFRESH, STALE, RemoteMetadata
 
 HANG = 10.0  # seconds; ten times what the slowest step takes
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine even a fetch that does nothing may take its second."""
+    monkeypatch.setattr("useridentity.mechanisms.saml.remote.MAX_WAIT", HANG)
 
 
 class Provider:
@@ -74,6 +81,74 @@ def test_metadata_is_fetched_again_behind_its_use(issuer: Issuer, stranger: Issu
     assert keys.current(NOW) == (stranger.certificate,)
 
 
+@pytest.mark.parametrize("idle", [2 * REFRESH + 1, 23 * 3600.0, STALE + 3600.0])
+@pytest.mark.threat("S13")
+def test_after_long_idleness_the_first_use_waits_for_the_metadata_of_today(
+    issuer: Issuer, stranger: Issuer, idle: float
+) -> None:
+    """So that it is not refused, and no key used that was withdrawn meanwhile."""
+    provider = Provider(provider_of(issuer), provider_of(stranger))
+    keys = provider.keys()
+    provider.settled()
+    assert keys.current(NOW) == (issuer.certificate,)
+    provider.now += idle
+    assert keys.current(NOW) == (stranger.certificate,)
+
+
+def test_metadata_that_is_too_old_and_still_being_fetched_is_refused_with_a_reason(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("useridentity.mechanisms.saml.remote.MAX_WAIT", 0.01)
+    go, provider = threading.Event(), Provider(provider_of(issuer))
+    keys = provider.keys()
+    provider.settled()
+    assert keys.current(NOW) == (issuer.certificate,)
+    keys._fetch = lambda: provider.fetch() if go.wait(HANG) else pytest.fail("not let go")
+    provider.now += STALE + 1
+    with pytest.raises(Unavailable, match="still being fetched"):
+        keys.current(NOW)
+    go.set()
+    provider.settled()
+    assert keys.current(NOW) == (issuer.certificate,)
+
+
+class Unasked(RemoteMetadata):
+    """Metadata that fails the test where it is asked for."""
+
+    def current(self, now: object) -> tuple[()]:
+        pytest.fail("asked for keys with nothing to verify")
+
+
+OTHER = "https://other.example.org/saml"
+NEEDS_NO_KEY = {
+    "garbage": (lambda _: b"x", Reason.MALFORMED),
+    "unsigned": (lambda _: assertion(signed_by="").encode(), Reason.CREDENTIAL_INVALID),
+    "another's": (lambda other: other.sign(assertion(issuer=OTHER)), Reason.ISSUER_UNKNOWN),
+    "another's response": (
+        lambda other: other.sign(response(assertion(issuer=OTHER), signed=True, issuer=OTHER)),
+        Reason.ISSUER_UNKNOWN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "reason"), NEEDS_NO_KEY.values(), ids=NEEDS_NO_KEY)
+def test_keys_are_asked_for_only_where_there_is_something_to_verify(
+    issuer: Issuer, stranger: Issuer, made: Callable[[Issuer], bytes], reason: Reason
+) -> None:
+    """A provider that is down neither delays nor excuses what is refused whatever its keys are."""
+    settings, provider = SamlSettings(AUDIENCE, issuer=IDP, form="either"), Provider(provider_of(issuer))
+    assert validate(SamlValidator("up", settings, provider.keys()), issuer.sign(assertion()))
+    unasked = SamlValidator("down", settings, Unasked(IDP, provider.fetch))
+    assert refusal(unasked, made(stranger)).reason is reason
+
+
+def test_what_says_it_is_the_issuers_cannot_be_judged_while_its_metadata_is_not_there(issuer: Issuer) -> None:
+    settings, octets = SamlSettings(AUDIENCE, issuer=IDP), issuer.sign(assertion())
+    assert validate(SamlValidator("up", settings, Provider(provider_of(issuer)).keys()), octets)
+    with pytest.raises(Unavailable, match="down"):
+        validate(SamlValidator("down", settings, Provider(FetchFailed("down")).keys()), octets)
+
+
 @pytest.mark.parametrize("failure", [FetchFailed("down"), ConfigurationError("no metadata"), RuntimeError("SECRET")])
 @pytest.mark.threat("S13")
 def test_while_the_provider_is_down_the_keys_stay_for_a_day(
@@ -104,23 +179,51 @@ def test_a_provider_that_is_down_is_not_asked_for_each_association(issuer: Issue
     assert keys.current(NOW) == (issuer.certificate,)
 
 
-def test_one_fetch_serves_however_many_ask(issuer: Issuer) -> None:
-    go, provider = threading.Event(), Provider(provider_of(issuer))
-    fetches = []
+def test_many_who_come_at_once_cause_one_fetch_and_few_of_them_wait(issuer: Issuer) -> None:
+    go, others_done, provider = threading.Event(), threading.Semaphore(0), Provider(provider_of(issuer))
+    fetches, found, refused = [], [], []
 
     def slow() -> IdentityProvider:
         fetches.append(1)
         go.wait(HANG)
         return provider.fetch()
 
-    keys, found = RemoteMetadata(IDP, slow, lambda: 1000.0), []
-    askers = [threading.Thread(target=lambda: found.append(keys.current(NOW))) for _ in range(8)]
+    def ask() -> None:
+        try:
+            found.append(keys.current(NOW))
+        except Unavailable:
+            refused.append(1)
+            others_done.release()
+
+    keys = RemoteMetadata(IDP, slow, lambda: 1000.0)
+    askers = [threading.Thread(target=ask) for _ in range(MAX_WAITING + 6)]
     for asker in askers:
         asker.start()
+    assert all(others_done.acquire(timeout=HANG) for _ in range(6))
     go.set()
     for asker in askers:
         asker.join(HANG)
-    assert (len(fetches), len(found)) == (1, 8)
+    assert (len(fetches), len(found), len(refused)) == (1, MAX_WAITING, 6)
+    assert keys.current(NOW) == (issuer.certificate,)
+
+
+def test_a_thread_that_cannot_be_started_does_not_end_fetching_for_good(
+    issuer: Issuer, stranger: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    provider = Provider(provider_of(issuer), provider_of(stranger))
+    keys = provider.keys()
+    provider.settled()
+    assert keys.current(NOW) == (issuer.certificate,)
+    provider.now += 2 * REFRESH + 1
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            keys.current(NOW)
+    provider.now += COOLDOWN
+    assert keys.current(NOW) == (stranger.certificate,)
 
 
 Serve = Callable[[bytes], str]

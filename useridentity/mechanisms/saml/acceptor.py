@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Reason
@@ -117,8 +118,9 @@ class SamlSettings:
     def build(self, runtime: Runtime | None = None) -> SamlValidator:
         """The validator; raises `ConfigurationError` with everything that is wrong."""
         runtime = runtime or Runtime("saml", Path())
-        problems: list[str] = [f"claims.{name}: every identity has it already" for name in self.claims if name in TAKEN]
-        keys = collected(lambda: issuer_keys(self, runtime.folder), problems)
+        problems = list(misuses(self))
+        one = isinstance(self.certificates, str | Path)  # a misuse, said above
+        keys = None if one else collected(lambda: issuer_keys(self, runtime.folder), problems)
         signer = collected(lambda: response_signer(self), problems)
         if problems or keys is None:
             raise ConfigurationError(problems)
@@ -128,6 +130,22 @@ class SamlSettings:
 TAKEN = frozenset({*CLAIMS, "assertion_id", "authn_context"})
 
 T = TypeVar("T")
+
+
+def misuses(settings: SamlSettings) -> Iterator[str]:
+    """What a policy file cannot say and code can: it would be taken for the laxer word, or match too much."""
+    for name, hint in get_type_hints(SamlSettings).items():
+        value, kind = getattr(settings, name), get_origin(hint)
+        if kind is Literal and value not in get_args(hint):
+            yield f"{name}: is {value!r}, should be one of {', '.join(map(repr, get_args(hint)))}"
+        if kind is tuple and isinstance(value, str | Path):
+            yield f"{name}: is a single value, should be a tuple of them: ({str(value)!r},)"
+    for name in ("audience", "issuer"):
+        if getattr(settings, name) == "":
+            yield f"{name}: is empty"
+    for name in settings.claims:
+        if name in TAKEN:
+            yield f"claims.{name}: every identity has it already"
 
 
 def collected(make: Callable[[], T], problems: list[str]) -> T | None:
@@ -174,7 +192,8 @@ def response_signer(settings: SamlSettings) -> Signer | None:
 class SamlValidator:
     """Association acceptor: a user for whom a trusted issuer signed an assertion (PS3.15 B.7).
 
-    Made by `SamlSettings.build`. Safe to use from many threads; it never waits.
+    Made by `SamlSettings.build`. Safe to use from many threads; it waits at most for metadata
+    over https, and only with an assertion that says it is from that issuer.
     """
 
     identity_type: int | None = IdentityType.SAML
@@ -208,10 +227,12 @@ class SamlValidator:
         )
 
     def _signed(self, octets: bytes, now: datetime) -> Element:
-        settings, certificates = self._settings, self._keys.current(now)
+        settings = self._settings
+        # Not before there is something to verify; and the same for both signatures of a response.
+        certificates = cache(partial(self._keys.current, now))
 
         def verify(element: Element) -> Element:
-            return verified(element, certificates, now, settings.expired_certificates)
+            return verified(element, certificates(), now, settings.expired_certificates)
 
         return signed_assertion(octets, settings.form, verify, self._keys.issuer, settings.recipient)
 

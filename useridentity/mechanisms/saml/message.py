@@ -42,6 +42,7 @@ def _alone(assertion: Element, verify: Verify, issuer: str) -> Element:
 
 def _in_response(response: Element, verify: Verify, issuer: str, recipient: str | None) -> Element:
     """Every signature must hold; the assertion must bear one, or stand in a Response that does."""
+    _check_claimed_issuers(response, issuer)
     signed = signature_of(response) is not None
     if signed:
         response = verify(response)
@@ -53,6 +54,14 @@ def _in_response(response: Element, verify: Verify, issuer: str, recipient: str 
         return assertion
     # By itself, with the namespaces it inherits: as an assertion that was sent bare.
     return _alone(parse(etree.tostring(assertion, encoding="utf-8", with_tail=False)), verify, issuer)
+
+
+def _check_claimed_issuers(response: Element, issuer: str) -> None:
+    """Unsigned as yet: what says it is another issuer's is refused as that, without any key. Signed, they are
+    looked at again."""
+    for element in (response, child(response, "Assertion")):
+        if element is not None and children(element, "Issuer"):
+            check_issuer(child(element, "Issuer"), issuer)
 
 
 def _check_response(response: Element, issuer: str, recipient: str | None) -> None:

@@ -42,7 +42,7 @@ class IdentityProvider:
 
 
 class Keys(Protocol):
-    """Where the keys of an issuer are had; asked for each assertion, so it never waits."""
+    """Where the keys of an issuer are had; asked for each assertion, so it waits a second at most."""
 
     @property
     def issuer(self) -> str: ...

@@ -18,7 +18,8 @@ from useridentity.mechanisms.saml.metadata import IdentityProvider, identity_pro
 
 REFRESH = 900.0
 """Seconds after which metadata is fetched again, at its next use and behind it. A provider announces its next
-key days before it signs with it, and withdraws a stolen one at once."""
+key days before it signs with it, and withdraws a stolen one at once. At twice that age the use waits for the fetch,
+since nobody has asked for a while."""
 
 STALE = 24 * 3600.0
 """Seconds after which metadata that could not be fetched again is no longer used: a night without the provider
@@ -28,7 +29,10 @@ COOLDOWN = 5.0
 """Seconds between fetches while they fail."""
 
 MAX_WAIT = 1.0
-"""Seconds that an association waits for the first fetch of all."""
+"""Seconds that an association waits for a fetch."""
+
+MAX_WAITING = 2
+"""Associations that wait at once: of the driver's four threads, two always stay free for those that need not."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class RemoteMetadata:
         self._as_of = self._tried = float("-inf")
         self._fetching = False
         self._failure = "not fetched yet"
+        self._waiting = 0
         with self._changed:
             self._start(clock())
 
@@ -59,17 +64,28 @@ class RemoteMetadata:
             moment = self._clock()
             if moment - self._as_of > REFRESH:
                 self._start(moment)
-            if self._provider is None:
-                self._changed.wait_for(lambda: not self._fetching, MAX_WAIT)
+            if moment - self._as_of > 2 * REFRESH:
+                self._wait()
             if self._provider is None or moment - self._as_of > STALE:
-                raise Unavailable(f"there is no metadata of {self.issuer}: {self._failure}")
+                why = self._failure or "still being fetched"
+                raise Unavailable(f"there is no metadata of {self.issuer}: {why}")
             return usable(self._provider, now)
+
+    def _wait(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            return
+        self._waiting += 1
+        try:
+            self._changed.wait_for(lambda: not self._fetching, MAX_WAIT)
+        finally:
+            self._waiting -= 1
 
     def _start(self, moment: float) -> None:
         if self._fetching or moment - self._tried < COOLDOWN:
             return
-        self._tried, self._fetching = moment, True
+        self._tried = moment
         threading.Thread(target=self._run, args=(moment,), name=f"metadata of {self.issuer}", daemon=True).start()
+        self._fetching = True
 
     def _run(self, started: float) -> None:
         provider, failure = None, ""
