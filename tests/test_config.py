@@ -123,7 +123,12 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
         (
             'accept = ["names"]\n\n',
             "accept = []\n\n",
-            "identity.toml:14: authenticate[0].accept: is empty, so whoever the rule matches could never associate",
+            "identity.toml:14: authenticate[0].accept: is empty; name at least one, or leave the key out",
+        ),
+        (
+            '["10.20.0.0/16"]',
+            "[]",
+            "identity.toml:13: authenticate[0].when.network: is empty; name at least one, or leave the key out",
         ),
         (
             'tls = "none"',
@@ -180,6 +185,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         ("version = 1\n[[authenticate", "not TOML"),
         ("", "no [[authenticate]] rule"),
         ("version = 1\nauthenticate = 3", "no [[authenticate]] rule"),
+        ("version = 1\nauthenticate = [1]", "authenticate[0]: should be a table"),
         ("version = 1\nvalidator = 3", "should be tables"),
         ("version = 1\nlimits = 3", "is a number, should be a table"),
     ],

@@ -169,6 +169,16 @@ def test_a_policy_that_could_admit_nobody_is_an_error() -> None:
         Policy([Rule([lambda _name, _passcode: True])])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    "when",
+    [When(calling_ae_title="CT_*"), When(called_ae_title="A*"), When(network="*"), When(tls="mutual")],  # type: ignore[arg-type]
+)
+def test_a_word_where_a_tuple_is_due_is_an_error_and_not_a_pattern_for_all(when: When) -> None:
+    Policy([Rule([validator()], When(("CT_*",), ("A*",), (ip_network("10.0.0.0/8"),), Tls.MUTUAL))])
+    with pytest.raises(ConfigurationError, match=r"authenticate\[0\]\.when"):
+        Policy([Rule([validator()], when)])
+
+
 def test_every_reason_answers_with_a_rejection_of_the_standard() -> None:
     """PS3.8 Table 9-21; whatever is wrong with an identity looks the same on the wire."""
     allowed = {REFUSED, UNDECIDED, CONGESTED, (1, 1, 2), (1, 1, 3), (1, 1, 7), (1, 2, 2)}

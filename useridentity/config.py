@@ -108,13 +108,14 @@ class _Loader:
 
     def _rule(self, index: int, table: Any, validators: Mapping[str, Validator | None]) -> Rule:
         key: Key = ("authenticate", index)
+        if not isinstance(table, Mapping):
+            self._report(key, "should be a table: [[authenticate]]")
+            return Rule(())
         rest = {word: value for word, value in table.items() if word != "when"}
         settings = decode(_RuleSettings, rest, key, self._report, self._folder)
         when = decode(When, table.get("when", {}), (*key, "when"), self._report, self._folder)
         if settings is None or when is None:
             return Rule(())
-        if not settings.accept:
-            self._report((*key, "accept"), "is empty, so whoever the rule matches could never associate")
         for name in settings.accept:
             if name not in validators:
                 self._report((*key, "accept"), f'"{name}" is no validator{nearest(name, validators)}')

@@ -61,7 +61,7 @@ def _fields(
     fields += [
         ("identity_type", facts.identity_type),
         ("presented", presented_name(credential)),
-        ("peer", f"{facts.address}:{facts.port}"),
+        ("peer", f"[{facts.address}]:{facts.port}" if facts.address.version == 6 else f"{facts.address}:{facts.port}"),
         ("tls", facts.tls.value),
         ("calling", facts.calling_ae_title),
         ("called", facts.called_ae_title),

@@ -199,6 +199,11 @@ def _problems(index: int, rule: Rule) -> Iterable[str]:
     where = f"authenticate[{index}]" + (f" ({rule.name})" if rule.name else "")
     if not rule.accept:
         yield f"{where}.accept: empty, so whoever it matches could never associate; name a validator"
+    for word in ("calling_ae_title", "called_ae_title", "network"):
+        if isinstance(getattr(rule.when, word), str):
+            yield f"{where}.when.{word}: a string would be read letter by letter; give a tuple of them"
+    if not isinstance(rule.when.tls, Tls | None):
+        yield f"{where}.when.tls: {rule.when.tls!r} is no Tls, such as Tls.MUTUAL"
     for entry in rule.accept:
         if not isinstance(entry, Validator):
             yield (

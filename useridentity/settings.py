@@ -8,6 +8,7 @@ is raised for what the file says: every problem is reported, so that all are see
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -96,6 +97,8 @@ def _value(hint: Any, value: object, folder: Path) -> object:
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise _Wrong(f"is {_kind(value)}, should be a list")
+        if not value:
+            raise _Wrong("is empty; name at least one, or leave the key out")
         return tuple(_value(get_args(hint)[0], item, folder) for item in value)
     if get_origin(hint) is Literal:
         return _word(value, get_args(hint))
@@ -167,6 +170,6 @@ _READERS: Mapping[Any, Callable[[object], object]] = {
     str: _text,
     int: _whole_number,
     Seconds: lambda value: _measured(value, _UNITS, "10s"),
-    Bytes: lambda value: int(_measured(value, _SIZES, "256KiB")),
+    Bytes: lambda value: math.ceil(_measured(value, _SIZES, "256KiB")),
     Network: _network,
 }

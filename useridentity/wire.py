@@ -142,9 +142,9 @@ class Associate:
     def normalised(self) -> bytes:
         """The PDU without identity, as stock pynetdicom can read it.
 
-        Stock aborts, or leaves a thread and a socket behind, over items it does not know, further protocol
-        versions, padded names, and user sub-items too short for their fields: these are dropped or put
-        right. It cannot send to a peer that states no maximum length either: one is assumed.
+        Stock aborts, or leaves a thread and a socket behind, over items it does not know, protocol versions
+        (to be judged before), padded names, and user sub-items too short for their fields: these are dropped
+        or put right. It cannot send to a peer that states no maximum length either: one is assumed.
         """
         pdu = self._pdu
         items = []
@@ -154,9 +154,8 @@ class Associate:
             elif kind == _APPLICATION_CONTEXT and (name := uid(pdu[start + 4 : end])) is not None:
                 items.append(_item(kind, name))
         items.append(_item(_USER_INFORMATION, self._readable_user_data()))
-        version = pack(">H", 1 if self.protocol_version & 1 else self.protocol_version)
         titles = b"".join(pdu[title].strip(PADDING).ljust(16) for title in (_CALLED, _CALLING))
-        return _pdu(pdu[:2], version, pdu[8:10], titles, pdu[42:_FIXED_LENGTH], *items)
+        return _pdu(pdu[:2], b"\0\1", pdu[8:10], titles, pdu[42:_FIXED_LENGTH], *items)
 
     def _readable_user_data(self) -> bytes:
         data, kept = self._other_user_data(), []
@@ -222,6 +221,12 @@ def decode(pdu: bytes | bytearray, *, limit: int = MAX_ASSOCIATE_LENGTH) -> Asso
         user_information,
         identities,
     )
+
+
+def titles(pdu: bytes) -> tuple[str, str]:
+    """Called and calling AE title of what may be no PDU otherwise; empty where it is too short for them."""
+    whole = len(pdu) >= _FIXED_LENGTH
+    return (_text(pdu[_CALLED]), _text(pdu[_CALLING])) if whole else ("", "")
 
 
 def encode_rejection(answer: Answer) -> bytes:

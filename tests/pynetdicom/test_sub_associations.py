@@ -26,12 +26,12 @@ MOVE_DESTINATION_UNKNOWN = 0xA801
 SUCCESS = 0x0000
 
 
-def archive(accept: Accept, destination: int, dataset: Dataset, **arguments: Any) -> Acceptor:
-    """An acceptor that answers a C-MOVE by storing one object at that port, with these arguments."""
+def archive(accept: Accept, destination: int, dataset: Dataset, host: str = "127.0.0.1", **arguments: Any) -> Acceptor:
+    """An acceptor that answers a C-MOVE by storing one object at that host and port, with these arguments."""
 
     def on_move(event: evt.Event) -> Iterator[Any]:
         contexts = [build_context(CTImageStorage, dataset.file_meta.TransferSyntaxUID)]
-        yield "127.0.0.1", destination, {"contexts": contexts, **arguments}
+        yield host, destination, {"contexts": contexts, **arguments}
         yield 1
         yield 0xFF00, dataset
 
@@ -89,6 +89,13 @@ def test_a_move_whose_store_is_refused_fails_with_the_status_for_that(
     store, stored_by = destination(accept)
     assert move(archive(accept, store.port, ct_dataset, **arguments)) == MOVE_DESTINATION_UNKNOWN
     assert stored_by == []
+
+
+def test_a_move_to_a_name_that_does_not_resolve_fails_with_that_status_too(accept: Accept, ct_dataset: Dataset) -> None:
+    store, _ = destination(accept)
+    arguments = {"identity": Username("archive")}
+    assert move(archive(accept, store.port, ct_dataset, **arguments)) == SUCCESS
+    assert move(archive(accept, store.port, ct_dataset, "nowhere.invalid", **arguments)) == MOVE_DESTINATION_UNKNOWN
 
 
 def test_a_move_to_a_destination_that_confirms_nothing_fails_unless_that_is_wanted(

@@ -138,7 +138,11 @@ def watched() -> tuple[Policy, list[Credential | None]]:
 @pytest.mark.parametrize(("request_pdu", "settings", "answer"), BEFORE_CREDENTIALS.values(), ids=BEFORE_CREDENTIALS)
 @pytest.mark.threat("T9")
 def test_what_is_wrong_before_credentials_is_answered_without_them(
-    accept: Accept, request_pdu: bytes, settings: dict[str, Any], answer: tuple[int, int, int]
+    accept: Accept,
+    request_pdu: bytes,
+    settings: dict[str, Any],
+    answer: tuple[int, int, int],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     policy, asked = watched()
     acceptor = accept(policy, **settings)
@@ -146,6 +150,8 @@ def test_what_is_wrong_before_credentials_is_answered_without_them(
         peer.send(request_pdu)
         assert peer.read_pdu().answer == answer
     assert asked == []
+    assert "EVT_REJECTED" in acceptor.life()
+    assert 'outcome="rejected"' in caplog.text
     assert ask(acceptor, PROVED_ALICE, called="ARCHIVE", calling="CT_1").type is PduType.ASSOCIATE_AC
     assert len(asked) == 1
 

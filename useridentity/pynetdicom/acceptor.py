@@ -56,6 +56,7 @@ class AcceptorAssociation(PromptAssociation):
         self._arrived = time.monotonic()
         self._accepted = False
         self._ends = float("inf")
+        self._titles = ("", "")
         self.identity: Identity | None = None
         super().__init__(server.ae, MODE_ACCEPTOR)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
@@ -152,6 +153,7 @@ class AcceptorAssociation(PromptAssociation):
                 self._socket.send(wire.encode_abort(0, 0))
                 return None
             pdu = self._read_request()
+            self._titles = wire.titles(pdu)
             return wire.decode(pdu, limit=limits.max_associate_pdu) if pdu else None
         except WireError as error:
             self._answer_malformed(error)
@@ -261,8 +263,8 @@ class AcceptorAssociation(PromptAssociation):
         tls = Tls.SERVER if isinstance(self._transport, ssl.SSLSocket) else Tls.NONE
         credential = request.credential if request is not None else None
         return Facts(
-            calling_ae_title=request.calling_ae_title if request is not None else "",
-            called_ae_title=request.called_ae_title if request is not None else "",
+            called_ae_title=self._titles[0],
+            calling_ae_title=self._titles[1],
             address=peer_address(self.peer.address),
             port=self.peer.port,
             tls=Tls.MUTUAL if certificate else tls,

@@ -7,6 +7,7 @@ import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
 import pynetdicom
@@ -79,9 +80,8 @@ class AE(pynetdicom.AE):
         """
         _check_arguments(identity, confirmation, ext_neg)
         peer = _peer(addr, port, ae_title, tls_args)
-        acceptor = AddressInformation.from_addr_port(addr, port)
 
-        def prepared(exchange: IdentityExchange | None) -> RequestorAssociation:
+        def prepared(exchange: IdentityExchange | None, acceptor: AddressInformation) -> RequestorAssociation:
             assoc = RequestorAssociation(self, exchange)
             assoc.acceptor.ae_title = ae_title
             assoc.acceptor.address_info = acceptor
@@ -91,13 +91,14 @@ class AE(pynetdicom.AE):
             return assoc
 
         try:
+            acceptor = AddressInformation.from_addr_port(addr, port)
             with nullcontext() if identity is None else identity.offer(peer) as offer:
-                assoc = prepared(None if identity is None else _exchange(offer, confirmation))
+                assoc = prepared(None if identity is None else _exchange(offer, confirmation), acceptor)
                 assoc.request()
-        except CredentialUnavailable as error:
+        except (CredentialUnavailable, gaierror) as error:  # a name that does not resolve raises in pynetdicom too
             if not SERVING_MOVE.get():
                 raise
-            assoc = prepared(None)
+            assoc = prepared(None, AddressInformation("0.0.0.0", port))  # noqa: S104  nothing is bound to it
             assoc.withdraw(str(error))
         if assoc.is_established:
             assoc.start()
