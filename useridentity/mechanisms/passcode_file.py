@@ -45,7 +45,7 @@ except ModuleNotFoundError as missing:
 
 MEMORY_KIB, PASSES, LANES = 19_456, 2, 1
 """OWASP's minimum for Argon2id (Password Storage Cheat Sheet). Not more, because every association of
-every modality pays for it: some 40 ms of a core, and 19 MiB for each hash that the driver's pool lets
+every modality pays for it: some 20 to 40 ms of a core, and 19 MiB for each hash that the driver's pool lets
 run at once."""
 
 MAX_PASSCODE = 1024
