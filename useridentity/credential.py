@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 
 from useridentity.facts import Peer
 
+MAX_FIELD = 65_535
+"""Bytes of a primary or secondary field: their lengths have 16 bits (PS3.7 Table D.3-14)."""
+
 
 class IdentityType(IntEnum):
     """User-Identity-Type (PS3.7 Table D.3-14).

@@ -16,9 +16,6 @@ Plaintext = Literal["refuse", "allow"]
 """What to do with a credential where the peer's TLS certificate is not verified; "allow" is for a wire that other
 means protect."""
 
-MAX_FIELD = 65_535
-"""Bytes: the Primary-field-length has 16 bits (PS3.7 Table D.3-14)."""
-
 
 def check_provider(peers: Sequence[str], plaintext: str) -> None:
     """Raises `ConfigurationError` where the peers are no list of names, or `plaintext` is no word known."""

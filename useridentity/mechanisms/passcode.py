@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from useridentity.credential import Credential, IdentityType
+from useridentity.credential import MAX_FIELD, Credential, IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, CredentialUnavailable, Refused, Unavailable
 from useridentity.facts import Facts, Peer, Tls
@@ -22,9 +22,6 @@ from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.username import UsernameOffer, claimed, presented_as, username_field, username_from
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Verified
-
-MAX_FIELD = 65_535
-"""Bytes: the Secondary-field-length has 16 bits (PS3.7 Table D.3-14)."""
 
 Plaintext = Literal["refuse", "allow"]
 """What to do with a passcode where there is no TLS. "refuse" makes no exception for loopback;

@@ -38,8 +38,9 @@ LOGGER = logging.getLogger("useridentity.pynetdicom")
 HEADER = 6
 """Bytes of a PDU before its content: type, reserved, length (PS3.8 9.3.1)."""
 
-RQ, AC, ABORT = 1, 2, 7
-"""PDU-types of A-ASSOCIATE-RQ, A-ASSOCIATE-AC and A-ABORT (PS3.8 9.3)."""
+ABORT = 7
+"""PDU-type of an A-ABORT (PS3.8 9.3.8)."""
+
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
@@ -89,7 +90,7 @@ class AcceptorAssociation(PromptAssociation):
 
     def outgoing(self, pdu: bytes) -> bytes:
         """The last door: nothing accepts an association that was not decided, whoever asks for it."""
-        if pdu[0] == AC and not self._accepted:
+        if pdu[0] == wire.ACCEPT and not self._accepted:
             raise PermissionError("an A-ASSOCIATE-AC without a decision to accept")
         return pdu
 
@@ -175,7 +176,7 @@ class AcceptorAssociation(PromptAssociation):
         header = self._socket.recv(HEADER)
         if len(header) < HEADER or header[0] == ABORT:
             return b""
-        if header[0] != RQ:
+        if header[0] != wire.REQUEST:
             raise WireError("PS3.8 Table 9-10, Sta2", f"PDU type {header[0]:02X}H where an A-ASSOCIATE-RQ is due")
         length = int.from_bytes(header[2:])
         if HEADER + length > self.server.limits.max_associate_pdu:

@@ -20,9 +20,6 @@ from useridentity.pynetdicom.reactor import PromptAssociation
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
 
-RQ, AC = 1, 2
-"""PDU-types of A-ASSOCIATE-RQ and A-ASSOCIATE-AC (PS3.8 9.3)."""
-
 ConfirmationWord = Literal["required", "wanted", "none"]
 CONFIRMATION_WORDS = ("required", "wanted", "none")
 
@@ -120,10 +117,10 @@ class RequestorAssociation(PromptAssociation):
         self.outcome = Outcome(OutcomeKind.UNSENT)
 
     def outgoing(self, pdu: bytes) -> bytes:
-        return self._exchange.dress(pdu) if self._exchange and pdu[0] == RQ else pdu
+        return self._exchange.dress(pdu) if self._exchange and pdu[0] == wire.REQUEST else pdu
 
     def incoming(self, pdu: bytearray) -> bytearray:
-        if pdu[0] == AC and self.dul.socket is not None:
+        if pdu[0] == wire.ACCEPT and self.dul.socket is not None:
             self.dul.socket.ease(self.requestor.maximum_length or 0, None)
             if self._exchange:
                 return bytearray(self._exchange.undress(bytes(pdu)))
@@ -164,7 +161,7 @@ class RequestorAssociation(PromptAssociation):
         item = UserInformationItem()
         item.from_primitive(self.requestor.user_information)
         body = b"\0\1\0\0" + b"-".ljust(16) * 2 + bytes(32) + item.encode()
-        self._exchange.dress(pack(">BxI", RQ, len(body)) + body)
+        self._exchange.dress(pack(">BxI", wire.REQUEST, len(body)) + body)
 
     def _conclude(self) -> Outcome:
         exchange = self._exchange

@@ -9,10 +9,9 @@ import pytest
 
 from tests.mechanisms.builders import context, facts
 from tests.mechanisms.jwt.issuer import Draft, validator
-from useridentity.credential import Confirmation, CredentialProvider, IdentityType
+from useridentity.credential import MAX_FIELD, Confirmation, CredentialProvider, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import MAX_FIELD
 from useridentity.mechanisms.jwt import Jwt, JwtFile
 
 TOKEN = b"eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"

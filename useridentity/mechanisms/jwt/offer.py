@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from useridentity.credential import Confirmation, Credential, IdentityType
+from useridentity.credential import MAX_FIELD, Confirmation, Credential, IdentityType
 from useridentity.errors import CredentialUnavailable, NotConfirmed
-from useridentity.mechanisms.bearer import MAX_FIELD
 from useridentity.mechanisms.username import UsernameOffer
 
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}(?:(?:\.[A-Za-z0-9_-]*){2})?")

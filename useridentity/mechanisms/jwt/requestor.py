@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from useridentity.credential import MAX_FIELD
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import MAX_FIELD, Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 
 Secret = bytes | str | Callable[[], bytes | str]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from cryptography import x509
 
-from useridentity.credential import Confirmation, Credential, IdentityType
+from useridentity.credential import MAX_FIELD, Confirmation, Credential, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import MAX_FIELD, Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
 from useridentity.mechanisms.saml.conditions import is_single_use
 from useridentity.mechanisms.saml.response import judge
 from useridentity.mechanisms.saml.signature import certificates_in, read
