@@ -1,0 +1,79 @@
+"""Frozen dataclasses of plain values to what JSON has, and back, by their annotations."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON has it; of a dataclass, the fields that differ from their defaults."""
+    if isinstance(value, str | int | float):
+        return value
+    cls = type(value)
+    if is_dataclass(cls):
+        return {name: plain(own) for name, default in _defaults(cls) if (own := getattr(value, name)) != default}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return _scalar(value)
+
+
+def restored(cls: type[T], table: Mapping[str, Any]) -> T:
+    """The instance of the dataclass `cls` of which `table` was made; raises what fitted badly."""
+    known: Any = cls
+    readers = _readers(known)
+    return cls(**{name: readers[name](item) for name, item in table.items()})
+
+
+def _scalar(value: Any) -> str | int | float:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    kept: str | int | float = value.value  # an enum
+    return kept
+
+
+@cache
+def _defaults(cls: Any) -> tuple[tuple[str, object], ...]:
+    """The fields with the value each is left out for; those made anew for every instance never are."""
+    return tuple((each.name, {} if each.default_factory is dict else each.default) for each in fields(cls))
+
+
+@cache
+def _readers(cls: Any) -> dict[str, Callable[[Any], Any]]:
+    return {name: _reader(hint) for name, hint in get_type_hints(cls).items()}
+
+
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """What makes a value of the annotation `hint` from JSON's."""
+    if NoneType in get_args(hint):
+        hint = get_args(hint)[0]
+    if get_origin(hint) is tuple:
+        item = _reader(get_args(hint)[0])
+        return lambda value: tuple(item(each) for each in value)
+    if get_origin(hint) is Mapping:
+        return lambda value: {key: tuple(items) for key, items in value.items()}
+    if is_dataclass(hint):
+        return lambda value: restored(hint, value)  # type: ignore[arg-type]  # a class, as annotations are
+    return _SCALARS.get(hint, hint if isinstance(hint, type) and issubclass(hint, Enum) else _same)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_SCALARS: Mapping[Any, Callable[[Any], Any]] = {
+    datetime: datetime.fromisoformat,
+    bytes: lambda value: b64decode(value, validate=True),
+}
