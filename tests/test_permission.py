@@ -1,11 +1,29 @@
-"""What a presentation context carries."""
+"""What a presentation context carries, and what a permission permits on it."""
 
 from __future__ import annotations
 
-import pytest
-from pydicom.uid import UID
+from ipaddress import ip_address, ip_network
 
-from useridentity.permission import COMPONENTS, carries
+import pytest
+from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
+from pynetdicom import sop_class as stock
+
+from useridentity.errors import ConfigurationError
+from useridentity.permission import (
+    CAPABILITIES,
+    COMPONENTS,
+    EVERYTHING,
+    Destination,
+    Permission,
+    Request,
+    Roles,
+    capabilities_of,
+    capability_words,
+    carries,
+    title_matches,
+)
+from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -57,3 +75,166 @@ def test_every_uid_of_the_table_is_registered() -> None:
     for context, components in COMPONENTS.items():
         for uid in {context, *components}:
             assert UID(uid).name != uid, uid
+
+
+# The table
+
+
+NO_STORAGE = {"MediaStorageDirectoryStorage", "StorageCommitmentPushModel", "StorageCommitmentPullModel"}
+
+
+def registered() -> dict[str, str]:
+    """Every SOP class of pydicom's dictionary, and the storage that only pynetdicom knows, by keyword.
+
+    Where both know one the dictionary spells it; pynetdicom has misspelt five.
+    """
+    classes = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] in ("SOP Class", "Meta SOP Class")}
+    del classes[""]
+    return {word: uid for word, uid in stock._STORAGE_CLASSES.items() if uid not in classes.values()} | classes
+
+
+def test_storage_is_what_the_dictionaries_register_as_storage_and_nothing_else() -> None:
+    expected = {word: uid for word, uid in registered().items() if "Storage" in word and word not in NO_STORAGE}
+    assert dict(STORAGE_CLASSES) == expected
+
+
+def test_every_other_sop_class_is_known_by_keyword() -> None:
+    assert registered() == {**STORAGE_CLASSES, **OTHER_CLASSES}
+    assert not STORAGE_CLASSES.keys() & OTHER_CLASSES.keys()
+
+
+@pytest.mark.parametrize("number", range(2, 7))
+@pytest.mark.threat("T13")
+def test_what_is_registered_among_storage_is_not_stored(number: int) -> None:
+    uid = f"1.2.840.10008.5.1.4.1.1.201.{number}"
+    assert Permission.of(["store"]).roles("1.2.840.10008.5.1.4.1.1.201.1") == (True, False)
+    assert Permission.of(["store", "get"]).roles(uid) == (False, False)
+
+
+def test_the_words_are_those_of_the_design() -> None:
+    assert set(capability_words()) == {
+        "echo", "store", "commit", "worklist", "mpps", "find", "get", "move", "print", "ups",
+    }  # fmt: skip
+
+
+def test_every_uid_of_the_table_is_a_sop_class() -> None:
+    known = {*STORAGE_CLASSES.values(), *OTHER_CLASSES.values()}
+    assert all(
+        row.abstract_syntaxes and row.abstract_syntaxes <= known for rows in CAPABILITIES.values() for row in rows
+    )
+
+
+def test_get_lets_storage_in_with_the_requestor_as_scp_only() -> None:
+    assert Permission.of(["get"]).roles(CT_IMAGE_STORAGE) == Roles(scu=False, scp=True)
+    assert Permission.of(["get", "store"]).roles(CT_IMAGE_STORAGE) == Roles(scu=True, scp=True)
+    assert Permission.of(["get"]).denies(Request("C-STORE", CT_IMAGE_STORAGE, CT_IMAGE_STORAGE))
+    assert not Permission.of(["store"]).denies(Request("C-STORE", CT_IMAGE_STORAGE, CT_IMAGE_STORAGE))
+
+
+# Words
+
+
+def test_a_keyword_and_its_uid_stand_for_the_same() -> None:
+    assert capabilities_of("CTImageStorage") == capabilities_of(CT_IMAGE_STORAGE)
+    permission = Permission.of(["CTImageStorage"])
+    assert not permission.denies(Request("C-STORE", CT_IMAGE_STORAGE, CT_IMAGE_STORAGE))
+    assert permission.roles("1.2.840.10008.5.1.4.1.1.4") == (False, False)
+
+
+def test_a_retrieve_model_alone_lets_its_sub_operations_in() -> None:
+    permission = Permission.of(["StudyRootQueryRetrieveInformationModelGet"])
+    assert permission.roles(CT_IMAGE_STORAGE) == (False, True)
+    assert permission.roles(OTHER_CLASSES["PatientRootQueryRetrieveInformationModelGet"]) == (False, False)
+    assert Permission.of(["HangingProtocolInformationModelGet"]).roles(CT_IMAGE_STORAGE) == (False, True)
+
+
+def test_a_model_beside_the_table_is_for_its_own_service_only() -> None:
+    uid = OTHER_CLASSES["InventoryFind"]
+    assert not Permission.of(["InventoryFind"]).denies(Request("C-FIND", uid, uid))
+    assert Permission.of(["InventoryFind"]).denies(Request("N-CREATE", uid, uid))
+
+
+def test_a_private_sop_class_may_be_used_in_both_roles() -> None:
+    private = "1.2.826.0.1.3680043.9.1"
+    permission = Permission.of([private])
+    assert permission.roles(private) == (True, True)
+    assert not permission.denies(Request("N-ACTION", private, private))
+    assert not permission.denies(Request("N-EVENT-REPORT", private, private, requestor_is_scu=False))
+    assert permission.denies(Request("C-STORE", private, private, requestor_is_scu=False))
+
+
+def test_every_unknown_word_is_reported_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Permission.of(["stor", "echo", "CTImageStorge", "1..2", "1." * 33 + "1", ""])
+    assert len(caught.value.problems) == 5
+    assert 'did you mean "store"?' in caught.value.problems[0]
+    assert 'did you mean "CTImageStorage"?' in caught.value.problems[1]
+
+
+def test_a_word_instead_of_a_list_of_words_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="letter by letter"):
+        Permission.of("echo")
+
+
+# Questions
+
+
+def test_nothing_is_permitted_that_no_word_names() -> None:
+    nothing = Permission.of([])
+    assert nothing.roles(VERIFICATION) == (False, False)
+    assert nothing.denies(Request("C-ECHO", VERIFICATION, VERIFICATION))
+    assert not Permission.of(["echo"]).denies(Request("C-ECHO", VERIFICATION, VERIFICATION))
+
+
+def test_everything_still_belongs_to_its_context() -> None:
+    assert EVERYTHING.roles("1.2.3") == (True, True)
+    assert not EVERYTHING.denies(Request("C-STORE", CT_IMAGE_STORAGE, CT_IMAGE_STORAGE))
+    assert EVERYTHING.denies(Request("C-STORE", CT_IMAGE_STORAGE, VERIFICATION))
+    assert EVERYTHING.reaches("ANYWHERE")
+
+
+def test_a_handler_may_ask_by_word() -> None:
+    permission = Permission.of(["echo", "store", "get"])
+    assert permission.allows("store")
+    assert permission.allows("CTImageStorage")
+    assert not permission.allows("move")
+    assert not Permission.of(["CTImageStorage"]).allows("store")
+    assert EVERYTHING.allows("move")
+    with pytest.raises(ConfigurationError):
+        EVERYTHING.allows("stroe")
+
+
+MOVE = OTHER_CLASSES["StudyRootQueryRetrieveInformationModelMove"]
+
+
+@pytest.mark.parametrize(
+    ("destinations", "title", "address", "reached"),
+    [
+        (["WS_*"], "WS_1", None, True),
+        (["WS_*"], "WS_", "10.0.0.5", True),
+        (["WS_*"], "XWS_1", None, False),
+        (["WS_*"], "ws_1", None, False),
+        (["WS_?"], "WS_1", None, False),
+        (["*"], "ANY", None, True),
+        ([], "WS_1", None, False),
+        ([Destination("WS_1", ip_network("10.0.0.5"))], "WS_1", None, True),
+        ([Destination("WS_1", ip_network("10.0.0.5"))], "WS_1", "10.0.0.5", True),
+        ([Destination("WS_1", ip_network("10.0.0.5"))], "WS_1", "10.0.0.6", False),
+        ([Destination("WS_1", ip_network("10.0.0.5"))], "WS_1", "fd00::5", False),
+        ([Destination("WS_1", ip_network("10.0.0.5")), "WS_*"], "WS_1", "10.0.0.6", True),
+    ],
+)
+def test_a_move_goes_to_permitted_destinations_only(
+    destinations: list[Destination | str], title: str, address: str | None, reached: bool
+) -> None:
+    permission = Permission.of(["move"], destinations)
+    where = ip_address(address) if address else None
+    request = Request("C-MOVE", MOVE, MOVE, destination=title, destination_address=where)
+    assert (permission.denies(request) == "") is reached
+    assert permission.reaches(title, where) is reached
+
+
+def test_only_the_star_is_a_pattern() -> None:
+    assert title_matches("A*C", "ABC")
+    assert title_matches("A.C", "A.C")
+    assert not title_matches("A.C", "ABC")
