@@ -72,7 +72,7 @@ def _opened(path: Path, access: int) -> Iterator[int]:
     except OSError as error:
         raise ConfigurationError(f"{path}: {_open_problem(path, error)}") from error
     try:
-        problems = list(_privacy_problems(path, os.fstat(descriptor)))
+        problems = list(privacy_problems(path, os.fstat(descriptor)))
         if problems:
             raise ConfigurationError(f"{path}: {problem}" for problem in problems)
         yield descriptor
@@ -88,7 +88,8 @@ def _open_problem(path: Path, error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _privacy_problems(path: Path, found: os.stat_result) -> Iterator[str]:
+def privacy_problems(path: Path, found: os.stat_result) -> Iterator[str]:
+    """What of a file's kind, owner and mode lets others have a say."""
     if not stat.S_ISREG(found.st_mode):
         yield "is not a regular file"
     if found.st_uid not in (0, os.geteuid()):
