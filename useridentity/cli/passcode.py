@@ -49,7 +49,7 @@ def set_(
     canonical(name)
     if file.exists():
         users(file)  # whatever is wrong with the file is said before anybody types
-    passcode = _asked(name) if passcode_file is None else _read(passcode_file)
+    passcode = _asked(name) if passcode_file is None else read_passcode(passcode_file)
     set_passcode(file, name, passcode, display_name, group or None)
     print(f"passcode of {name} set in {file}")
 
@@ -96,7 +96,8 @@ def _asked(name: str) -> bytes:
     return passcode.encode("utf-8", "surrogateescape")
 
 
-def _read(path: str) -> bytes:
+def read_passcode(path: str) -> bytes:
+    """The passcode in a file, or on standard input for "-", less one line end; raises `ConfigurationError`."""
     if path == "-" and sys.stdin.isatty():
         raise ConfigurationError("standard input is a terminal and would show the passcode: leave --passcode-file out")
     try:
