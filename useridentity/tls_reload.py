@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from useridentity.errors import ConfigurationError
 from useridentity.tls import ClientCertificate, PathLike, Profile, server_context
@@ -31,6 +31,17 @@ _log = logging.getLogger(__name__)
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Read(NamedTuple):
+    """What was made of the files: a context, another that has never been used, and the revocation lists.
+
+    The other takes over when a list ends: a session that is resumed would not notice.
+    """
+
+    context: ssl.SSLContext
+    spare: ssl.SSLContext | None
+    lists: RevocationLists | None
 
 
 class ServerTls:
@@ -69,8 +80,8 @@ class ServerTls:
         self._crl, self._client_ca = crl, client_ca
         self._now = now
         self._lock = threading.Lock()
-        self._seen = self._fingerprints()
-        self._load()
+        self._seen: list[tuple[int, ...]] = []
+        self.reload()
 
     def context(self) -> ssl.SSLContext:
         """The context for the next connection."""
@@ -84,9 +95,21 @@ class ServerTls:
 
     def reload(self) -> None:
         """Read the files again, changed or not; raises `ConfigurationError`, and the context of before stays."""
-        with self._lock:
-            self._seen = self._fingerprints()
-            self._load()
+        self.prepare()()
+
+    def prepare(self) -> Callable[[], None]:
+        """Read the files again, changed or not; what is returned puts them to use, and cannot fail.
+
+        Raises `ConfigurationError`.
+        """
+        seen, read = self._fingerprints(), self._read()
+
+        def use() -> None:
+            with self._lock:
+                self._seen = seen
+                self._use(read)
+
+        return use
 
     def wrap_socket(
         self, sock: socket.socket, server_side: bool = True, do_handshake_on_connect: bool = True
@@ -101,20 +124,21 @@ class ServerTls:
         self.context()
         return self._lists is not None and self._lists.revoke(certificate)
 
-    def _load(self) -> None:
-        context, lists = self._make(), None
-        if self._crl is not None and self._client_ca is not None:
-            from useridentity.tls_crl import RevocationLists
+    def _read(self) -> _Read:
+        context = self._make()
+        if self._crl is None or self._client_ca is None:
+            return _Read(context, None, None)
+        from useridentity.tls_crl import RevocationLists
 
-            lists = RevocationLists.read(self._crl, self._client_ca)
-        # One that has never been used takes over when a list ends: a resumed session would not notice.
-        self._spare = self._make() if lists is not None else None
-        self._context, self._lists = context, lists
-        self._warn_at = lists.warn_at if lists is not None else None
+        return _Read(context, self._make(), RevocationLists.read(self._crl, self._client_ca))
+
+    def _use(self, read: _Read) -> None:
+        self._context, self._spare, self._lists = read
+        self._warn_at = read.lists.warn_at if read.lists is not None else None
 
     def _load_or_stay(self) -> None:
         try:
-            self._load()
+            self._use(self._read())
         except ConfigurationError as error:
             _log.error("TLS files not read again, those read before stay:\n%s", error)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
@@ -20,7 +20,7 @@ from pynetdicom.transport import AddressInformation
 
 from useridentity import log, wire
 from useridentity.credential import Credential
-from useridentity.decision import Decision, Reason, Rejected
+from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import WireError
 from useridentity.facts import Facts, Tls, peer_address
 from useridentity.identity import Identity
@@ -48,6 +48,13 @@ SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
 answered with A801H (PS3.4 C.4.2.1.5)."""
 
 
+class Admission(NamedTuple):
+    """What an association was accepted for, and as what: to be reconsidered when the policy is reloaded."""
+
+    facts: Facts
+    accepted: Accepted
+
+
 class AcceptorAssociation(PromptAssociation):
     """An association that exists for its peer only once the policy has accepted it."""
 
@@ -59,6 +66,7 @@ class AcceptorAssociation(PromptAssociation):
         self._ends = float("inf")
         self._titles = ("", "")
         self.identity: Identity | None = None
+        self.admission: Admission | None = None
         super().__init__(server.ae, MODE_ACCEPTOR)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
         self.acse = self._guarded_acse = GuardedACSE(self)
@@ -236,7 +244,7 @@ class AcceptorAssociation(PromptAssociation):
     def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
         self.server.lobby.leave(self)
         self.wake()  # the peer may have gone before there was a place to give up
-        return self.server.driver.decide(facts, credential)
+        return self.server.decide(self, facts, credential)
 
     @property
     def _is_abandoned(self) -> bool:

@@ -32,6 +32,7 @@ from useridentity.pynetdicom.requestor import (
 )
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.transport import IdentitySocket
+from useridentity.tls_reload import ServerTls
 from useridentity.wire import MAX_ASSOCIATE_LENGTH
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class AE(pynetdicom.AE):
         self,
         address: Address,
         block: bool = True,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: ssl.SSLContext | ServerTls | None = None,
         evt_handlers: list[EventHandlerType] | None = None,
         ae_title: str | None = None,
         contexts: list[PresentationContext] | None = None,
@@ -173,7 +174,7 @@ class AE(pynetdicom.AE):
         address: Address,
         ae_title: str | None = None,
         contexts: list[PresentationContext] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: ssl.SSLContext | ServerTls | None = None,
         evt_handlers: list[EventHandlerType] | None = None,
         server_class: type[GuardedServer] | None = None,
         *,
@@ -191,7 +192,7 @@ class AE(pynetdicom.AE):
             address,
             ae_title=ae_title,
             contexts=contexts,
-            ssl_context=ssl_context,
+            ssl_context=ssl_context,  # type: ignore[arg-type]  # of which ServerTls has what is used
             evt_handlers=evt_handlers,
             server_class=server_class,
             policy=_policy(policy),

@@ -19,10 +19,13 @@ from pynetdicom import evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from useridentity.checks import Driver
+from useridentity.credential import Credential
+from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError
-from useridentity.facts import peer_address
+from useridentity.facts import Facts, peer_address
 from useridentity.policy import Limits, Policy
-from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.acceptor import AcceptorAssociation, Admission
+from useridentity.tls_reload import ServerTls
 
 if TYPE_CHECKING:
     import ssl
@@ -34,8 +37,13 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("useridentity.pynetdicom")
 
-IPV6_SITE = 64
-"""Bits of an IPv6 address that tell hosts apart: the rest is the host's own to choose (RFC 4291 2.5.4)."""
+IPV6_SUBNET = 64
+"""Bits of an IPv6 address that tell hosts apart: the rest is the host's own to choose (RFC 4291 2.5.4).
+
+Penalties go by the /48, which may be a hospital's whole site: they are for who was wrong. Here nobody was yet, and
+a site's modalities must not have to share the few places of one host; who has a /48 of addresses and fills the lobby
+from all of it makes the longest waiting go, as with any other many addresses.
+"""
 
 DESCRIPTORS_OF_AN_ASSOCIATION = 3
 """Its connection, and the pair by which its upper layer is woken."""
@@ -50,7 +58,7 @@ class Lobby:
     """The connections that have not sent a complete A-ASSOCIATE-RQ yet."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._lock = threading.Lock()
         self._waiting: dict[AcceptorAssociation, str] = {}
         self._per_peer: Counter[str] = Counter()
@@ -58,7 +66,7 @@ class Lobby:
     def has_place(self, address: str) -> bool:
         """Whether the peer at `address` may wait for one more association."""
         with self._lock:
-            return self._per_peer[_host(address)] < self._limits.max_pending_per_peer
+            return self._per_peer[_host(address)] < self.limits.max_pending_per_peer
 
     def enter(self, assoc: AcceptorAssociation, address: str) -> None:
         """Let `assoc` wait; where too many do, the one that has waited longest has to go."""
@@ -67,7 +75,7 @@ class Lobby:
                 return
             self._waiting[assoc] = _host(address)
             self._per_peer[_host(address)] += 1
-            too_many = len(self._waiting) - self._limits.max_pending
+            too_many = len(self._waiting) - self.limits.max_pending
         self.evict_longest(max(0, too_many))
 
     def leave(self, assoc: AcceptorAssociation) -> None:
@@ -98,7 +106,7 @@ class Lobby:
 
 def _host(address: str) -> str:
     peer = peer_address(address)
-    return str(peer) if isinstance(peer, IPv4Address) else str(IPv6Network((peer, IPV6_SITE), strict=False))
+    return str(peer) if isinstance(peer, IPv4Address) else str(IPv6Network((peer, IPV6_SUBNET), strict=False))
 
 
 class GuardedServer(ThreadedAssociationServer):
@@ -119,7 +127,7 @@ class GuardedServer(ThreadedAssociationServer):
         address: tuple[str, int] | tuple[str, int, int, int],
         ae_title: str,
         contexts: list[PresentationContext],
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: ssl.SSLContext | ServerTls | None = None,
         evt_handlers: list[EventHandlerType] | None = None,
         *,
         policy: Policy,
@@ -128,11 +136,63 @@ class GuardedServer(ThreadedAssociationServer):
             refuse_user_id(event, handler)
         self.driver = Driver(policy)
         self.lobby = Lobby(policy.limits)
-        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)
+        self._reloading = threading.Lock()
+        self._drops = 0
+        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)  # type: ignore[arg-type]  # ServerTls
 
     @property
     def limits(self) -> Limits:
         return self.driver.policy.limits
+
+    def decide(self, assoc: AcceptorAssociation, facts: Facts, credential: Credential | None) -> Decision:
+        """The decision about `assoc`; one that is dropped while it falls is not accepted any more."""
+        before = self._drops
+        decision = self.driver.decide(facts, credential)
+        if isinstance(decision, Accepted):
+            assoc.admission = Admission(facts, decision)
+            if self._drops != before:  # those who were admitted by then have been judged; this one was not among them
+                return self._judged_anew(assoc.admission)
+        return decision
+
+    def reload(self, drop: bool = False) -> int:
+        """Read the TLS files again, all of them or none.
+
+        Associations in progress keep what they were accepted under. With `drop` they are judged anew by what was
+        read: those that it refuses are aborted, the others go on under it. How many were aborted is returned.
+        Raises `ConfigurationError` with everything that is wrong; then nothing has changed.
+        """
+        with self._reloading:
+            if isinstance(self.ssl_context, ServerTls):
+                self.ssl_context.reload()
+            return self._drop() if drop else 0
+
+    def _drop(self) -> int:
+        self._drops += 1
+        dropped = [assoc for assoc in self._admitted() if not self._may_go_on(assoc)]
+        for assoc in dropped:
+            assoc.abort(block=False)
+        return len(dropped)
+
+    def _admitted(self) -> list[AcceptorAssociation]:
+        running = (assoc for assoc in self.ae.active_associations if isinstance(assoc, AcceptorAssociation))
+        return [assoc for assoc in running if assoc.server is self and assoc.admission is not None]
+
+    def _may_go_on(self, assoc: AcceptorAssociation) -> bool:
+        assert assoc.admission is not None  # noqa: S101  it was admitted
+        decision = self._judged_anew(assoc.admission)
+        if isinstance(decision, Rejected):
+            LOGGER.warning("dropping %s of %s: %s", assoc.identity, assoc.peer.address, decision.detail)
+            return False
+        return True
+
+    def _judged_anew(self, admission: Admission) -> Decision:
+        """What those who were admitted are now, by the policy and the revocation lists of this moment."""
+        certificate = admission.facts.peer_certificate
+        if certificate and isinstance(self.ssl_context, ServerTls) and self.ssl_context.revokes(certificate):
+            accepted = admission.accepted
+            detail = "the TLS client certificate has been revoked"
+            return Rejected(Reason.CREDENTIAL_INVALID, detail, accepted.rule, accepted.validator)
+        return admission.accepted
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         refuse_user_id(event, handler)
