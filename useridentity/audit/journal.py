@@ -1,35 +1,318 @@
-"""The journal: every audit record on disk, in order, chained; and where each sink is in it."""
+"""The journal: every audit record on disk, in order, chained; and where each sink is in it.
+
+One thread writes. Whoever needs a record on disk waits for it, and all who wait at the same time share one
+commit. A file that is locked, damaged, full or gone refuses, and is opened anew for each attempt, so that the
+journal goes on as soon as it can, without a restart; what happened meanwhile and could not be kept is counted.
+"""
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
-from useridentity.audit.record import Record
+from useridentity.audit.archive import archives, inherited, outdated, put_away, retirement
+from useridentity.audit.chain import Chain, Head, make_key, read_key
+from useridentity.audit.reader import JournalReader
+from useridentity.audit.record import Anchor, Kind, Outcome, Record
+from useridentity.audit.segment import Entry, Segment, inode, problem
+from useridentity.decision import Reason
+from useridentity.errors import ConfigurationError, Unavailable
+
+LOGGER = logging.getLogger("useridentity.audit")
+
+WAIT = 3.0
+"""Seconds an association waits for its record: a disk that takes longer is as good as none."""
+
+RETRY = 1.0
+"""Seconds between two attempts to write what nobody waits for, while the journal cannot be written."""
+
+MAX_HELD = 10_000
+"""Records held in memory while the journal cannot be written, about 20 MiB; more are lost and counted."""
+
+MAX_BATCH = 1000
+"""Records in one commit: more would make those who wait, wait longer for no more throughput."""
+
+ANCHOR_RECORDS = 1000
+"""Records after which the head is anchored: those since are what could be cut off unseen."""
+
+ANCHOR_SECONDS = 300.0
+"""Seconds after which it is anchored where fewer came."""
+
+ROTATE = 1024**3
+"""Bytes of a file of the journal, about a million records, before the next one is begun."""
+
+
+class _Item:
+    """Something to be written, and whoever waits for it."""
+
+    __slots__ = ("cursor", "done", "entry", "failure", "given_up")
+
+    def __init__(self, entry: Entry | None, cursor: tuple[str, int] | None, *, waited: bool) -> None:
+        self.entry = entry
+        self.cursor = cursor
+        self.done = threading.Event() if waited else None
+        self.failure: Unavailable | None = None
+        self.given_up = False
 
 
 class Journal:
-    """What a forwarder reads from. Safe to use from many threads."""
+    """An audit journal in a file, written by this process; others may write it too.
+
+    `key` is the file of the chain's key, made with the journal and never after. Nothing is opened, and no
+    thread runs, before the first record: a server may fork before it serves.
+    """
+
+    def __init__(self, path: Path, key: Path, *, rotate_bytes: int = ROTATE, keep: float | None = None) -> None:
+        self._path = path
+        self._key = key
+        self._rotate_bytes = rotate_bytes
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._written = threading.Condition(self._lock)
+        self._queue: deque[_Item] = deque()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._segment: Segment | None = None
+        self._head: tuple[str, Head] | None = None
+        self._found = 0
+        self._anchored = (0, time.monotonic())
+        self._failing_since = 0.0
+        self._lost = 0
+        self.failure: Unavailable | None = None
+        self.reader = JournalReader(path)
+        self._check()
+
+    # Writing.
+
+    def append(self, record: Record, *, wait: bool) -> None:
+        """Keep the record; with `wait` it is on disk when this returns, and `Unavailable` is raised where it is not.
+
+        Without, it is written soon, and held in memory for as long as the journal cannot be written.
+        """
+        self._put(_Item(Entry.of(record), None, waited=wait))
+
+    def advance(self, sink: str, sequence: int) -> None:
+        """`sink` has taken every record up to `sequence`; on disk when this returns. Raises `Unavailable`."""
+        self._put(_Item(None, (sink, sequence), waited=True))
+
+    def close(self) -> None:
+        """Write what is held, end the thread and close the file; records that cannot be written are lost."""
+        with self._lock:
+            self._closed = True
+            self._changed.notify_all()
+            self._written.notify_all()
+            thread = self._thread
+        self.reader.close()
+        if thread is not None:
+            thread.join()
+
+    # Reading.
 
     def read(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
         """Up to `limit` records with sequence numbers above `after`, in order; each is on disk.
 
         Raises `Unavailable` where the journal cannot be read now.
         """
-        raise NotImplementedError
+        return self.reader.read(after, limit)
 
     def wait(self, after: int, timeout: float) -> bool:
         """Wait, at most `timeout` seconds, for a record above `after`; whether there is one. Ends at `close`."""
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            while self.last <= after and not self._closed and (left := deadline - time.monotonic()) > 0:
+                self._written.wait(left)
+            return self.last > after
 
     def cursor(self, sink: str) -> int:
         """The sequence number up to which `sink` has taken every record, 0 at first; raises `Unavailable`."""
-        raise NotImplementedError
-
-    def advance(self, sink: str, sequence: int) -> None:
-        """`sink` has taken every record up to `sequence`; on disk when this returns. Raises `Unavailable`."""
-        raise NotImplementedError
+        return self.reader.cursors().get(sink, 0)
 
     @property
     def last(self) -> int:
-        """The sequence number of the newest record on disk, 0 where there is none; never waits."""
-        raise NotImplementedError
+        """The newest record on disk as far as this process knows, 0 where there is none; never waits."""
+        return self._head[1].sequence if self._head else self._found
+
+    # The queue.
+
+    def _put(self, item: _Item) -> None:
+        with self._lock:
+            if self._closed:
+                raise _unavailable(f"{self._path}: the journal is closed")
+            if item.done is None and len(self._queue) >= MAX_HELD:
+                self._lost += 1
+                return
+            self._queue.append(item)
+            self._start()
+            self._changed.notify()
+        if item.done is None:
+            return
+        if not item.done.wait(WAIT):
+            item.given_up = True
+            raise _unavailable(f"{self._path}: nothing was written for {WAIT:g} s")
+        if item.failure is not None:
+            raise _unavailable(item.failure.detail)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="audit journal", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                raise _unavailable("no thread to be had for the audit journal") from None
+            self._thread = thread
+
+    def _next_batch(self) -> list[_Item] | None:
+        """What is to be written now, empty where only an anchor may be due; None when all is done."""
+        with self._lock:
+            if not self._queue and not self._closed:
+                self._changed.wait(ANCHOR_SECONDS)
+            elif self.failure and not self._closed and all(item.done is None for item in self._queue):
+                self._changed.wait(RETRY)
+            if not self._queue and self._closed:
+                return None
+            batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+        return [item for item in batch if not item.given_up]
+
+    # The thread.
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            try:
+                self._write(batch)
+            except (sqlite3.Error, ConfigurationError, OSError) as error:
+                self._failed(batch, _unavailable(f"{self._path}: {problem(error)}"))
+                if self._closed:
+                    break
+            else:
+                self._succeeded(batch)
+        self._close()
+
+    def _write(self, batch: list[_Item]) -> None:
+        segment = self._current()
+        entries = [item.entry for item in batch if item.entry is not None]
+        with segment.transaction():
+            before = segment.head
+            anchor = self._anchor(*before, len(entries))
+            own = [Entry.of(record) for record in (self._resumed(), anchor) if record is not None]
+            head = segment.append([*own, *entries], before) if own or entries else before[1]
+            segment.advance(dict(item.cursor for item in batch if item.cursor is not None))
+        self._head = (before[0], head)
+        if anchor is not None:
+            self._anchored = (head.sequence - len(entries), time.monotonic())
+            self._look_after(segment)
+
+    def _resumed(self) -> Record | None:
+        """What there is to say of a time when nothing could be written."""
+        if self.failure is None:
+            return None
+        detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure.detail}"
+        return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, detail=detail, count=self._lost)
+
+    def _anchor(self, journal: str, head: Head, number: int) -> Record | None:
+        """The head before the next `number` records, where it is to be anchored."""
+        sequence, since = self._anchored
+        if head.sequence <= sequence:
+            return None
+        if head.sequence + number - sequence < ANCHOR_RECORDS and time.monotonic() - since < ANCHOR_SECONDS:
+            return None
+        return Record(Kind.ANCHOR, anchor=Anchor(journal, head.sequence, head.mac.hex()))
+
+    def _succeeded(self, batch: list[_Item]) -> None:
+        with self._lock:
+            if self.failure is not None:
+                LOGGER.warning("%s: is written again; %d records were lost", self._path, self._lost)
+            self.failure, self._failing_since, self._lost = None, 0.0, 0
+            self._written.notify_all()
+        for item in batch:
+            if item.done is not None:
+                item.done.set()
+
+    def _failed(self, batch: list[_Item], failure: Unavailable) -> None:
+        """Tell those who wait; hold what nobody waits for."""
+        self._close()
+        with self._lock:
+            if self.failure is None:
+                LOGGER.error("the audit journal cannot be written: %s", failure.detail)
+                self._failing_since = time.monotonic()
+            self.failure = failure
+            self._queue.extendleft(reversed([item for item in batch if item.done is None]))
+        for item in batch:
+            if item.done is not None:
+                item.failure = failure
+                item.done.set()
+
+    # The file.
+
+    def _check(self) -> None:
+        """Find now what would never work; a file that is locked or on a full disk may work later."""
+        for path in (self._path, self._key):
+            if not path.parent.is_dir():
+                raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
+        if self._key.exists():
+            read_key(self._key)
+        if not self._path.exists():
+            return
+        if not self._key.exists():
+            raise ConfigurationError(
+                f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move the "
+                "journal away for a new one to be begun"
+            )
+        if passing := self.reader.check():
+            LOGGER.warning("%s: %s; nothing is recorded until that is over", self._path, passing)
+        else:
+            self._found = self.reader.last()
+
+    def _current(self) -> Segment:
+        """The file that has the name now: one that was moved away is no journal any more."""
+        if self._segment is not None and inode(self._path) != self._segment.inode:
+            LOGGER.error("%s: was moved or replaced; a new file continues it", self._path)
+            self._close()
+        if self._segment is None:
+            self._segment = self._opened()
+        return self._segment
+
+    def _opened(self) -> Segment:
+        if self._path.exists():
+            return Segment(self._path, Chain(read_key(self._key)))
+        if not archives(self._path):
+            make_key(self._key)
+        chain = Chain(read_key(self._key))
+        base, cursors = inherited(self._path, chain)
+        segment = Segment(self._path, chain, self._head or base)
+        with segment.transaction():
+            segment.advance(cursors)
+        return segment
+
+    def _look_after(self, segment: Segment) -> None:
+        """Begin the next file where this one is full, unless somebody reads it; remove files that are outdated."""
+        if segment.size > self._rotate_bytes:
+            with self.reader.paused():
+                if segment.settle():
+                    self._close()
+                    put_away(self._path)
+        if self._keep is not None:
+            self._retire(self._keep)
+
+    def _retire(self, keep: float) -> None:
+        """Remove full files that are older than `keep` seconds and that every sink has taken."""
+        segment, chain = self._current(), Chain(read_key(self._key))
+        for archive in outdated(self._path, keep, min(segment.cursors().values(), default=None)):
+            with segment.transaction():
+                before = segment.head
+                self._head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))
+            archive.path.unlink()
+
+    def _close(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
+
+
+def _unavailable(detail: str) -> Unavailable:
+    return Unavailable(detail, Reason.AUDIT_UNAVAILABLE)

@@ -1,0 +1,81 @@
+"""The files of a journal: the one that is written, and those that were full, named by their records.
+
+`audit.db` becomes `audit-000000000001-000001048576.db`, and a new `audit.db` continues it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from useridentity.audit.chain import Chain, Head
+from useridentity.audit.record import Anchor, Kind, Record
+from useridentity.audit.segment import checked_seal, connect, reading
+
+DIGITS = 12
+"""Of a record's number in a file name, so that names sort as numbers: enough for 5,000 records a second for 6 years."""
+
+
+class Archive(NamedTuple):
+    """A full file, with the numbers of its first and last record."""
+
+    first: int
+    last: int
+    path: Path
+
+
+def archives(journal: Path) -> list[Archive]:
+    """The full files of the journal at this path, oldest first."""
+    pattern = re.compile(re.escape(journal.stem) + r"-(\d+)-(\d+)" + re.escape(journal.suffix))
+    names = [match for path in journal.parent.iterdir() if (match := pattern.fullmatch(path.name))]
+    return sorted(Archive(int(match[1]), int(match[2]), journal.parent / match[0]) for match in names)
+
+
+def files(journal: Path) -> list[Path]:
+    """All files of the journal, oldest first, the one that is written last."""
+    return [each.path for each in archives(journal)] + ([journal] if journal.exists() else [])
+
+
+def put_away(journal: Path) -> None:
+    """Give the file, which nobody has open, its name as a full one."""
+    with closing(connect(journal, "ro")) as database:
+        first, last = database.execute("SELECT min(sequence), max(sequence) FROM record").fetchone()
+    os.rename(journal, journal.with_name(f"{journal.stem}-{first:0{DIGITS}}-{last:0{DIGITS}}{journal.suffix}"))
+
+
+def inherited(journal: Path, chain: Chain) -> tuple[tuple[str, Head] | None, dict[str, int]]:
+    """What the newest full file leaves to the next one: its head, and where each sink is."""
+    full = archives(journal)
+    if not full:
+        return None, {}
+    with reading(full[-1].path) as database:
+        cursors = dict(database.execute("SELECT sink, sequence FROM cursor"))
+        return checked_seal(database, chain, "head"), cursors
+
+
+def outdated(journal: Path, keep: float, taken: int | None) -> Iterator[Archive]:
+    """Full files whose records are all older than `keep` seconds, and up to `taken`, where that matters."""
+    limit = (time.time() - keep) * 1_000_000
+    for archive in archives(journal):
+        with reading(archive.path) as database:
+            newest = database.execute("SELECT max(time) FROM record").fetchone()[0]
+        if newest >= limit or (taken is not None and archive.last > taken):
+            return
+        yield archive
+
+
+def retirement(archive: Archive, chain: Chain) -> Record:
+    """What the journal says of a full file before it is removed, so that it is not missed."""
+    with reading(archive.path) as database:
+        journal, head = checked_seal(database, chain, "head")
+    return Record(
+        Kind.RETIRED,
+        detail=f"{archive.path.name} was older than it is to be kept",
+        count=archive.last - archive.first + 1,
+        anchor=Anchor(journal, head.sequence, head.mac.hex()),
+    )

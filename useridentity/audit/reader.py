@@ -1,0 +1,101 @@
+"""Reading a journal beside whoever writes it, this process or another."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from useridentity.audit.archive import archives
+from useridentity.audit.record import Record
+from useridentity.audit.segment import PASSING, code, connect, inode, problem, reading, rows
+from useridentity.decision import Reason
+from useridentity.errors import ConfigurationError, Unavailable
+
+
+class JournalReader:
+    """Records and cursors of the journal at a path. Safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+        self._inode = (0, 0)
+
+    def check(self) -> str:
+        """What is wrong with the file, if that may pass; raises `ConfigurationError` for what will not."""
+        try:
+            with reading(self._path) as database:
+                found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            if code(error) in PASSING:
+                return problem(error)
+            raise ConfigurationError(f"{self._path}: {problem(error)}") from error
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._path}: {each}" for each in error.problems) from None
+        if found != "ok":
+            raise ConfigurationError(f"{self._path}: is damaged ({found}); move it away for a new one to be begun")
+        return ""
+
+    def read(self, after: int, limit: int) -> list[tuple[int, Record]]:
+        """As `Journal.read`."""
+        for archive in archives(self._path):
+            if archive.last > after:
+                with self._mended(), reading(archive.path) as database:
+                    return _records(database, after, limit)
+        with self._opened() as found:
+            return _records(found, after, limit) if found is not None else []
+
+    def cursors(self) -> dict[str, int]:
+        """Where each sink is; raises `Unavailable`."""
+        with self._opened() as database:
+            return dict(database.execute("SELECT sink, sequence FROM cursor")) if database else {}
+
+    def last(self) -> int:
+        """The number of the newest record, 0 without one; raises `Unavailable`."""
+        with self._opened() as database:
+            found = database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone() if database else None
+        return found[0] if found else max((each.last for each in archives(self._path)), default=0)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is read, and nothing is open, until the block ends."""
+        with self._lock:
+            self._close()
+            yield
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection | None]:
+        """The connection, for this thread alone; None where there is no file (yet)."""
+        with self._lock, self._mended():
+            if self._database is not None and inode(self._path) != self._inode:
+                self._close()
+            if self._database is None and self._path.exists():
+                self._inode = inode(self._path)
+                self._database = connect(self._path, "ro")
+            yield self._database
+
+    @contextmanager
+    def _mended(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ConfigurationError) as error:
+            raise Unavailable(f"{self._path}: {problem(error)}", Reason.AUDIT_UNAVAILABLE) from error
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+
+def _records(database: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Record]]:
+    try:
+        return [(row.sequence, Record.from_json(row.body)) for row in rows(database, after, limit)]
+    except ValueError as error:
+        raise ConfigurationError(f"a record after number {after} cannot be read: {error}") from None

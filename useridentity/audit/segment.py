@@ -1,0 +1,257 @@
+"""One file of the journal: an SQLite database on a local disk, written by one connection, read by others."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from useridentity.audit.chain import Chain, Head
+from useridentity.audit.record import Record
+from useridentity.audit.terms import terms_of
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms import private_file
+
+BUSY = 2.0
+"""Seconds to wait for another process that writes; each holds the file for milliseconds."""
+
+CACHE_KIB = 32 * 1024
+"""Of pages: the index of a million records is written in many places at once."""
+
+APPLICATION = 0x44554941  # "DUIA"
+"""Tells this package's journals from other programs' files (PRAGMA application_id)."""
+
+VERSION = 1
+"""Of the schema below (PRAGMA user_version)."""
+
+SCHEMA = (
+    "CREATE TABLE record (sequence INTEGER PRIMARY KEY, time INTEGER NOT NULL, before BLOB NOT NULL, mac BLOB NOT NULL,"
+    " body TEXT NOT NULL)",
+    "CREATE INDEX record_time ON record (time)",
+    "CREATE TABLE term (field INTEGER, value TEXT, time INTEGER, sequence INTEGER,"
+    " PRIMARY KEY (field, value, time, sequence)) WITHOUT ROWID",
+    "CREATE TABLE seal (name TEXT PRIMARY KEY, journal TEXT, sequence INTEGER, mac BLOB, seal BLOB) WITHOUT ROWID",
+    "CREATE TABLE cursor (sink TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What may be over when something is to be written, and so does not keep an acceptor from starting."""
+
+_ADVANCE = """INSERT INTO cursor VALUES (?, ?)
+    ON CONFLICT (sink) DO UPDATE SET sequence = max(sequence, excluded.sequence)"""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(time: datetime) -> int:
+    """An aware time as the index has it."""
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+class Row(NamedTuple):
+    """A record as the file has it."""
+
+    sequence: int
+    time: int
+    before: bytes
+    mac: bytes
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record ready to be written."""
+
+    time: int
+    body: str
+    terms: frozenset[tuple[int, str]]
+
+    @classmethod
+    def of(cls, record: Record) -> Entry:
+        return cls(microseconds(record.time), record.to_json(), frozenset(terms_of(record)))
+
+
+class Segment:
+    """A file open for writing. Raises `sqlite3.Error`, `OSError` and `ConfigurationError`.
+
+    Where there is no file it is made, mode 0600, as the continuation of `base`, or as a journal of its own.
+    """
+
+    def __init__(self, path: Path, chain: Chain, base: tuple[str, Head] | None = None) -> None:
+        self._chain = chain
+        private_file.create(path, "")
+        _check_private(path)
+        self._database = connect(path, "rw")
+        try:
+            self._set_up(base)
+            self.inode = inode(path)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def head(self) -> tuple[str, Head]:
+        """The journal's id and its newest record, of another process too; raises `ConfigurationError` if forged."""
+        return checked_seal(self._database, self._chain, "head")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, less what is in its write-ahead log."""
+        pages, size = (self._database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("page_count", "page_size"))
+        return int(pages * size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, alone, and on disk when it ends."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # gone with the connection, or undone by SQLite already
+                self._database.execute("ROLLBACK")
+            raise
+
+    def append(self, entries: Iterable[Entry], after: tuple[str, Head]) -> Head:
+        """Write the records after the head `after`, in a transaction; the new head."""
+        journal, head = after
+        rows, terms = [], []
+        for entry in entries:
+            linked = self._chain.link(head, entry.body)
+            rows.append((linked.sequence, entry.time, head.mac, linked.mac, entry.body))
+            terms += [(*term, entry.time, linked.sequence) for term in entry.terms]
+            head = linked
+        self._database.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT INTO term VALUES (?, ?, ?, ?)", terms)
+        self._seal("head", journal, head)
+        return head
+
+    def advance(self, cursors: Mapping[str, int]) -> None:
+        """Note what each sink has taken; a cursor never goes back."""
+        self._database.executemany(_ADVANCE, cursors.items())
+
+    def cursors(self) -> dict[str, int]:
+        return dict(self._database.execute("SELECT sink, sequence FROM cursor"))
+
+    def settle(self) -> bool:
+        """Make the file one that is complete by itself; False while somebody reads it."""
+        try:
+            self._database.execute("PRAGMA busy_timeout = 0")
+            return bool(self._database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            self._database.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._database.close()
+
+    def _set_up(self, base: tuple[str, Head] | None) -> None:
+        execute = self._database.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")  # a power cut loses nothing that was answered
+        execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        with self.transaction():
+            if execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+                for statement in SCHEMA:
+                    execute(statement)
+                journal = str(uuid4())
+                journal, head = base or (journal, self._chain.start(journal))
+                self._seal("base", journal, head)
+                self._seal("head", journal, head)
+            check_ours(self._database)
+
+    def _seal(self, name: str, journal: str, head: Head) -> None:
+        row = (name, journal, *head, self._chain.seal(name, journal, head))
+        self._database.execute("INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?)", row)
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to the file, "rw" or "ro"; it is never made."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that sees one state of the file; raises `ConfigurationError` for what is no journal."""
+    database = connect(path, "ro")
+    try:
+        database.execute("BEGIN")
+        check_ours(database)
+        yield database
+    finally:
+        database.close()
+
+
+def rows(database: sqlite3.Connection, after: int, limit: int = -1) -> Iterator[Row]:
+    """Records above a number, in order."""
+    found = database.execute("SELECT * FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
+    return map(Row._make, found)
+
+
+def checked_seal(database: sqlite3.Connection, chain: Chain, name: str) -> tuple[str, Head]:
+    """The journal's id and the head under this seal; raises `ConfigurationError` where the key did not seal it."""
+    journal, head, seal = _sealed(database, name)
+    if chain.seal(name, journal, head) != seal:
+        raise ConfigurationError(f"the {name} is not what this key sealed: another key, or the file was tampered with")
+    return journal, head
+
+
+def _sealed(database: sqlite3.Connection, name: str) -> tuple[str, Head, bytes]:
+    row = database.execute("SELECT journal, sequence, mac, seal FROM seal WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ConfigurationError(f"the {name} was taken out of the file")
+    return row[0], Head(row[1], row[2]), row[3]
+
+
+def check_ours(database: sqlite3.Connection) -> None:
+    application, version = (
+        database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("application_id", "user_version")
+    )
+    if application != APPLICATION:
+        raise ConfigurationError("is no audit journal, but another program's SQLite file; name another")
+    if version != VERSION:
+        raise ConfigurationError(f"has version {version} of the schema where {VERSION} is known; use the newer release")
+
+
+def _check_private(path: Path) -> None:
+    """By its name: to open it here and close it would end SQLite's locks on it (POSIX fcntl)."""
+    found = os.lstat(path)
+    problems = list(private_file.privacy_problems(path, found))
+    if problems:
+        raise ConfigurationError(f"{path}: {problem}" for problem in problems)
+
+
+def inode(path: Path) -> tuple[int, int]:
+    """What file has the name now; zeros without one."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def code(error: Exception) -> int:
+    """SQLite's primary result code, zero for other errors; the rest of the bits tell variants apart."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def problem(error: Exception) -> str:
+    """What is wrong with a file, in words that say what to do."""
+    words = {
+        sqlite3.SQLITE_CORRUPT: "is damaged; move it away for a new one to be begun",
+        sqlite3.SQLITE_NOTADB: "is no SQLite file; move it away for a new one to be begun",
+        sqlite3.SQLITE_FULL: f"is full, or its disk is ({error})",
+        sqlite3.SQLITE_BUSY: f"locked by another process for {BUSY:g} s",
+    }
+    return words.get(code(error), str(error))
