@@ -72,7 +72,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
     elsewhere = Facts("WS", "ANY", ip_address("10.20.1.1"), 104, Tls.NONE, 1, now)
     plan = policy.plan(ct)
     assert isinstance(plan, Checks)
-    assert (plan.rule, plan.validators[0].name) == ("modalities", "names")
+    assert (plan.rule, plan.alternatives[0][0].name) == ("modalities", "names")
     assert not isinstance(policy.plan(elsewhere), Checks)
 
 
@@ -86,7 +86,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
             "[limits]",
             "[limit]",
             'identity.toml:3: limit: unknown key; did you mean "limits"? '
-            "(known: authenticate, limits, state, validator, version)",
+            "(known: authenticate, authorize, limits, state, validator, version)",
         ),
         (
             'associate_deadline = "2s"',

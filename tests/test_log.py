@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from useridentity import Accepted, Assurance, Credential, Facts, Identity, Reason, Rejected, Tls, log
+from useridentity.permission import EVERYTHING
 
 FACTS = Facts("CT_1", "ARCHIVE", ip_address("192.0.2.7"), 11112, Tls.MUTUAL, 2, datetime.now(UTC))
 ALICE = Identity("staff:alice", "alice", "staff", Assurance.AUTHENTICATED, 2)
@@ -37,7 +38,7 @@ def line(caplog: pytest.LogCaptureFixture) -> Any:
 
 
 def test_an_acceptance_says_who_and_by_what(line: Any) -> None:
-    decided = Accepted(ALICE, "people", "staff")
+    decided = Accepted(ALICE, "people", "staff", permission=EVERYTHING)
     _, fields, record = line(decided, Credential(2, b"alice", SECRET))
     assert fields.pop("ms") >= 0
     assert fields == {
@@ -58,7 +59,7 @@ def test_a_rejection_says_why(line: Any) -> None:
 
 
 def test_a_peer_that_left_was_not_accepted(line: Any) -> None:
-    assert line(Accepted(ALICE, "people", "staff"), abandoned=True)[1]["outcome"] == "abandoned"
+    assert line(Accepted(ALICE, "people", "staff", permission=EVERYTHING), abandoned=True)[1]["outcome"] == "abandoned"
 
 
 @pytest.mark.parametrize("identity_type", [2, 3, 4, 5, 6, 255])

@@ -108,7 +108,9 @@ def test_any_validator_of_the_rule_may_verify() -> None:
     policy = Policy([Rule([first, second], name="people")])
     plan = policy.plan(FACTS)
     assert isinstance(plan, Checks)
-    decision = policy.conclude(plan, [Refused(Reason.CREDENTIAL_INVALID, "no such user"), Verified(ALICE)])
+    decision = policy.conclude(
+        plan, {"first": Refused(Reason.CREDENTIAL_INVALID, "no such user"), "second": Verified(ALICE)}
+    )
     assert isinstance(decision, Accepted)
     assert (decision.identity, decision.rule, decision.validator) == (ALICE, "people", "second")
 
@@ -119,10 +121,10 @@ def test_one_that_cannot_tell_outweighs_one_that_refuses() -> None:
     plan = policy.plan(FACTS)
     assert isinstance(plan, Checks)
     refused, down = Refused(Reason.CREDENTIAL_INVALID, "no such user"), Unavailable("down")
-    assert policy.conclude(plan, [refused, down]) == Rejected(
+    assert policy.conclude(plan, {"file": refused, "directory": down}) == Rejected(
         Reason.VALIDATOR_UNAVAILABLE, "down", "rule 1", "directory"
     )
-    assert policy.conclude(plan, [refused, refused]) == Rejected(
+    assert policy.conclude(plan, {"file": refused, "directory": refused}) == Rejected(
         Reason.CREDENTIAL_INVALID, "no such user", "rule 1", "file"
     )
 
@@ -133,27 +135,29 @@ def test_the_verdict_of_the_issuers_own_validator_is_the_one_reported() -> None:
     plan = policy.plan(FACTS)
     assert isinstance(plan, Checks)
     foreign, expired = Refused(Reason.ISSUER_UNKNOWN, "not ours"), Refused(Reason.CREDENTIAL_EXPIRED, "yesterday")
-    assert isinstance(policy.conclude(plan, [foreign, Verified(ALICE)]), Accepted)
-    assert policy.conclude(plan, [foreign, expired]) == Rejected(
+    assert isinstance(policy.conclude(plan, {"ours": foreign, "theirs": Verified(ALICE)}), Accepted)
+    assert policy.conclude(plan, {"ours": foreign, "theirs": expired}) == Rejected(
         Reason.CREDENTIAL_EXPIRED, "yesterday", "rule 1", "theirs"
     )
-    assert policy.conclude(plan, [foreign, foreign]) == Rejected(Reason.ISSUER_UNKNOWN, "not ours", "rule 1", "ours")
+    assert policy.conclude(plan, {"ours": foreign, "theirs": foreign}) == Rejected(
+        Reason.ISSUER_UNKNOWN, "not ours", "rule 1", "ours"
+    )
 
 
 def test_no_answer_at_all_is_no_acceptance() -> None:
     policy = Policy([Rule([validator()])])
     plan = policy.plan(FACTS)
     assert isinstance(plan, Checks)
-    assert isinstance(policy.conclude(plan, [Verified(ALICE)]), Accepted)
-    assert isinstance(policy.conclude(plan, []), Rejected)
+    assert isinstance(policy.conclude(plan, {"staff": Verified(ALICE)}), Accepted)
+    assert isinstance(policy.conclude(plan, {}), Rejected)
 
 
 def test_an_unguarded_policy_admits_everybody_as_unproved_and_confirms_nobody() -> None:
     policy = Policy.unguarded()
     plan = policy.plan(FACTS)
     assert isinstance(plan, Checks)
-    verified = plan.validators[0].validate(None, FACTS, None)  # type: ignore[arg-type]
-    decision = policy.conclude(plan, [verified])
+    verified = plan.alternatives[0][0].validate(None, FACTS, None)  # type: ignore[arg-type]
+    decision = policy.conclude(plan, {"unproved": verified})
     assert isinstance(decision, Accepted)
     assert decision.identity.assurance is Assurance.UNPROVED
     assert decision.server_response is None

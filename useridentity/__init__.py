@@ -20,9 +20,13 @@ from useridentity.errors import (
     UserIdentityError,
     WireError,
 )
-from useridentity.facts import Facts, Peer, Tls
+from useridentity.facts import Facts, Peer, Proposal, Tls
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.policy import Limits, Policy, Rule, When
+from useridentity.match import BreakGlass, When, Who
+from useridentity.permission import Destination, Permission
+from useridentity.policy import Limits, Policy
+from useridentity.rules import Assign, Grant, Rule, Unproved
+from useridentity.scope import Scope
 from useridentity.state import open_store
 from useridentity.state.limits import PenaltyLimits
 from useridentity.validator import CheckContext, FunctionValidator, Once, Validator, Verified
@@ -40,9 +44,10 @@ __all__ = [
     "Accepted", "Answer", "Decision", "Reason", "Rejected",
     "ConfigurationError", "CredentialUnavailable", "NotConfirmed", "Refused", "Unavailable", "UserIdentityError",
     "WireError",
-    "Facts", "Peer", "Tls",
+    "Facts", "Peer", "Proposal", "Tls",
     "Assurance", "Identity", "Kind",
-    "Limits", "Policy", "Rule", "When",
+    "Assign", "BreakGlass", "Destination", "Grant", "Limits", "Permission", "Policy", "Rule", "Scope", "Unproved",
+    "When", "Who",
     "PenaltyLimits", "open_store",
     "CheckContext", "FunctionValidator", "Once", "Validator", "Verified",
     "Jwt", "JwtFile", "Kerberos", "OidcClientCredentials", "OidcTokenExchange", "Saml",

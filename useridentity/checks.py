@@ -11,7 +11,7 @@ import time
 import traceback
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -46,7 +46,8 @@ class Driver:
         self.policy = policy
         self.penalties = Penalties(policy.limits.penalty, policy.store.ledger if policy.store else None)
         self._replay = replay or policy.store or MemoryReplayStore()
-        validators = {id(v): v for rule in policy.rules for v in rule.accept if not v.cpu_short}
+        asked = (v for rule in policy.rules for alternative in rule.alternatives for v in alternative)
+        validators = {id(v): v for v in asked if not v.cpu_short}
         self._pools = {key: Pool(validator.name) for key, validator in validators.items()}
 
     def decide(self, facts: Facts, credential: Credential | None) -> Decision:
@@ -64,21 +65,26 @@ class Driver:
         refused = attempt.refused() if attempt else None
         if refused:
             return refused
-        results = self._ask_all(plan, credential, facts)
+        results = self._ask_all(plan, credential)
         decision = self.policy.conclude(plan, results)
         if attempt:
-            attempt.learn(decision, results)
+            attempt.learn(decision, _about_credential(plan, results))
         if isinstance(decision, Rejected):
             return decision
-        return self._spend(decision, results[-1], facts) or decision
+        return self._spend(decision, plan, results) or decision
 
-    def _ask_all(self, plan: Checks, credential: Credential | None, facts: Facts) -> list[Result]:
-        """The answers of the validators, up to the first that verifies."""
+    def _ask_all(self, plan: Checks, credential: Credential | None) -> dict[str, Result]:
+        """The answers by the validators' names, up to the first alternative that verifies; each is asked once."""
         deadline = time.monotonic() + self.policy.limits.validator_deadline
-        results: list[Result] = []
-        for validator in plan.validators:
-            results.append(self._ask(validator, credential, facts, deadline))
-            if isinstance(results[-1], Verified):
+        results: dict[str, Result] = {}
+        for alternative in plan.alternatives:
+            # The certificate first: who has none gets no guess at a passcode, and no ticket is used up.
+            for validator in sorted(alternative, key=lambda each: each.identity_type is not None):
+                if validator.name not in results:
+                    results[validator.name] = self._ask(validator, credential, plan.facts, deadline)
+                if not isinstance(results[validator.name], Verified):
+                    break
+            else:
                 break
         return results
 
@@ -90,8 +96,10 @@ class Driver:
             self.policy.store.close()
 
     def _ask(self, validator: Validator, credential: Credential | None, facts: Facts, deadline: float) -> Result:
+        presented = credential if validator.identity_type is not None else None
+
         def validate() -> Result:
-            return _validate(validator, credential, facts, CheckContext(deadline))
+            return _validate(validator, presented, facts, CheckContext(deadline))
 
         if validator.cpu_short:
             return validate()
@@ -100,11 +108,11 @@ class Driver:
         except Unavailable as unavailable:
             return unavailable
 
-    def _spend(self, accepted: Accepted, result: Result, facts: Facts) -> Rejected | None:
-        if not isinstance(result, Verified) or not result.once:
-            return None
+    def _spend(self, accepted: Accepted, plan: Checks, results: Mapping[str, Result]) -> Rejected | None:
+        proof = plan.proof(results)
+        once = proof.verified().once if proof else ()
         try:
-            if self._replay.spend(result.once, facts.now):
+            if not once or self._replay.spend(once, plan.facts.now):
                 return None
         except Unavailable as unavailable:
             return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
@@ -133,13 +141,22 @@ class _Attempt:
         return None
 
     def learn(self, decision: Decision, results: Sequence[Result]) -> None:
-        """Charge what was wrong, certainly so where no validator could not tell, and forgive what was right."""
-        if isinstance(decision, Accepted):
+        """Forgive what was right; charge what was wrong, certainly so where no validator could not tell.
+
+        `results` are those about the credential: what was wrong with a certificate is no guess at a passcode.
+        """
+        if any(isinstance(each, Verified) for each in results):
             if self._account is not None:
                 self._penalties.succeeded(self._from, self._account, self._now)
         elif any(isinstance(each, Refused) and each.reason is Reason.CREDENTIAL_INVALID for each in results):
-            certain = decision.reason is Reason.CREDENTIAL_INVALID
+            certain = isinstance(decision, Rejected) and decision.reason is Reason.CREDENTIAL_INVALID
             self._penalties.failed(self._from, self._account, self._digest, self._now, certain=certain)
+
+
+def _about_credential(plan: Checks, results: Mapping[str, Result]) -> list[Result]:
+    """The answers of the validators that judged the 58H."""
+    asked = {each.name: each for alternative in plan.alternatives for each in alternative}
+    return [result for name, result in results.items() if asked[name].identity_type is not None]
 
 
 def _validate(validator: Validator, credential: Credential | None, facts: Facts, context: CheckContext) -> Result:
@@ -154,15 +171,15 @@ def _validate(validator: Validator, credential: Credential | None, facts: Facts,
         return Unavailable(f"the validator raised {_describe(error)}")
     if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
         return Unavailable(f"the validator returned {type(answer).__name__}, not Verified")
-    problem = _contradiction(answer, credential, facts)
+    problem = _contradiction(answer, validator, credential)
     return Unavailable(f"the validator's answer {problem}") if problem else _in_time(answer, facts)
 
 
-def _contradiction(answer: Verified, credential: Credential | None, facts: Facts) -> str:
+def _contradiction(answer: Verified, validator: Validator, credential: Credential | None) -> str:
     """What of an answer cannot be, or cannot be sent; empty where nothing is wrong."""
     identity, response = answer.identity, answer.server_response
-    if identity.identity_type != facts.identity_type:
-        return "is for another identity type than the one presented"
+    if identity.identity_type != validator.identity_type:
+        return "is for another identity type than the validator's"
     if identity.assurance is Assurance.ASSERTED and credential and not _is_named(identity.user_id, credential):
         return "asserts another user than the one presented"
     if not isinstance(identity.groups, frozenset):

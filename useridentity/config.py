@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from useridentity.config_rules import RuleReader, Validators
 from useridentity.errors import ConfigurationError
 from useridentity.plugins import validator_settings
-from useridentity.policy import Limits, Policy, Rule, When
-from useridentity.settings import Runtime, decode, nearest, report_unknown
+from useridentity.policy import Limits, Policy
+from useridentity.settings import Runtime, decode, report_unknown
 from useridentity.state import Store, open_store
 from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import Validator
 
 VERSION = 1
-TABLES = ("version", "limits", "state", "validator", "authenticate")
+TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize")
 
 
 def load_policy(path: Path) -> Policy:
@@ -25,14 +26,14 @@ def load_policy(path: Path) -> Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class _StateSettings:
+class StateSettings:
+    """The table `[state]`.
+
+    Fields:
+        url: where what must be remembered is kept: "memory:", "sqlite:FILE" or "redis://HOST".
+    """
+
     url: str = "memory:"
-
-
-@dataclass(frozen=True, slots=True)
-class _RuleSettings:
-    accept: tuple[str, ...]
-    name: str = ""
 
 
 class _Loader:
@@ -49,16 +50,18 @@ class _Loader:
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
         store = self._store(content.get("state", {}))
         validators = self._validators(content.get("validator", {}))
-        rules = self._rules(content.get("authenticate", []), validators)
+        reader = RuleReader(self._report, self._folder)
+        rules = reader.rules(content.get("authenticate"), validators)
+        grants = reader.grants(content["authorize"]) if "authorize" in content else []
         if self._problems:
             raise ConfigurationError(self._problems)
-        return Policy(rules, limits=limits, store=store)
+        return Policy([each for each in rules if each], [each for each in grants if each], limits=limits, store=store)
 
     def _report(self, key: Key, what: str) -> None:
         self._problems.append(self._file.problem(key, what))
 
     def _store(self, table: object) -> Store | None:
-        settings = decode(_StateSettings, table, ("state",), self._report, self._folder)
+        settings = decode(StateSettings, table, ("state",), self._report, self._folder)
         try:
             return open_store(settings.url, self._folder) if settings else None
         except ConfigurationError as error:
@@ -66,7 +69,7 @@ class _Loader:
                 self._report(("state", "url"), problem)
             return None
 
-    def _validators(self, tables: object) -> Mapping[str, Validator | None]:
+    def _validators(self, tables: object) -> Validators:
         """Each validator by its name; None for one that has problems, so that rules may still name it."""
         if not isinstance(tables, Mapping):
             self._report(("validator",), "should be tables: [validator.NAME]")
@@ -99,25 +102,3 @@ class _Loader:
             self._report(("validator", name), f"{place}{error.strerror or str(error) or type(error).__name__}")
             return None
         return validator
-
-    def _rules(self, tables: object, validators: Mapping[str, Validator | None]) -> list[Rule]:
-        if not isinstance(tables, list) or not tables:
-            self._report(("authenticate",), "no [[authenticate]] rule, so nobody could associate")
-            return []
-        return [self._rule(index, table, validators) for index, table in enumerate(tables)]
-
-    def _rule(self, index: int, table: Any, validators: Mapping[str, Validator | None]) -> Rule:
-        key: Key = ("authenticate", index)
-        if not isinstance(table, Mapping):
-            self._report(key, "should be a table: [[authenticate]]")
-            return Rule(())
-        rest = {word: value for word, value in table.items() if word != "when"}
-        settings = decode(_RuleSettings, rest, key, self._report, self._folder)
-        when = decode(When, table.get("when", {}), (*key, "when"), self._report, self._folder)
-        if settings is None or when is None:
-            return Rule(())
-        for name in settings.accept:
-            if name not in validators:
-                self._report((*key, "accept"), f'"{name}" is no validator{nearest(name, validators)}')
-        accept = [validator for name in settings.accept if (validator := validators.get(name)) is not None]
-        return Rule(accept, when, settings.name)

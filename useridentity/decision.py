@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from useridentity.identity import Identity
+
+if TYPE_CHECKING:
+    from useridentity.permission import Permission
 
 
 class Answer(NamedTuple):
@@ -86,9 +89,16 @@ class Rejected:
 class Accepted:
     """The association is accepted, for `identity`.
 
-    `server_response` is the content of the 59H sub-item, sent only where a positive response was
-    requested (PS3.7 D.3.3.7.2), None where there is nothing to confirm. `expires_at` is when the proof
-    ends, None where it does not.
+    Fields:
+        rule: the `[[authenticate]]` rule that applied.
+        validator: what verified, as `accept` names it: "idp", or "idp+node" for both.
+        server_response: content of the 59H sub-item, sent only where a positive response was requested
+            (PS3.7 D.3.3.7.2); None where there is nothing to confirm.
+        expires_at: when the proof ends, None where it does not.
+        permission: what may be done.
+        grant: the `[[authorize]]` rule that applied; empty where the policy has none.
+        node: whose TLS client certificate was asked for beside the identity; None where none was.
+        waived: what would have been decided without `unproved`; None in all other cases.
     """
 
     identity: Identity
@@ -96,6 +106,10 @@ class Accepted:
     validator: str
     server_response: bytes | None = field(default=b"", repr=False)
     expires_at: datetime | None = None
+    permission: Permission = field(kw_only=True)
+    grant: str = ""
+    node: Identity | None = None
+    waived: Rejected | None = None
 
 
 Decision = Accepted | Rejected

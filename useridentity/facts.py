@@ -20,6 +20,20 @@ class Tls(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A presentation context that was proposed and that the association acceptor supports.
+
+    Fields:
+        abstract_syntax: its UID.
+        scu, scp: the roles that the requestor asks for (PS3.7 D.3.3.4); SCU where it says nothing.
+    """
+
+    abstract_syntax: str
+    scu: bool = True
+    scp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything the acceptor's decision may use, beside the credential itself.
 
@@ -30,7 +44,7 @@ class Facts:
         port: the peer's TCP port.
         tls: how far the connection is secured.
         peer_certificate: the verified TLS client certificate, DER; empty without one.
-        abstract_syntaxes: the UIDs proposed, in order.
+        contexts: what was proposed and this acceptor supports, in order; empty where that is unknown.
         identity_type: of the 58H sub-item, None where there was none.
         now: the time of the request, aware.
     """
@@ -43,7 +57,7 @@ class Facts:
     identity_type: int | None
     now: datetime
     peer_certificate: bytes = field(default=b"", repr=False)
-    abstract_syntaxes: tuple[str, ...] = ()
+    contexts: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

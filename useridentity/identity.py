@@ -12,9 +12,9 @@ class Assurance(Enum):
     """How an identity came to be believed; members are ordered from least to most."""
 
     UNPROVED = "unproved"
-    """Nothing was proved: let in by a migration rule, or by `Policy.unguarded()`."""
+    """Nothing was proved: let in by a rule with `unproved`, or by `Policy.unguarded()`."""
     ASSIGNED = "assigned"
-    """Given by the policy to a device that cannot identify itself."""
+    """Given by the policy (`assign`) to a device that cannot identify itself."""
     ASSERTED = "asserted"
     """Claimed and not contradicted: a bare username (PS3.15 B.4)."""
     AUTHENTICATED = "authenticated"
@@ -43,6 +43,8 @@ class Identity:
             client certificate and for identities nobody presented.
         groups: local group names; external ones get here only by a validator's allow-list map.
         claims: further attributes of the credential; kept out of `repr`.
+        purposes: codes of the purpose of use that the credential states (IHE XUA, IUA), each alone and as
+            `system|code`.
         actor: who acts for this user, where the credential says so (RFC 8693 4.1).
         expires_at: when the proof ends, aware, or None.
         presented: what the peer claimed, escaped, kept apart from what was proved; for audit only.
@@ -57,6 +59,7 @@ class Identity:
     kind: Kind = Kind.PERSON
     groups: frozenset[str] = frozenset()
     claims: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
+    purposes: frozenset[str] = frozenset()
     actor: Identity | None = None
     expires_at: datetime | None = None
     presented: str = ""

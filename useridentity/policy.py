@@ -6,19 +6,23 @@ decision. Who asks them, and how long that may take, is `checks.Driver`'s busine
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, Unavailable
-from useridentity.facts import Facts, Tls
-from useridentity.identity import Assurance, Identity
-from useridentity.settings import Bytes, Network, Seconds
+from useridentity.facts import Facts, Proposal, Tls
+from useridentity.identity import Identity
+from useridentity.match import BreakGlass, When, Who
+from useridentity.permission import EVERYTHING, Permission
+from useridentity.rules import ADMITTING, UNPROVED, Alternative, Assign, Grant, Rule, Unproved, label
+from useridentity.settings import Bytes, Seconds
 from useridentity.state import Store
 from useridentity.state.limits import PenaltyLimits
-from useridentity.validator import FunctionValidator, Validator, Verified
+from useridentity.validator import Validator, Verified
+
+__all__ = ["Assign", "BreakGlass", "Checks", "Grant", "Limits", "Policy", "Rule", "Unproved", "When", "Who"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,83 +52,134 @@ class Limits:
     penalty: PenaltyLimits = field(default_factory=PenaltyLimits)
 
 
-@dataclass(frozen=True, slots=True)
-class When:
-    """The connections a rule is for; what is left empty matches all.
-
-    AE titles may hold `*` for any characters and no other pattern. `tls`: NONE matches plain TCP only,
-    SERVER any TLS, MUTUAL a verified client certificate only.
-    """
-
-    calling_ae_title: tuple[str, ...] = ()
-    called_ae_title: tuple[str, ...] = ()
-    network: tuple[Network, ...] = ()
-    tls: Tls | None = None
-
-    def matches(self, facts: Facts) -> bool:
-        return self.matches_but_for_tls(facts) and self._tls_suffices(facts.tls)
-
-    def matches_but_for_tls(self, facts: Facts) -> bool:
-        return (
-            _any_title(self.calling_ae_title, facts.calling_ae_title)
-            and _any_title(self.called_ae_title, facts.called_ae_title)
-            and (not self.network or any(facts.address in network for network in self.network))
-        )
-
-    def _tls_suffices(self, tls: Tls) -> bool:
-        if self.tls is Tls.SERVER:
-            return tls is not Tls.NONE
-        return self.tls is None or self.tls is tls
-
-
-def _any_title(patterns: Iterable[str], title: str) -> bool:
-    patterns = tuple(patterns)
-    return not patterns or any(_title_matches(pattern, title) for pattern in patterns)
-
-
-def _title_matches(pattern: str, title: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), title, re.DOTALL) is not None
+Result = Verified | Refused | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One `[[authenticate]]` rule: the connections in `when` owe what one of `accept` verifies."""
+class Content:
+    """What a policy says: its rules in order, each with a name."""
 
-    accept: Sequence[Validator]
-    when: When = When()
-    name: str = ""
+    rules: tuple[Rule, ...]
+    grants: tuple[Grant, ...]
+    limits: Limits
+
+    def authorize(self, accepted: Accepted, contexts: Sequence[Proposal]) -> Decision:
+        """`accepted` with what its identity may do; rejected where that is nothing of what was proposed."""
+        found = self._granted(accepted)
+        if isinstance(found, Rejected):
+            return found
+        if contexts and not any(_admits(found.permission, each) for each in contexts):
+            return _unauthorised(accepted, f"{found.grant!r} permits nothing of what was proposed")
+        return found
+
+    def _granted(self, accepted: Accepted) -> Decision:
+        if not self.grants:
+            return replace(accepted, permission=EVERYTHING, grant="")
+        identity = accepted.identity
+        grant = next((each for each in self.grants if each.matches(identity, accepted.validator)), None)
+        if grant is None:
+            return _unauthorised(accepted, f"no [[authorize]] rule matches {identity.subject}")
+        return replace(accepted, permission=grant.permission_for(identity), grant=grant.name)
+
+
+def _unauthorised(accepted: Accepted, detail: str) -> Rejected:
+    return Rejected(Reason.NOT_AUTHORISED, detail, accepted.rule, accepted.validator)
+
+
+def _admits(permission: Permission, proposal: Proposal) -> bool:
+    roles = permission.roles(proposal.abstract_syntax)
+    return (proposal.scu and roles.scu) or (proposal.scp and roles.scp)
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The validators to ask, in order, until one verifies."""
+    """What to ask: the first of `alternatives` whose validators all verify is accepted.
+
+    `facts` and `content` are those of the plan, so that a policy reloaded meanwhile changes nothing for it.
+    """
 
     rule: str
-    validators: tuple[Validator, ...]
+    alternatives: tuple[Alternative, ...]
+    facts: Facts
+    content: Content = field(repr=False)
+
+    def proof(self, results: Mapping[str, Result]) -> Proof | None:
+        """The first alternative of which every validator has verified; `results` are by the validators' names."""
+        for alternative in self.alternatives:
+            answers = [results.get(each.name) for each in alternative]
+            verified = [answer for answer in answers if isinstance(answer, Verified)]
+            if len(verified) == len(alternative):
+                return Proof(alternative, tuple(verified))
+        return None
 
 
-Result = Verified | Refused | Unavailable
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An alternative, and the answers of its validators."""
+
+    alternative: Alternative
+    answers: tuple[Verified, ...]
+
+    @property
+    def principal(self) -> Verified:
+        """The answer that says who the user is: the one about the 58H, where there was one."""
+        return next((answer for answer in self.answers if answer.identity.identity_type is not None), self.answers[0])
+
+    @property
+    def node(self) -> Identity | None:
+        """Whose certificate was asked for beside the user's identity."""
+        principal = self.principal
+        return next((answer.identity for answer in self.answers if answer is not principal), None)
+
+    def verified(self) -> Verified:
+        """All answers as one: the principal's, used up and ending with any of them."""
+        once = tuple(dict.fromkeys(each for answer in self.answers for each in answer.once))
+        ends = min((answer.expires_at for answer in self.answers if answer.expires_at is not None), default=None)
+        return replace(self.principal, once=once, expires_at=ends)
 
 
 class Policy:
-    """The rules of an association acceptor; immutable.
+    """The rules of an association acceptor: a handle on what `reload` replaces as a whole.
 
     `store` keeps what must be remembered between associations (`open_store`); None for the memory of each
-    server alone.
+    server alone. Without any `authorize`, whoever is accepted may do all that the server offers.
     Raises `ConfigurationError`, listing everything that is wrong, where the rules cannot work.
     """
 
     def __init__(
-        self, authenticate: Sequence[Rule], *, limits: Limits | None = None, store: Store | None = None
+        self,
+        authenticate: Sequence[Rule],
+        authorize: Sequence[Grant] = (),
+        *,
+        limits: Limits | None = None,
+        store: Store | None = None,
     ) -> None:
         problems = [problem for index, rule in enumerate(authenticate) for problem in _problems(index, rule)]
         if not authenticate:
             problems.append("authenticate: no rule, so nobody could associate; Policy.unguarded() admits everybody")
         if problems:
             raise ConfigurationError(problems)
-        self.rules = tuple(Rule(tuple(r.accept), r.when, r.name or f"rule {i + 1}") for i, r in enumerate(authenticate))
-        self.limits = limits or Limits()
+        rules = tuple(
+            replace(rule, accept=tuple(rule.accept), name=rule.name or f"rule {number}")
+            for number, rule in enumerate(authenticate, 1)
+        )
+        grants = tuple(
+            replace(grant, name=grant.name or f"grant {number}") for number, grant in enumerate(authorize, 1)
+        )
+        self.content = Content(rules, grants, limits or Limits())
         self.store = store
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self.content.rules
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        return self.content.grants
+
+    @property
+    def limits(self) -> Limits:
+        return self.content.limits
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -136,75 +191,99 @@ class Policy:
     @classmethod
     def unguarded(cls) -> Policy:
         """No policy, said aloud: everybody is let in as UNPROVED, and nothing is confirmed to anybody."""
-        return _Unguarded([Rule([_ANYBODY], name="unguarded")])
+        return _Unguarded([Rule([ADMITTING], name="unguarded")])
 
     def plan(self, facts: Facts) -> Rejected | Checks:
         """The validators to ask about this association, by the first rule that matches."""
-        rule = next((rule for rule in self.rules if rule.when.matches(facts)), None)
+        content = self.content
+        rule = next((rule for rule in content.rules if rule.when.matches(facts)), None)
         if rule is None:
-            return self._no_rule(facts)
-        asked = tuple(v for v in rule.accept if v.identity_type == facts.identity_type)
-        if asked:
-            return Checks(rule.name, asked)
-        if facts.identity_type is None:
-            return Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", rule.name)
-        detail = f"no validator of the rule takes User-Identity-Type {facts.identity_type}"
-        return Rejected(Reason.IDENTITY_TYPE_NOT_ACCEPTED, detail, rule.name)
+            return _no_rule(content, facts)
+        asked = rule.asked(facts)
+        return Checks(rule.name, asked, facts, content) if asked else _nothing_to_ask(rule, facts)
 
-    def conclude(self, checks: Checks, results: Sequence[Result]) -> Decision:
-        """The decision that follows from the answers, one for each validator asked."""
-        answered = list(zip(checks.validators, results, strict=False))
-        for validator, result in answered:
-            if isinstance(result, Verified):
-                return _accepted(checks.rule, validator, result)
-        if not answered:
-            return Rejected(Reason.VALIDATOR_UNAVAILABLE, "no validator answered", checks.rule)
-        validator, result = max(answered, key=lambda pair: _weight(pair[1]))
-        assert not isinstance(result, Verified)  # noqa: S101  returned above
-        return Rejected(result.reason, result.detail, checks.rule, validator.name)
+    def conclude(self, checks: Checks, results: Mapping[str, Result]) -> Decision:
+        """The decision that follows from the answers, by the names of the validators that were asked."""
+        proof = checks.proof(results)
+        if proof is None:
+            return _refusal(checks, results)
+        verified, name = proof.verified(), label(proof.alternative)
+        accepted = Accepted(
+            verified.identity,
+            checks.rule,
+            name,
+            verified.server_response,
+            verified.expires_at,
+            permission=_NOTHING,
+            node=proof.node,
+            waived=_waived(checks, results) if name == UNPROVED else None,
+        )
+        return checks.content.authorize(accepted, checks.facts.contexts)
 
-    def _no_rule(self, facts: Facts) -> Rejected:
-        for rule in self.rules:
-            if rule.when.matches_but_for_tls(facts):
-                return Rejected(Reason.TLS_REQUIRED, f"the rule asks for tls = {rule.when.tls}", rule.name)
-        return Rejected(Reason.NO_RULE, "no [[authenticate]] rule matches")
+
+_NOTHING = Permission(())
+"""What is permitted until a grant says otherwise."""
 
 
 class _Unguarded(Policy):
-    def plan(self, facts: Facts) -> Rejected | Checks:  # noqa: ARG002  nothing about a peer matters
-        return Checks(self.rules[0].name, tuple(self.rules[0].accept))
+    def plan(self, facts: Facts) -> Rejected | Checks:
+        return Checks(self.rules[0].name, self.rules[0].alternatives, facts, self.content)
 
 
-def _anybody(_presented: object, facts: Facts, _context: object) -> Verified:
-    name = str(facts.address)
-    identity = Identity(f"unproved:{name}", name, "unproved", Assurance.UNPROVED, facts.identity_type)
-    return Verified(identity, server_response=None)
+def _no_rule(content: Content, facts: Facts) -> Rejected:
+    for rule in content.rules:
+        if rule.when.tls is not None and rule.when.matches(replace(facts, tls=rule.when.tls)):
+            return Rejected(Reason.TLS_REQUIRED, rule.when.difference(facts), rule.name)
+    return Rejected(Reason.NO_RULE, "no [[authenticate]] rule matches")
 
 
-_ANYBODY = FunctionValidator("anybody", None, _anybody, cpu_short=True)
+def _nothing_to_ask(rule: Rule, facts: Facts) -> Rejected:
+    if facts.identity_type is None:
+        return Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", rule.name)
+    detail = f"no validator of the rule takes User-Identity-Type {facts.identity_type}"
+    return Rejected(Reason.IDENTITY_TYPE_NOT_ACCEPTED, detail, rule.name)
 
 
-def _weight(result: Result) -> int:
+def _refusal(checks: Checks, results: Mapping[str, Result]) -> Rejected:
+    verdicts = [found for each in checks.alternatives if (found := _verdict(each, results)) is not None]
+    if not verdicts:
+        return Rejected(Reason.VALIDATOR_UNAVAILABLE, "no validator answered", checks.rule)
+    validator, result = max(verdicts, key=lambda verdict: _weight(verdict[1]))
+    return Rejected(result.reason, result.detail, checks.rule, validator.name)
+
+
+def _waived(checks: Checks, results: Mapping[str, Result]) -> Rejected:
+    """What would have been decided about somebody who was let in as UNPROVED."""
+    others = tuple(each for each in checks.alternatives if label(each) != UNPROVED)
+    if others:
+        return _refusal(replace(checks, alternatives=others), results)
+    return Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", checks.rule)
+
+
+def _verdict(alternative: Alternative, results: Mapping[str, Result]) -> tuple[Validator, Refused | Unavailable] | None:
+    """Why not all of these verified; one that refuses settles it, whatever those say that cannot tell."""
+    answers = [(each, results.get(each.name)) for each in alternative]
+    negative = [(each, answer) for each, answer in answers if isinstance(answer, Refused | Unavailable)]
+    return next((each for each in negative if isinstance(each[1], Refused)), negative[0] if negative else None)
+
+
+def _weight(result: Refused | Unavailable) -> int:
     """How much a negative answer tells: whose credential it is not, what is wrong with it, that nobody knows."""
     if isinstance(result, Unavailable):
         return 2
-    return int(isinstance(result, Refused) and result.reason is not Reason.ISSUER_UNKNOWN)
-
-
-def _accepted(rule: str, validator: Validator, verified: Verified) -> Accepted:
-    return Accepted(verified.identity, rule, validator.name, verified.server_response, verified.expires_at)
+    return int(result.reason is not Reason.ISSUER_UNKNOWN)
 
 
 def _problems(index: int, rule: Rule) -> Iterable[str]:
     where = f"authenticate[{index}]" + (f" ({rule.name})" if rule.name else "")
-    if not rule.accept:
+    if not rule.accept and rule.assign is None:
         yield f"{where}.accept: empty, so whoever it matches could never associate; name a validator"
     for word in ("calling_ae_title", "called_ae_title", "network"):
         if isinstance(getattr(rule.when, word), str):
             yield f"{where}.when.{word}: a string would be read letter by letter; give a tuple of them"
     if not isinstance(rule.when.tls, Tls | None):
         yield f"{where}.when.tls: {rule.when.tls!r} is no Tls, such as Tls.MUTUAL"
-    for entry in rule.accept:
+    for entry in (validator for alternative in rule.alternatives for validator in alternative):
         if not isinstance(entry, Validator):
             yield (
                 f"{where}.accept: {entry!r} is not a validator; wrap a function with passcode_check(...) "

@@ -1,9 +1,9 @@
 """Values of a configuration file into frozen dataclasses, by their annotations.
 
-Understood are: str, int, Path, Seconds, Bytes, Network, Literal words, enums of words, tuples and string-keyed
-mappings of these, nested dataclasses, and `X | None` for what may be left out. A string is never a
-truth value, a number never a duration, and an unknown key never ignored. Nothing
-is raised for what the file says: every problem is reported, so that all are seen at once.
+Understood are: str, int, date, Path, Seconds, Bytes, Network, Literal words, enums of words, tuples and string-keyed
+mappings of these, nested dataclasses, `X | None` for what may be left out, and object for what others decode. A
+string is never a truth value, a number never a duration, and an unknown key never ignored. Nothing is raised for
+what the file says: every problem is reported, so that all are seen at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import date
 from difflib import get_close_matches
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -166,10 +167,18 @@ def _network(value: object) -> Network:
     return network
 
 
+def _date(value: object) -> date:
+    if type(value) is not date:
+        raise _Wrong(f"{value!r} should be a date, without quotes or time: 2027-03-31")
+    return value
+
+
 _READERS: Mapping[Any, Callable[[object], object]] = {
     str: _text,
     int: _whole_number,
     Seconds: lambda value: _measured(value, _UNITS, "10s"),
     Bytes: lambda value: math.ceil(_measured(value, _SIZES, "256KiB")),
     Network: _network,
+    date: _date,
+    object: lambda value: value,
 }

@@ -25,7 +25,7 @@ from useridentity.errors import WireError
 from useridentity.facts import Facts, Tls, peer_address
 from useridentity.identity import Identity
 from useridentity.pynetdicom.acse import GuardedACSE
-from useridentity.pynetdicom.contexts import copied
+from useridentity.pynetdicom.contexts import copied, proposals
 from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
 from useridentity.pynetdicom.requests import belongs, refusal
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
@@ -278,7 +278,7 @@ class AcceptorAssociation(PromptAssociation):
             port=self.peer.port,
             tls=Tls.MUTUAL if certificate else tls,
             peer_certificate=certificate,
-            abstract_syntaxes=request.abstract_syntaxes if request is not None else (),
+            contexts=tuple(proposals(self, request.abstract_syntaxes)) if request is not None else (),
             identity_type=credential.identity_type if credential is not None else None,
             now=datetime.now(UTC),
         )

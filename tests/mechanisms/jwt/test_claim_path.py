@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.mechanisms.jwt.issuer import Draft, judge, validator
+from useridentity.claim_path import ClaimPath
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.jwt import Groups
-from useridentity.mechanisms.jwt.claim_path import ClaimPath
 
 TOKENS = [
     ("realm_access.roles", {"realm_access": {"roles": ["radiologist", "offline_access"]}}),  # Keycloak

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from useridentity.claim_path import ClaimPath
 from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
 from useridentity.mechanisms.https import check_url, https_context
-from useridentity.mechanisms.jwt.claim_path import ClaimPath
 from useridentity.mechanisms.jwt.claims import (
     ABSENT,
     ACCESS_TOKEN,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from useridentity.claim_path import ClaimPath
 from useridentity.credential import IdentityType
 from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.mechanisms.jwt.claim_path import ClaimPath
 from useridentity.mechanisms.jwt.claims import MAX_TEXT, text
 from useridentity.mechanisms.jwt.compact import refusal, shown
 

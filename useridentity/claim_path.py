@@ -1,10 +1,11 @@
-"""Where in a token the external groups are: a path such as `extensions.ihe_iua.subject_role[].code`."""
+"""Where a claim is within the claims of an identity: a path such as `extensions.ihe_iua.subject_role[].code`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from useridentity.errors import ConfigurationError
@@ -21,32 +22,37 @@ class ClaimPath:
 
     steps: tuple[tuple[str, bool], ...]
 
-    @classmethod
-    def read(cls, text: str) -> ClaimPath:
+    @staticmethod
+    def read(text: str) -> ClaimPath:
         """A path of names with dots between; `[]` after a name means each element of that list.
 
         A name with a dot of its own stands in double quotes: `"https://example.org/roles"`. Raises
         `ConfigurationError` for anything else.
         """
-        steps, position = [], 0
-        while match := _STEP.match(text, position):
-            steps.append((match["quoted"] or match["plain"], match["each"] is not None))
-            position = match.end()
-        if not steps or position != len(text):
-            raise ConfigurationError(
-                f"{text!r} is no claim path; write names with dots between, such as realm_access.roles, roles[].code "
-                'or "https://example.org/roles"'
-            )
-        return cls(tuple(steps))
+        return _read(text)
 
     def strings(self, claims: Mapping[str, Any]) -> frozenset[str]:
-        """The strings found there, alone or in a list; nothing where the token has no such claim."""
+        """The strings found there, alone or in a list; nothing where there is no such claim."""
         found: list[Any] = [claims]
         for name, each in self.steps:
             found = [value[name] for value in found if isinstance(value, Mapping) and name in value]
             if each:
-                found = [element for value in found if isinstance(value, list) for element in value]
+                found = [element for value in found if isinstance(value, list | tuple) for element in value]
         if len(self.steps) == 1 and self.steps[0][0] in _SPACE_SEPARATED:
             found = [value.split(" ") if isinstance(value, str) else value for value in found]
-        flat = [element for value in found for element in (value if isinstance(value, list) else [value])]
+        flat = [element for value in found for element in (value if isinstance(value, list | tuple) else [value])]
         return frozenset(value for value in flat if isinstance(value, str))
+
+
+@lru_cache(maxsize=4096)  # a policy's paths, which are asked for with every association
+def _read(text: str) -> ClaimPath:
+    steps, position = [], 0
+    while match := _STEP.match(text, position):
+        steps.append((match["quoted"] or match["plain"], match["each"] is not None))
+        position = match.end()
+    if not steps or position != len(text):
+        raise ConfigurationError(
+            f"{text!r} is no claim path; write names with dots between, such as realm_access.roles, roles[].code "
+            'or "https://example.org/roles"'
+        )
+    return ClaimPath(tuple(steps))

@@ -1,0 +1,168 @@
+"""The tables `[[authenticate]]` and `[[authorize]]` of a policy file into `Rule`s and `Grant`s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from useridentity.errors import ConfigurationError
+from useridentity.match import BreakGlass, When, Who
+from useridentity.permission import Destination
+from useridentity.rules import Alternative, Assign, Grant, Rule, Unproved
+from useridentity.scope import Scope
+from useridentity.settings import Network, Report, decode, nearest
+from useridentity.toml_file import Key
+from useridentity.validator import Validator
+
+Validators = Mapping[str, Validator | None]
+"""By name; None for one that has problems of its own, so that rules may still name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """One `[[authenticate]]` table: the proof that connections owe; the first that matches decides.
+
+    Fields:
+        name: what logs and audit records call it.
+        when: the connections it is for; left out, all.
+        accept: names of validators, any of which suffices; "idp+node" needs both.
+        assign: who is meant where no identity was sent.
+        unproved: lets in who sends no identity, until a date.
+        overlap: "first-verifies" where several of `accept` may take the same credential.
+        weakest: "asserted" where a bare username may stand beside what proves more.
+    """
+
+    name: str = ""
+    when: When = field(default_factory=When)
+    accept: tuple[str, ...] = ()
+    assign: Assign | None = None
+    unproved: Unproved | None = None
+    overlap: Literal["first-verifies"] | None = None
+    weakest: Literal["asserted"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSettings:
+    """One `[[authorize]]` table: what an accepted identity may do; the first that matches decides.
+
+    Fields:
+        permit: capabilities, SOP class UIDs and keywords.
+        name: what logs and audit records call it.
+        who: the identities it is for; left out, all that are authenticated.
+        destinations: where a C-MOVE may send to: AE titles, or tables of `ae_title` and `address`.
+        scope: the studies that may be reached: attributes and their values.
+        break_glass: for emergencies only, each of them recorded as one.
+    """
+
+    permit: tuple[str, ...]
+    name: str = ""
+    who: Who = field(default_factory=Who)
+    destinations: tuple[object, ...] = ()
+    scope: Mapping[str, object] | None = None
+    break_glass: BreakGlass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationSettings:
+    """A place that a C-MOVE may send to, where its address matters.
+
+    Fields:
+        ae_title: in which `*` stands for any characters.
+        address: an address or a network that it must be in.
+    """
+
+    ae_title: str
+    address: Network
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReader:
+    """Reads rules and grants; every problem goes to `report`, and leaves None in its place."""
+
+    report: Report
+    folder: Path
+
+    def rules(self, tables: object, validators: Validators) -> list[Rule | None]:
+        if not isinstance(tables, list) or not tables:
+            self.report(("authenticate",), "no [[authenticate]] rule, so nobody could associate")
+            return []
+        return [self._rule(("authenticate", index), table, validators) for index, table in enumerate(tables)]
+
+    def grants(self, tables: object) -> list[Grant | None]:
+        if not isinstance(tables, list) or not tables:
+            self.report(("authorize",), "should be tables: [[authorize]]; left out, everything is permitted")
+            return [None]
+        return [self._grant(("authorize", index), table) for index, table in enumerate(tables)]
+
+    def _rule(self, key: Key, table: object, validators: Validators) -> Rule | None:
+        if not isinstance(table, Mapping):
+            self.report(key, "should be a table: [[authenticate]]")
+            return None
+        settings = decode(RuleSettings, table, key, self.report, self.folder)
+        if settings is None:
+            return None
+        accept = [self._alternative((*key, "accept"), text, validators) for text in settings.accept]
+        named = [each for each in accept if each is not None]
+        if len(named) < len(accept):
+            return None
+        return Rule(
+            named,
+            settings.when,
+            settings.name,
+            settings.assign,
+            settings.unproved,
+            settings.overlap,
+            settings.weakest,
+        )
+
+    def _alternative(self, key: Key, text: str, validators: Validators) -> Validator | Alternative | None:
+        """What "idp" or "idp+node" names."""
+        names = [name.strip() for name in text.split("+")]
+        for name in names:
+            if name not in validators:
+                self.report(key, f'"{name}" is no validator{nearest(name, validators)}')
+        found = [validator for name in names if (validator := validators.get(name)) is not None]
+        if len(found) < len(names):
+            return None
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def _grant(self, key: Key, table: object) -> Grant | None:
+        if not isinstance(table, Mapping):
+            self.report(key, "should be a table: [[authorize]]")
+            return None
+        settings = decode(GrantSettings, table, key, self.report, self.folder)
+        if settings is None:
+            return None
+        places = self._destinations((*key, "destinations"), settings.destinations)
+        scope = self._scope((*key, "scope"), settings.scope)
+        if places is None or (scope is None and settings.scope is not None):
+            return None
+        try:
+            return Grant(settings.permit, settings.who, settings.name, places, scope, settings.break_glass)
+        except ConfigurationError as error:
+            self._report_all((*key, "permit"), error)
+        return None
+
+    def _destinations(self, key: Key, values: Sequence[Any]) -> list[Destination] | None:
+        found = [self._destination(key, value) for value in values]
+        sound = [place for place in found if place is not None]
+        return sound if len(sound) == len(found) else None
+
+    def _destination(self, key: Key, value: object) -> Destination | None:
+        if isinstance(value, str):
+            return Destination(value)
+        settings = decode(DestinationSettings, value, key, self.report, self.folder)
+        return Destination(settings.ae_title, settings.address) if settings else None
+
+    def _scope(self, key: Key, table: Mapping[str, object] | None) -> Scope | None:
+        try:
+            return None if table is None else Scope.of(table)
+        except ConfigurationError as error:
+            self._report_all(key, error)
+        return None
+
+    def _report_all(self, key: Key, error: ConfigurationError) -> None:
+        for problem in error.problems:
+            self.report(key, problem)
