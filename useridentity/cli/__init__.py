@@ -37,7 +37,7 @@ def main() -> None:
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import demo, passcode
+    from useridentity.cli import demo, passcode, reload
 
     # A traceback with local variables would show passcodes.
     application = typer.Typer(
@@ -49,6 +49,7 @@ def _application() -> Typer:
     # One line for each command.
     application.command("demo")(demo.demo)
     application.add_typer(passcode.app, name="passcode")
+    application.command("reload")(reload.reload)
     return application
 
 

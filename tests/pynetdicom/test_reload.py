@@ -1,0 +1,173 @@
+"""A server whose files are replaced while associations run, and that is told to read them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynetdicom import evt
+from pynetdicom.association import Association
+
+from tests.lib.pki import Ca, Leaf
+from tests.pynetdicom.support import Acceptor, echo, requestor, serving, until
+from useridentity import Policy, Rule
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms.certificate import CertificateValidator
+from useridentity.pynetdicom import OutcomeKind, outcome_of
+from useridentity.tls import client_context
+from useridentity.tls_reload import ServerTls
+from useridentity.validator import FunctionValidator
+
+EACH = 10  # associations of either node
+
+
+@dataclass
+class Site:
+    """An authority, two nodes with certificates of it, and the acceptor's TLS files."""
+
+    folder: Path
+    root: Ca = field(default_factory=Ca.root)
+
+    def __post_init__(self) -> None:
+        self.nodes = {name: self.root.issue([("CN", name)]) for name in ("CT_1", "MR_1")}
+        self.pairs = {name: leaf.write(self.folder, name) for name, leaf in self.nodes.items()}
+        self.put("ca.pem", self.root.pem)
+        self.put("ca.crl", self.root.revoke())
+        self.pair = self.root.issue(server=True).write(self.folder, "server")
+
+    def put(self, name: str, content: bytes) -> None:
+        """As an administrator should, by renaming."""
+        (self.folder / "beside").write_bytes(content)
+        os.replace(self.folder / "beside", self.folder / name)
+
+    def revoke(self, *leaves: Leaf) -> None:
+        self.put("ca.crl", self.root.revoke(*leaves))
+
+    def tls(self) -> ServerTls:
+        return ServerTls(*self.pair, client_ca=self.folder / "ca.pem", crl=self.folder / "ca.crl")
+
+    def associate(self, acceptor: Acceptor, name: str) -> Association:
+        context = client_context(self.folder / "ca.pem", *self.pairs[name])
+        return requestor().associate("127.0.0.1", acceptor.port, tls_args=(context, "127.0.0.1"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def by_certificate(site: Site, *more: Any) -> Policy:
+    return Policy([Rule([*more, CertificateValidator((site.root.certificate,), name="node")])])
+
+
+@pytest.fixture
+def running(site: Site) -> Any:
+    """An acceptor, and associations of both nodes."""
+    with serving(by_certificate(site), tls=site.tls(), maximum_associations=50) as acceptor:  # type: ignore[arg-type]
+        associations = {name: [site.associate(acceptor, name) for _ in range(EACH)] for name in site.nodes}
+        assert all(each.is_established for some in associations.values() for each in some)
+        yield acceptor, associations
+        for each in (*associations["CT_1"], *associations["MR_1"]):
+            each.release()
+
+
+def all_echo(associations: list[Association]) -> bool:
+    return all(echo(each) == 0 for each in associations)
+
+
+def test_a_reload_drops_nobody_unless_asked(site: Site, running: Any) -> None:
+    acceptor, associations = running
+    site.revoke(site.nodes["CT_1"])
+    assert acceptor.server.reload() == 0
+    assert all_echo(associations["CT_1"])
+    assert all_echo(associations["MR_1"])
+    assert not site.associate(acceptor, "CT_1").is_established
+
+
+@pytest.mark.threat("N1")
+def test_those_whose_certificate_is_revoked_are_dropped_and_the_others_go_on(
+    site: Site, running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    acceptor, associations = running
+    assert acceptor.server.reload(drop=True) == 0
+    assert all_echo(associations["CT_1"])
+    site.revoke(site.nodes["CT_1"])
+    assert acceptor.server.reload(drop=True) == EACH
+    until(lambda: all(each.is_aborted for each in associations["CT_1"]))
+    assert all_echo(associations["MR_1"])
+    until(lambda: len(acceptor.ae._places) == EACH)
+    dropped = [record for record in caplog.records if "has been revoked" in record.getMessage()]
+    assert len(dropped) == EACH
+
+
+def test_files_that_cannot_be_used_change_nothing(site: Site, running: Any) -> None:
+    acceptor, associations = running
+    site.put("ca.crl", b"nonsense")
+    with pytest.raises(ConfigurationError, match=r"ca\.crl"):
+        acceptor.server.reload(drop=True)
+    assert all_echo(associations["CT_1"])
+    late = site.associate(acceptor, "CT_1")
+    assert late.is_established
+    late.release()
+
+
+def test_an_association_that_is_decided_about_during_a_drop_is_not_missed(site: Site) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    node = CertificateValidator((site.root.certificate,), name="node")
+
+    def slow(*arguments: Any) -> Any:
+        asked.set()
+        answer.wait(10)
+        return node.validate(*arguments)
+
+    policy = Policy([Rule([FunctionValidator("node", None, slow)])])
+    with serving(policy, tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        for revoked, kind in ((False, OutcomeKind.ACCEPTED), (True, OutcomeKind.REJECTED)):
+            made: list[Association] = []
+            thread = threading.Thread(target=lambda made=made: made.append(site.associate(acceptor, "CT_1")))
+            thread.start()
+            assert asked.wait(10)
+            if revoked:
+                site.revoke(site.nodes["CT_1"])
+            assert acceptor.server.reload(drop=True) == 0
+            answer.set()
+            thread.join(10)
+            assert outcome_of(made[0]).kind is kind
+            made[0].release()
+            asked.clear(), answer.clear()
+
+
+def test_a_dropped_association_ends_though_its_handler_is_at_work(site: Site) -> None:
+    working, done = threading.Event(), threading.Event()
+
+    def slow(_event: evt.Event) -> int:
+        working.set()
+        done.wait(10)
+        return 0x0000
+
+    handlers = [(evt.EVT_C_ECHO, slow)]
+    with serving(by_certificate(site), tls=site.tls(), handlers=handlers) as acceptor:  # type: ignore[arg-type]
+        assoc = site.associate(acceptor, "CT_1")
+        answers: list[int | None] = []
+        thread = threading.Thread(target=lambda: answers.append(echo(assoc)))
+        thread.start()
+        assert working.wait(10)
+        site.revoke(site.nodes["CT_1"])
+        assert acceptor.server.reload(drop=True) == 1
+        until(lambda: assoc.is_aborted)
+        thread.join(10)
+        assert answers == [None]
+        done.set()
+
+
+def test_a_dropped_association_is_told_of_as_aborted_and_ends_once(site: Site) -> None:
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        site.associate(acceptor, "CT_1")
+        site.revoke(site.nodes["CT_1"])
+        assert acceptor.server.reload(drop=True) == 1
+        assert acceptor.server.reload(drop=True) == 0
+        assert acceptor.life()[-2:] == ["EVT_ABORTED", "EVT_CONN_CLOSE"]
