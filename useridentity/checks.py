@@ -20,7 +20,7 @@ from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import Refused, Unavailable
 from useridentity.facts import Facts
 from useridentity.identity import Assurance, Identity
-from useridentity.policy import Checks, Policy, Result
+from useridentity.policy import Checks, Content, Policy, Result
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
 from useridentity.state.penalties import Penalties, account_of
@@ -46,9 +46,9 @@ class Driver:
         self.policy = policy
         self.penalties = Penalties(policy.limits.penalty, policy.store.ledger if policy.store else None)
         self._replay = replay or policy.store or MemoryReplayStore()
-        asked = (v for rule in policy.rules for alternative in rule.alternatives for v in alternative)
-        validators = {id(v): v for v in asked if not v.cpu_short}
-        self._pools = {key: Pool(validator.name) for key, validator in validators.items()}
+        self._lock = threading.Lock()
+        self._content = policy.content
+        self._pools = _pools(self._content)
 
     def decide(self, facts: Facts, credential: Credential | None) -> Decision:
         """Plan, ask, conclude, and spend what may be used once; rejected unless all of it succeeds."""
@@ -58,6 +58,7 @@ class Driver:
             return Rejected(Reason.VALIDATOR_UNAVAILABLE, f"the decision failed: {_describe(error)}")
 
     def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
+        self._follow()
         plan = self.policy.plan(facts)
         if isinstance(plan, Rejected):
             return plan
@@ -75,7 +76,7 @@ class Driver:
 
     def _ask_all(self, plan: Checks, credential: Credential | None) -> dict[str, Result]:
         """The answers by the validators' names, up to the first alternative that verifies; each is asked once."""
-        deadline = time.monotonic() + self.policy.limits.validator_deadline
+        deadline = time.monotonic() + plan.content.limits.validator_deadline
         results: dict[str, Result] = {}
         for alternative in plan.alternatives:
             # The certificate first: who has none gets no guess at a passcode, and no ticket is used up.
@@ -104,9 +105,29 @@ class Driver:
         if validator.cpu_short:
             return validate()
         try:
-            return self._pools[id(validator)].run(validate, deadline)
+            return self._pool(validator).run(validate, deadline)
         except Unavailable as unavailable:
             return unavailable
+
+    def _pool(self, validator: Validator) -> Pool:
+        """The pool of a validator; one of its own for a plan that was made before the policy was reloaded."""
+        with self._lock:
+            pool = self._pools.get(id(validator))
+        if pool is None:
+            pool = Pool(validator.name)
+            pool.retire()
+        return pool
+
+    def _follow(self) -> None:
+        """Do as the policy says now, after it was reloaded."""
+        with self._lock:
+            content = self.policy.content
+            if content is self._content:
+                return
+            for pool in self._pools.values():
+                pool.retire()
+            self._content, self._pools = content, _pools(content)
+            self.penalties.limits = content.limits.penalty
 
     def _spend(self, accepted: Accepted, plan: Checks, results: Mapping[str, Result]) -> Rejected | None:
         proof = plan.proof(results)
@@ -117,6 +138,12 @@ class Driver:
         except Unavailable as unavailable:
             return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
         return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator)
+
+
+def _pools(content: Content) -> dict[int, Pool]:
+    """One for each validator that may wait, by its id; the content keeps them alive."""
+    asked = (each for rule in content.rules for alternative in rule.alternatives for each in alternative)
+    return {id(each): Pool(each.name) for each in asked if not each.cpu_short}
 
 
 class _Attempt:
@@ -239,6 +266,7 @@ class Pool:
         self._idle = 0
         self._overdue = 0
         self._closed = False
+        self._retired = False
 
     def run(self, call: Callable[[], Result], deadline: float) -> Result:
         """The result of `call`; raises `Unavailable` where it is not had by `deadline` (monotonic seconds)."""
@@ -249,10 +277,16 @@ class Pool:
             self._give_up(task)
         return task.result
 
+    def retire(self) -> None:
+        """Keep no thread that has nothing to do; what is still asked is answered."""
+        with self._lock:
+            self._retired = True
+            self._work.notify_all()
+
     def close(self) -> None:
+        self.retire()
         with self._lock:
             self._closed = True
-            self._work.notify_all()
 
     def _admit(self, task: _Task) -> None:
         if self._closed or self._overdue >= self._workers:
@@ -301,7 +335,7 @@ class Pool:
 
     def _next(self) -> _Task | None:
         with self._lock:
-            while not self._waiting and not self._closed:
+            while not self._waiting and not self._retired:
                 self._idle += 1
                 self._work.wait()
                 self._idle -= 1

@@ -10,7 +10,7 @@ from typing import Any
 from useridentity.config_rules import RuleReader, Validators
 from useridentity.errors import ConfigurationError
 from useridentity.plugins import validator_settings
-from useridentity.policy import Limits, Policy
+from useridentity.policy import Limits, Policy, Source
 from useridentity.settings import Runtime, decode, report_unknown
 from useridentity.state import Store, open_store
 from useridentity.toml_file import Key, TomlFile
@@ -20,9 +20,12 @@ VERSION = 1
 TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize")
 
 
-def load_policy(path: Path) -> Policy:
-    """The policy in the file at `path`; raises `ConfigurationError` with everything wrong in it."""
-    return _Loader(TomlFile(path)).policy()
+def load_policy(path: Path, running: Policy | None = None) -> Policy:
+    """The policy in the file at `path`, to take the place of `running`'s where there is one.
+
+    Raises `ConfigurationError` with everything wrong in it.
+    """
+    return _Loader(TomlFile(path), running).policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class StateSettings:
 
 
 class _Loader:
-    def __init__(self, file: TomlFile) -> None:
+    def __init__(self, file: TomlFile, running: Policy | None = None) -> None:
         self._file = file
+        self._running = running
         self._folder = file.path.absolute().parent
         self._problems: list[str] = []
 
@@ -48,26 +52,33 @@ class _Loader:
         if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
-        store = self._store(content.get("state", {}))
+        state = decode(StateSettings, content.get("state", {}), ("state",), self._report, self._folder)
+        store = self._store(state) if state else None
         validators = self._validators(content.get("validator", {}))
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
-        if self._problems:
+        if self._problems or state is None:
             raise ConfigurationError(self._problems)
-        return Policy([each for each in rules if each], [each for each in grants if each], limits=limits, store=store)
+        policy = Policy([each for each in rules if each], [each for each in grants if each], limits=limits, store=store)
+        policy.source = Source(self._file.path.absolute(), state.url)
+        return policy
 
     def _report(self, key: Key, what: str) -> None:
         self._problems.append(self._file.problem(key, what))
 
-    def _store(self, table: object) -> Store | None:
-        settings = decode(StateSettings, table, ("state",), self._report, self._folder)
+    def _store(self, settings: StateSettings) -> Store | None:
+        if self._running is not None:
+            if self._running.source is None or settings.url != self._running.source.state_url:
+                # Its URL may hold a password: it is not repeated.
+                self._report(("state", "url"), "is not the place in use; restart the program to move there")
+            return self._running.store
         try:
-            return open_store(settings.url, self._folder) if settings else None
+            return open_store(settings.url, self._folder)
         except ConfigurationError as error:
             for problem in error.problems:
                 self._report(("state", "url"), problem)
-            return None
+        return None
 
     def _validators(self, tables: object) -> Validators:
         """Each validator by its name; None for one that has problems, so that rules may still name it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, Unavailable
@@ -16,7 +17,7 @@ from useridentity.facts import Facts, Proposal, Tls
 from useridentity.identity import Identity
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import EVERYTHING, Permission
-from useridentity.rules import ADMITTING, UNPROVED, Alternative, Assign, Grant, Rule, Unproved, label
+from useridentity.rules import ADMITTING, UNPROVED, Alternative, Assign, Assigning, Grant, Rule, Unproved, label
 from useridentity.settings import Bytes, Seconds
 from useridentity.state import Store
 from useridentity.state.limits import PenaltyLimits
@@ -138,6 +139,13 @@ class Proof:
         return replace(self.principal, once=once, expires_at=ends)
 
 
+class Source(NamedTuple):
+    """Where a policy was read: its file, and the place of its state, which `reload` leaves where it is."""
+
+    path: Path
+    state_url: str
+
+
 class Policy:
     """The rules of an association acceptor: a handle on what `reload` replaces as a whole.
 
@@ -168,6 +176,7 @@ class Policy:
         )
         self.content = Content(rules, grants, limits or Limits())
         self.store = store
+        self.source: Source | None = None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -187,6 +196,18 @@ class Policy:
         from useridentity.config import load_policy
 
         return load_policy(Path(path))
+
+    def reload(self) -> None:
+        """Read the policy's file again: all of it holds from the next association on, or none of it does.
+
+        Associations in progress keep what they were accepted for; `reconsider` tells whether they still would be.
+        Raises `ConfigurationError` where the file cannot be used, or the policy was made in code.
+        """
+        if self.source is None:
+            raise ConfigurationError("this policy was made in code: there is no file to read again")
+        from useridentity.config import load_policy
+
+        self.content = load_policy(self.source.path, running=self).content
 
     @classmethod
     def unguarded(cls) -> Policy:
@@ -219,6 +240,23 @@ class Policy:
             waived=_waived(checks, results) if name == UNPROVED else None,
         )
         return checks.content.authorize(accepted, checks.facts.contexts)
+
+    def reconsider(self, facts: Facts, accepted: Accepted) -> Decision:
+        """What becomes of an association that was accepted earlier; `facts` are its own, with the time of now.
+
+        What accepted it must still be among what the rule that now matches accepts. Nobody is asked again: a
+        credential is not kept.
+        """
+        plan = self.plan(facts)
+        if isinstance(plan, Rejected):
+            return plan
+        alternative = next((each for each in plan.alternatives if label(each) == accepted.validator), None)
+        if alternative is None:
+            detail = f"{accepted.validator} is not accepted any more"
+            return Rejected(Reason.NOT_AUTHORISED, detail, plan.rule, accepted.validator)
+        assigned = next((each.assign.identity() for each in alternative if isinstance(each, Assigning)), None)
+        again = replace(accepted, rule=plan.rule, identity=assigned or accepted.identity)
+        return plan.content.authorize(again, facts.contexts)
 
 
 _NOTHING = Permission(())

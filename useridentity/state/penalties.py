@@ -54,11 +54,12 @@ class Penalties:
 
     Debts are kept in `shared`, the ledger of a store, where there is one, and in a bounded ledger of this
     process where that cannot be reached. Sources are judged by what this process knows, which learns what
-    the others know of one when it charges it: who accepts connections must not wait for a server.
+    the others know of one when it charges it: who accepts connections must not wait for a server. `limits` may be
+    replaced; debts stay what they are.
     """
 
     def __init__(self, limits: PenaltyLimits | None = None, shared: Ledger | None = None) -> None:
-        self._limits = limits or PenaltyLimits()
+        self.limits = limits or PenaltyLimits()
         reached = Shared(shared)
         self._sources, self._accounts, self._good = Book(reached), Book(reached), Book(reached)
         self._lock = threading.Lock()
@@ -134,23 +135,23 @@ class Penalties:
         at, source = now.timestamp(), source_of(address)
         good = digest(["good", account, source])
         known = self._debt_of_good(good, at)
-        if known is None or known.until - at < self._limits.good_for:
-            self._good.charge(good, at, self._limits.good_for)
+        if known is None or known.until - at < self.limits.good_for:
+            self._good.charge(good, at, self.limits.good_for)
         mistyped = digest(["account", account, source])
         if self._accounts.known(mistyped, at):
             self._accounts.forgive(mistyped, at)
 
     def _is_exempt(self, address: Address) -> bool:
         address = peer_address(str(address))
-        return any(address in network for network in self._limits.exempt)
+        return any(address in network for network in self.limits.exempt)
 
     def _source_bucket(self, address: Address) -> _Bucket:
-        source, limits = source_of(address), self._limits
+        source, limits = source_of(address), self.limits
         return _Bucket(self._sources, digest(["source", source]), limits.source_free, limits.source_forgive, source)
 
     def _account_bucket(self, account: str, address: Address, at: float) -> _Bucket:
         """A source that was good for the account has a debt of its own: what strangers do never shuts it out."""
-        source, limits = source_of(address), self._limits
+        source, limits = source_of(address), self.limits
         own = self._debt_of_good(digest(["good", account, source]), at) is not None
         key = digest(["account", account, source] if own else ["account", account])
         return _Bucket(self._accounts, key, limits.account_free, limits.account_forgive, account)
@@ -186,7 +187,7 @@ class Penalties:
         beyond = (debt.until - debt.last) / bucket.forgive - bucket.free
         if beyond <= 0:
             return 0.0
-        return min(self._limits.longest, self._limits.shortest * 2 ** min(beyond - 1, GREATEST_DOUBLING))
+        return min(self.limits.longest, self.limits.shortest * 2 ** min(beyond - 1, GREATEST_DOUBLING))
 
 
 @dataclass(frozen=True, slots=True)
