@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
 system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
-  storescu:dcmtk xmlsec1:xmlsec1 redis-server:redis-server \
+  storescu:dcmtk xmlsec1:xmlsec1 redis-server:redis-server slapd:slapd ldapadd:ldap-utils \
   krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
