@@ -53,6 +53,7 @@ AUTHORIZATION_DECISION = _dcm(110144, "Authorization Decision")
 SESSION_START = _dcm(110145, "Session start")
 SESSION_STOP = _dcm(110146, "Session stop")
 ACCESS_CONTROL_DECISION = _dcm(110147, "Access Control Decision")
+JOURNAL_RETIRED = local("journal-retired", "Old part of the audit journal removed")
 JOURNAL_ANCHOR = local("journal-anchor", "Head of the chain of the audit journal")
 
 # CID 402: what a participant was in it.

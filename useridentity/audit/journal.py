@@ -56,7 +56,7 @@ class _Item:
         self.entry = entry
         self.cursor = cursor
         self.done = threading.Event() if waited else None
-        self.failure: Unavailable | None = None
+        self.failure: str | None = None
         self.given_up = False
 
 
@@ -83,8 +83,9 @@ class Journal:
         self._found = 0
         self._anchored = (0, time.monotonic())
         self._failing_since = 0.0
+        self._busy_since = 0.0
         self._lost = 0
-        self.failure: Unavailable | None = None
+        self.failure: str | None = None
         self.reader = JournalReader(path)
         self._check()
 
@@ -96,6 +97,14 @@ class Journal:
         Without, it is written soon, and held in memory for as long as the journal cannot be written.
         """
         self._put(_Item(Entry.of(record), None, waited=wait))
+
+    def ready(self) -> None:
+        """Raise `Unavailable` while records cannot be written, or are not for longer than anybody waits."""
+        busy = self._busy_since
+        if self.failure is not None:
+            raise _unavailable(self.failure)
+        if busy and time.monotonic() - busy > WAIT:
+            raise _unavailable(f"{self._path}: nothing was written for {WAIT:g} s")
 
     def advance(self, sink: str, sequence: int) -> None:
         """`sink` has taken every record up to `sequence`; on disk when this returns. Raises `Unavailable`."""
@@ -156,7 +165,7 @@ class Journal:
             item.given_up = True
             raise _unavailable(f"{self._path}: nothing was written for {WAIT:g} s")
         if item.failure is not None:
-            raise _unavailable(item.failure.detail)
+            raise _unavailable(item.failure)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -168,32 +177,40 @@ class Journal:
             self._thread = thread
 
     def _next_batch(self) -> list[_Item] | None:
-        """What is to be written now, empty where only an anchor may be due; None when all is done."""
+        """What is to be written now, empty where an anchor or another attempt may be due; None when all is done."""
         with self._lock:
-            if not self._queue and not self._closed:
+            if self.failure is not None:
+                self._changed.wait_for(self._is_pressing, RETRY)
+            elif not self._queue and not self._closed:
                 self._changed.wait(ANCHOR_SECONDS)
-            elif self.failure and not self._closed and all(item.done is None for item in self._queue):
-                self._changed.wait(RETRY)
             if not self._queue and self._closed:
                 return None
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            self._busy_since = time.monotonic()
         return [item for item in batch if not item.given_up]
+
+    def _is_pressing(self) -> bool:
+        return self._closed or any(item.done is not None for item in self._queue)
 
     # The thread.
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             try:
-                self._write(batch)
+                anchored = self._write(batch)
             except (sqlite3.Error, ConfigurationError, OSError) as error:
-                self._failed(batch, _unavailable(f"{self._path}: {problem(error)}"))
-                if self._closed:
-                    break
+                self._failed(batch, f"{self._path}: {problem(error)}", again=not self._closed)
+            except Exception as error:
+                LOGGER.exception("%s: %d records could not be written and are lost", self._path, len(batch))
+                self._failed(batch, f"{self._path}: {type(error).__name__}", again=False)
             else:
                 self._succeeded(batch)
+                if anchored:
+                    self._look_after()
         self._close()
 
-    def _write(self, batch: list[_Item]) -> None:
+    def _write(self, batch: list[_Item]) -> bool:
+        """Write the batch; whether the chain was anchored too."""
         segment = self._current()
         entries = [item.entry for item in batch if item.entry is not None]
         with segment.transaction():
@@ -205,13 +222,13 @@ class Journal:
         self._head = (before[0], head)
         if anchor is not None:
             self._anchored = (head.sequence - len(entries), time.monotonic())
-            self._look_after(segment)
+        return anchor is not None
 
     def _resumed(self) -> Record | None:
         """What there is to say of a time when nothing could be written."""
         if self.failure is None:
             return None
-        detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure.detail}"
+        detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure}"
         return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, detail=detail, count=self._lost)
 
     def _anchor(self, journal: str, head: Head, number: int) -> Record | None:
@@ -227,24 +244,28 @@ class Journal:
         with self._lock:
             if self.failure is not None:
                 LOGGER.warning("%s: is written again; %d records were lost", self._path, self._lost)
-            self.failure, self._failing_since, self._lost = None, 0.0, 0
+            self.failure, self._failing_since, self._busy_since, self._lost = None, 0.0, 0.0, 0
             self._written.notify_all()
         for item in batch:
             if item.done is not None:
                 item.done.set()
 
-    def _failed(self, batch: list[_Item], failure: Unavailable) -> None:
-        """Tell those who wait; hold what nobody waits for."""
+    def _failed(self, batch: list[_Item], detail: str, *, again: bool) -> None:
+        """Tell those who wait; hold what nobody waits for, where it is to be tried again."""
         self._close()
+        held = [item for item in batch if item.done is None]
         with self._lock:
             if self.failure is None:
-                LOGGER.error("the audit journal cannot be written: %s", failure.detail)
+                LOGGER.error("the audit journal cannot be written: %s", detail)
                 self._failing_since = time.monotonic()
-            self.failure = failure
-            self._queue.extendleft(reversed([item for item in batch if item.done is None]))
+            self.failure, self._busy_since = detail, 0.0
+            if again:
+                self._queue.extendleft(reversed(held))
+            else:
+                self._lost += len(held)
         for item in batch:
             if item.done is not None:
-                item.failure = failure
+                item.failure = detail
                 item.done.set()
 
     # The file.
@@ -289,15 +310,20 @@ class Journal:
             segment.advance(cursors)
         return segment
 
-    def _look_after(self, segment: Segment) -> None:
+    def _look_after(self) -> None:
         """Begin the next file where this one is full, unless somebody reads it; remove files that are outdated."""
-        if segment.size > self._rotate_bytes:
-            with self.reader.paused():
-                if segment.settle():
-                    self._close()
-                    put_away(self._path)
-        if self._keep is not None:
-            self._retire(self._keep)
+        try:
+            segment = self._current()
+            if segment.size > self._rotate_bytes:
+                with self.reader.paused():
+                    if segment.settle():
+                        self._close()
+                        put_away(self._path)
+            if self._keep is not None:
+                self._retire(self._keep)
+        except (sqlite3.Error, ConfigurationError, OSError) as error:
+            LOGGER.warning("%s: %s; files are rotated and removed later", self._path, problem(error))
+            self._close()
 
     def _retire(self, keep: float) -> None:
         """Remove full files that are older than `keep` seconds and that every sink has taken."""

@@ -30,8 +30,8 @@ def terms_of(record: Record) -> set[tuple[int, str]]:
 
 
 def folded(value: str) -> str:
-    """Values as they are compared: people do not type cases and spaces exactly."""
-    return value.strip().casefold()
+    """Values as they are compared: people do not type cases and spaces exactly, and SQLite takes no surrogates."""
+    return value.strip().casefold().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _terms(record: Record) -> Iterator[tuple[int, str]]:

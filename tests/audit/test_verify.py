@@ -1,0 +1,204 @@
+"""Whoever has the journal but not its key can change nothing in it unseen, and what could be cut off is said."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.audit.builders import filled, opened, record, tampering
+from useridentity.audit.chain import Chain, Head, read_key
+from useridentity.audit.journal import ANCHOR_RECORDS
+from useridentity.audit.record import Anchor
+from useridentity.audit.verify import Report, verify
+from useridentity.errors import ConfigurationError
+
+Tamper = Callable[[sqlite3.Connection], object]
+
+
+def verified(folder: Path, *anchors: Anchor) -> Report:
+    return verify(folder / "audit.db", folder / "audit.key", anchors)
+
+
+def findings(folder: Path, *anchors: Anchor) -> list[tuple[int, int, str]]:
+    return [(each.first, each.last, each.what.partition(":")[0]) for each in verified(folder, *anchors).findings]
+
+
+def anchor_of(folder: Path, sequence: int) -> Anchor:
+    """What a sink would have been told of this record."""
+    with tampering(folder / "audit.db") as database:
+        mac = database.execute("SELECT mac FROM record WHERE sequence = ?", (sequence,)).fetchone()[0]
+        journal = database.execute("SELECT journal FROM seal").fetchone()[0]
+    return Anchor(journal, sequence, mac.hex())
+
+
+def test_a_journal_that_nobody_touched_is_sound(tmp_path: Path) -> None:
+    filled(tmp_path, 10)
+    report = verified(tmp_path)
+    assert report.findings == []
+    assert (report.records, report.first, report.last, report.anchored) == (10, 1, 10, 0)
+
+
+TAMPERED: list[tuple[str, Tamper, list[tuple[int, int, str]]]] = [
+    (
+        "altered",
+        lambda db: db.execute("UPDATE record SET body = replace(body, 'alice', 'mallo') WHERE sequence = 5"),
+        [(5, 5, "altered")],
+    ),
+    (
+        "number altered",
+        lambda db: db.execute("UPDATE record SET sequence = 11 WHERE sequence = 10"),
+        [(11, 11, "reordered"), (10, 10, "removed"), (11, 11, "are beyond the head")],
+    ),
+    (
+        "time in the index altered",
+        lambda db: db.execute("UPDATE record SET time = 0 WHERE sequence = 5"),
+        [(0, 255, "altered index")],
+    ),
+    ("removed", lambda db: db.execute("DELETE FROM record WHERE sequence = 5"), [(5, 5, "removed")]),
+    ("several removed", lambda db: db.execute("DELETE FROM record WHERE sequence IN (3, 4, 5)"), [(3, 5, "removed")]),
+    ("first removed", lambda db: db.execute("DELETE FROM record WHERE sequence = 1"), [(1, 1, "removed")]),
+    ("cut off", lambda db: db.execute("DELETE FROM record WHERE sequence > 7"), [(8, 10, "cut off")]),
+    ("emptied", lambda db: db.execute("DELETE FROM record"), [(1, 10, "cut off")]),
+    (
+        "hidden from a filter",
+        lambda db: db.execute("DELETE FROM term WHERE sequence = 5 AND field = 1"),
+        [(0, 255, "altered index")],
+    ),
+    (
+        "found by a filter it has nothing to do with",
+        lambda db: db.execute("INSERT INTO term VALUES (1, 'mallory', 0, 5)"),
+        [(0, 255, "altered index")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("tamper", "expected"), [case[1:] for case in TAMPERED], ids=[case[0] for case in TAMPERED])
+def test_what_was_done_to_a_journal_is_found_and_named(
+    tmp_path: Path, tamper: Tamper, expected: list[tuple[int, int, str]]
+) -> None:
+    path = filled(tmp_path, 10)
+    assert verified(tmp_path).is_sound
+    with tampering(path) as database:
+        tamper(database)
+    assert not verified(tmp_path).is_sound
+    assert findings(tmp_path) == expected
+
+
+def test_records_that_changed_places_are_each_named(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    with tampering(path) as database:
+        for old, new in ((3, -1), (7, 3), (-1, 7)):
+            database.execute("UPDATE record SET sequence = ? WHERE sequence = ?", (new, old))
+    what = [str(each) for each in verified(tmp_path).findings]
+    assert what == [
+        "audit.db: record 3: reordered: this is record 7",
+        "audit.db: record 7: reordered: this is record 3",
+    ]
+
+
+def test_records_renumbered_to_close_a_gap_are_found(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    with tampering(path) as database:
+        database.execute("DELETE FROM record WHERE sequence = 5")
+        for sequence in range(6, 11):
+            database.execute("UPDATE record SET sequence = ? WHERE sequence = ?", (sequence - 1, sequence))
+    found = verified(tmp_path).findings
+    assert [each.first for each in found if each.what.startswith(("reordered", "altered"))] == [5, 6, 7, 8, 9]
+    assert "reordered: this is record 6" in found[0].what
+
+
+def test_a_record_of_another_journal_with_another_key_is_altered(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir()
+        filled(folder, 10)
+    with tampering(ours / "audit.db") as database:
+        database.execute("ATTACH ? AS theirs", (str(theirs / "audit.db"),))
+        database.execute("REPLACE INTO record SELECT * FROM theirs.record WHERE sequence = 5")
+    assert findings(ours) == [(5, 5, "altered")]
+
+
+def test_a_head_set_back_with_the_records_it_was_made_for_shows_only_by_an_anchor(tmp_path: Path) -> None:
+    """Whoever kept a copy of the file can put it back: that is what anchors are for."""
+    filled(tmp_path, 10)
+    before = (tmp_path / "audit.db").read_bytes()
+    filled(tmp_path, 5)
+    anchor = anchor_of(tmp_path, 15)
+    assert findings(tmp_path, anchor) == []
+    (tmp_path / "audit.db").write_bytes(before)
+    assert findings(tmp_path) == []
+    assert findings(tmp_path, anchor) == [(11, 15, "cut off")]
+
+
+def test_a_forged_head_is_found(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    with tampering(path) as database:
+        database.execute("DELETE FROM record WHERE sequence > 7")
+        database.execute("UPDATE seal SET sequence = 7 WHERE name = 'head'")
+    assert [each.what for each in verified(tmp_path).findings if "sealed" in each.what]
+
+
+def test_records_put_in_the_place_of_others_are_found_by_an_anchor(tmp_path: Path) -> None:
+    """A second journal with the same key, as after a restored backup: both are genuine, one was anchored."""
+    filled(tmp_path, 10)
+    anchor = anchor_of(tmp_path, 8)
+    (tmp_path / "audit.db").unlink()
+    filled(tmp_path, 10)
+    forged = Anchor(anchor_of(tmp_path, 8).journal, 8, anchor.head)
+    assert findings(tmp_path, anchor_of(tmp_path, 8)) == []
+    assert findings(tmp_path, forged) == [(8, 8, "is not the record that a sink has the anchor of")]
+
+
+def test_a_damaged_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = filled(tmp_path, 2000)
+    content = bytearray(path.read_bytes())
+    with tampering(path) as database:
+        root = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'record'").fetchone()[0]
+    content[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    path.write_bytes(content)
+    assert [each.what for each in verified(tmp_path).findings if "cannot be read" in each.what]
+
+
+def test_what_sinks_have_not_taken_yet_is_said_not_to_be_anchored(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        for number in range(ANCHOR_RECORDS + 10):
+            journal.append(record(number), wait=number % 200 == 0)
+        journal.append(record(), wait=True)
+        last = journal.last
+        assert verified(tmp_path).anchored == 0
+        journal.advance("arr", last)
+    report = verified(tmp_path)
+    assert report.findings == []
+    assert 0 < report.anchored < report.last
+
+
+def test_without_the_key_nothing_is_verified(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "audit.key").unlink()
+    with pytest.raises(ConfigurationError, match=r"audit\.key"):
+        verified(tmp_path)
+
+
+def test_another_key_makes_every_record_altered(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "audit.key").write_text("00" * 32)
+    assert len([each for each in verified(tmp_path).findings if each.what == "altered"]) == 10
+
+
+def test_a_journal_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no journal here"):
+        verified(tmp_path)
+
+
+def test_no_two_lists_of_parts_have_the_same_mac(tmp_path: Path) -> None:
+    filled(tmp_path, 1)
+    chain = Chain(read_key(tmp_path / "audit.key"))
+    start = chain.start("a")
+    assert chain.link(start, "b") != chain.link(start, "c")
+    assert chain.start("b") != start
+    assert chain.seal("head", "a", start) != chain.seal("base", "a", start)
+    assert chain.mac(start.mac, 1, "b") != chain.mac(start.mac, 2, "b")
+    assert chain.link(Head(1, start.mac), "b").mac != chain.link(start, "b").mac
