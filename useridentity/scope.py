@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from useridentity.claim_path import ClaimPath
 from useridentity.errors import ConfigurationError
 from useridentity.identity import Identity
 from useridentity.scope_attributes import ATTRIBUTES, Vr
 
-CLAIM = re.compile(r"\{claims\.([^{}]+)\}")
-"""A value that stands for those of a claim; it is the whole string or none of it."""
+CLAIM = re.compile(r"\{claims\.(.+)\}")
+"""A value that stands for those of a claim, by its path (`ClaimPath`); it is the whole string or none of it."""
 
 NEVER = re.compile(r"[*?\\\ufffd\x00-\x1f\x7f-\x9f]")
 """What a comparable value never holds: PS3.4 C.2.2.2 wildcards, the delimiter of values (PS3.5 6.2), U+FFFD, by which
@@ -166,13 +167,24 @@ def _problem(vr: Vr, value: object) -> str:
     if not isinstance(value, str):
         return f"{value!r} should be a string, or a list of them"
     if "{" in value or "}" in value:
-        return "" if CLAIM.fullmatch(value) else f'{value!r} should be a value, or a claim alone: "{{claims.NAME}}"'
+        return _problem_of_claim(value)
     if NEVER.search(value):
         return f"{value!r} has a wildcard, backslash or control character; whole values are compared, write them out"
     if not comparable(vr, value).strip("=^"):
         return f"{value!r} is empty, which matches nothing"
     shape, words = SHAPES.get(vr, (None, ""))
     return f"{value!r} should be {words}" if shape and not shape.fullmatch(value.strip()) else ""
+
+
+def _problem_of_claim(value: str) -> str:
+    claim = CLAIM.fullmatch(value)
+    if claim is None:
+        return f'{value!r} should be a value, or a claim alone: "{{claims.NAME}}"'
+    try:
+        ClaimPath.read(claim[1])
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def _values(path: str, written: Iterable[str], identity: Identity) -> frozenset[str]:
@@ -183,18 +195,4 @@ def _values(path: str, written: Iterable[str], identity: Identity) -> frozenset[
 def _said(text: str, claims: Mapping[str, object]) -> Iterable[str]:
     """A literal itself, or the strings of the claim it stands for."""
     claim = CLAIM.fullmatch(text)
-    if claim is None:
-        return (text,)
-    value = _claim(claims, claim[1])
-    listed = value if isinstance(value, list | tuple | set | frozenset) else (value,)
-    return [each for each in listed if isinstance(each, str)]
-
-
-def _claim(claims: Mapping[str, object], name: str) -> object:
-    """A claim by its name, or by the names of the members that lead to it, divided by dots."""
-    if name in claims:
-        return claims[name]
-    value: object = claims
-    for member in name.split("."):
-        value = value.get(member) if isinstance(value, Mapping) else None
-    return value
+    return ClaimPath.read(claim[1]).strings(claims) if claim else (text,)

@@ -1,0 +1,131 @@
+"""The rows of a C-FIND that a user sees: those whose study is in scope."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any, NamedTuple
+
+from pydicom import Dataset
+from pydicom.dataelem import DataElement
+
+from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
+from useridentity.pynetdicom.scoped.models import COUNTS, unique_key
+from useridentity.pynetdicom.scoped.values import as_texts, texts, values_of
+from useridentity.scope import BoundScope
+
+Row = tuple[int, Dataset | None]
+Keep = Callable[[Dataset], Dataset | None]
+"""What the user sees of a row; None for nothing."""
+
+NOT_OF_A_PATIENT = frozenset(
+    {
+        "SpecificCharacterSet",
+        "TimezoneOffsetFromUTC",
+        "QueryRetrieveLevel",
+        "RetrieveAETitle",
+        "InstanceAvailability",
+        "StorageMediaFileSetID",
+        "StorageMediaFileSetUID",
+        *COUNTS,
+    }
+)
+"""What a row at PATIENT level has beside the attributes of the patient (PS3.4 C.4.1.1.3.2)."""
+
+
+def rows(answers: Iterable[Any], keep: Keep, is_over: Callable[[], bool]) -> Iterator[Row]:
+    """The answers of a handler of EVT_C_FIND with the rows that `keep` leaves.
+
+    Statuses pass as numbers: an Error Comment of the handler's could tell of rows that are withheld. `is_over` is
+    asked where nothing is yielded, by which pynetdicom would learn that the peer has gone.
+    """
+    for status, row in answers:
+        code = code_of(status)
+        if code not in PENDING:
+            yield code, None
+        elif (kept := keep(row)) is not None:
+            yield code, kept
+        elif is_over():
+            return
+
+
+class PatientName(NamedTuple):
+    """Who a patient is: an ID, and who issued it where that is said."""
+
+    patient_id: str
+    issuer: tuple[str, ...]
+
+
+class Rows:
+    """What one C-FIND may show: each row is decided by its study, which is looked up."""
+
+    def __init__(self, bound: BoundScope, studies: Studies) -> None:
+        self._bound = bound
+        self._studies = studies
+        self._shown: Counter[tuple[object, ...]] = Counter()
+
+    def below_patient(self, row: Dataset) -> Dataset | None:
+        """A row at STUDY level or below: kept if its study is in scope, and it does not say otherwise itself."""
+        uid = unique_key(row, "STUDY")
+        if not self._studies.in_scope(uid) or self._bound.contradicts(values_of(row, self._bound.values)):
+            return None
+        if not any(keyword in row for keyword in COUNTS):
+            return row
+        study = self._studies.study(uid)
+        return self._recounted(row, study.attributes if study else row)
+
+    def patient(self, row: Dataset) -> Dataset | None:
+        """A row at PATIENT level: kept if one of the patient's studies is in scope and says what the row says.
+
+        Another patient may have the same ID from another issuer, and a study out of scope another name of the same
+        patient. Where all studies with the ID are in scope, nothing needs to be told apart.
+        """
+        patient_id = unique_key(row, "PATIENT")
+        if not patient_id or not self._bound.reaches_studies:
+            return None
+        told = [element for element in row if element.keyword and element.keyword not in NOT_OF_A_PATIENT]
+        studies = self._studies.of_patient(patient_id, [element.keyword for element in told])
+        if studies and all(study.in_scope for study in studies):
+            return row
+        mine = [study for study in studies if study.in_scope and all(_says(study, element) for element in told)]
+        if not mine or not self._is_one_more_of(mine, told):
+            return None
+        return self._recounted(row, mine[0].attributes)
+
+    def worklist_item(self, row: Dataset) -> Dataset | None:
+        """An item of a worklist, kept if it is in scope itself."""
+        return row if self._bound.admits(values_of(row, self._bound.values)) else None
+
+    def _is_one_more_of(self, mine: Sequence[Study], told: Sequence[DataElement]) -> bool:
+        """Whether so many rows that read the same stand for patients in scope: one for each issuer of the ID."""
+        content = tuple((element.tag, as_texts(element.value)) for element in told)
+        self._shown[content] += 1
+        return self._shown[content] <= len({texts(study.attributes, "IssuerOfPatientID") for study in mine})
+
+    def _recounted(self, row: Dataset, patient: Dataset) -> Dataset:
+        """`row` with counts over the patient's studies in scope only; emptied where the index does not say."""
+        counts = [keyword for keyword in COUNTS if keyword in row]
+        if not counts:
+            return row
+        patient_id, issuer = unique_key(patient, "PATIENT"), texts(patient, "IssuerOfPatientID")
+        asked = [each for each in COUNTS.values() if each]
+        studies = self._studies.of_patient(patient_id, asked) if patient_id else ()
+        same = [study for study in studies if texts(study.attributes, "IssuerOfPatientID") == issuer]
+        recounted = copy(row)
+        for keyword in counts:
+            known = count([study for study in same if study.in_scope], keyword) if same else None
+            setattr(recounted, keyword, known)
+        return recounted
+
+
+def _says(study: Study, element: DataElement) -> bool:
+    """Whether the index says of `study` what a row says in `element`; an empty element says nothing."""
+    if element.is_empty:
+        return True
+    said = study.attributes.get(element.tag)
+    if said is None:
+        return False
+    if element.VR == "SQ":
+        return bool(said.value == element.value)
+    return as_texts(said.value) == as_texts(element.value)
