@@ -34,7 +34,8 @@ from useridentity import (
     Unavailable,
     Verified,
 )
-from useridentity.checks import BACKLOG, MAX_SERVER_RESPONSE, WORKERS, Driver, Pool
+from useridentity.checks import MAX_SERVER_RESPONSE, Driver
+from useridentity.pool import BACKLOG, WORKERS, Pool
 
 HANG = 10.0  # seconds; ten times what anything here takes
 SECRET = b"secret-octets-51c9"

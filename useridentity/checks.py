@@ -10,8 +10,7 @@ import threading
 import time
 import traceback
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,19 +20,15 @@ from useridentity.errors import Refused, Unavailable
 from useridentity.facts import Facts
 from useridentity.identity import Assurance, Identity
 from useridentity.policy import Checks, Content, Policy, Result
+from useridentity.pool import Pool
+from useridentity.rules import label
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
 from useridentity.state.penalties import Penalties, account_of
 from useridentity.validator import CheckContext, Validator, Verified
 
-WORKERS = 4
-"""Threads a validator may have: more Argon2 hashes at once than cores only cost memory."""
-
 MAX_SERVER_RESPONSE = 56_000
 """Bytes that an A-ASSOCIATE-AC always has room for, beside the role selections of 128 contexts (PS3.8 Table 9-16)."""
-
-BACKLOG = 64
-"""Associations that may wait for one validator; at 50 ms each the last waits under a second."""
 
 
 class Driver:
@@ -73,6 +68,26 @@ class Driver:
         if isinstance(decision, Rejected):
             return decision
         return self._spend(decision, plan, results) or decision
+
+    def reconsider(self, facts: Facts, accepted: Accepted) -> Decision:
+        """What becomes of an association that was accepted earlier (`Policy.reconsider`).
+
+        Its TLS client certificate is judged again, which `facts` have; its credential was not kept. A validator
+        that cannot tell now changes nothing.
+        """
+        self._follow()
+        plan = self.policy.plan(facts)
+        if isinstance(plan, Rejected):
+            return plan
+        deadline = time.monotonic() + plan.content.limits.validator_deadline
+        asked = next((each for each in plan.alternatives if label(each) == accepted.validator), ())
+        for validator in (each for each in asked if each.identity_type is None):
+            answer = self._ask(validator, None, facts, deadline)
+            if isinstance(answer, Refused):
+                return Rejected(answer.reason, answer.detail, plan.rule, accepted.validator)
+            if isinstance(answer, Verified):
+                accepted = _with_node(accepted, answer.identity)
+        return self.policy.reconsider(facts, accepted)
 
     def _ask_all(self, plan: Checks, credential: Credential | None) -> dict[str, Result]:
         """The answers by the validators' names, up to the first alternative that verifies; each is asked once."""
@@ -138,6 +153,10 @@ class Driver:
         except Unavailable as unavailable:
             return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
         return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator)
+
+
+def _with_node(accepted: Accepted, node: Identity) -> Accepted:
+    return replace(accepted, identity=node) if accepted.node is None else replace(accepted, node=node)
 
 
 def _pools(content: Content) -> dict[int, Pool]:
@@ -240,106 +259,3 @@ def _describe(error: BaseException) -> str:
     """An exception's type and place; its text could hold the credential."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"
-
-
-class _Task:
-    __slots__ = ("call", "finished", "overdue", "result")
-
-    def __init__(self, call: Callable[[], Result]) -> None:
-        self.call = call
-        self.finished = threading.Event()
-        self.overdue = False
-        self.result: Result = Unavailable("not finished")
-
-
-class Pool:
-    """The threads of one validator: started on demand, bounded in number and in what waits for them."""
-
-    def __init__(self, name: str, workers: int = WORKERS, backlog: int = BACKLOG) -> None:
-        self._name = name
-        self._workers = workers
-        self._backlog = backlog
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._waiting: deque[_Task] = deque()
-        self._threads = 0
-        self._idle = 0
-        self._overdue = 0
-        self._closed = False
-        self._retired = False
-
-    def run(self, call: Callable[[], Result], deadline: float) -> Result:
-        """The result of `call`; raises `Unavailable` where it is not had by `deadline` (monotonic seconds)."""
-        task = _Task(call)
-        with self._lock:
-            self._admit(task)
-        if not task.finished.wait(max(0.0, deadline - time.monotonic())):
-            self._give_up(task)
-        return task.result
-
-    def retire(self) -> None:
-        """Keep no thread that has nothing to do; what is still asked is answered."""
-        with self._lock:
-            self._retired = True
-            self._work.notify_all()
-
-    def close(self) -> None:
-        self.retire()
-        with self._lock:
-            self._closed = True
-
-    def _admit(self, task: _Task) -> None:
-        if self._closed or self._overdue >= self._workers:
-            raise Unavailable(f"validator {self._name}: every thread is overdue or it is closed")
-        if len(self._waiting) >= self._backlog:
-            raise Unavailable(f"validator {self._name}: {self._backlog} associations wait already", Reason.CAPACITY)
-        self._waiting.append(task)
-        if self._idle >= len(self._waiting):
-            self._work.notify()
-        elif self._threads < self._workers:
-            self._start_thread(task)
-
-    def _start_thread(self, task: _Task) -> None:
-        try:
-            threading.Thread(target=self._serve, name=f"validator {self._name}", daemon=True).start()
-        except RuntimeError:
-            self._waiting.remove(task)
-            raise Unavailable(f"validator {self._name}: no thread to be had", Reason.CAPACITY) from None
-        self._threads += 1
-
-    def _give_up(self, task: _Task) -> None:
-        with self._lock:
-            if task.finished.is_set():
-                return
-            if task in self._waiting:
-                self._waiting.remove(task)
-            else:
-                task.overdue = True
-                self._overdue += 1
-        raise Unavailable(f"validator {self._name} did not answer in time", Reason.TIMED_OUT)
-
-    def _serve(self) -> None:
-        while self._serve_one():
-            pass
-
-    def _serve_one(self) -> bool:
-        """Wait for a task and do it; nothing of it, the credential least of all, outlives this call."""
-        task = self._next()
-        if task is None:
-            return False
-        task.result = task.call()
-        with self._lock:
-            self._overdue -= task.overdue
-            task.finished.set()
-        return True
-
-    def _next(self) -> _Task | None:
-        with self._lock:
-            while not self._waiting and not self._retired:
-                self._idle += 1
-                self._work.wait()
-                self._idle -= 1
-            if not self._waiting:
-                self._threads -= 1
-                return None
-            return self._waiting.popleft()

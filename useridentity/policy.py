@@ -6,7 +6,7 @@ decision. Who asks them, and how long that may take, is `checks.Driver`'s busine
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -203,11 +203,20 @@ class Policy:
         Associations in progress keep what they were accepted for; `reconsider` tells whether they still would be.
         Raises `ConfigurationError` where the file cannot be used, or the policy was made in code.
         """
+        self.prepare()()
+
+    def prepare(self) -> Callable[[], None]:
+        """Read the policy's file again; what is returned puts it to use, and cannot fail. Raises as `reload`."""
         if self.source is None:
             raise ConfigurationError("this policy was made in code: there is no file to read again")
         from useridentity.config import load_policy
 
-        self.content = load_policy(self.source.path, running=self).content
+        content = load_policy(self.source.path, running=self).content
+
+        def use() -> None:
+            self.content = content
+
+        return use
 
     @classmethod
     def unguarded(cls) -> Policy:

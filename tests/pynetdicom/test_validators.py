@@ -24,7 +24,7 @@ from useridentity import (
     Verified,
     passcode_check,
 )
-from useridentity.checks import WORKERS
+from useridentity.pool import WORKERS
 
 Accept = Callable[..., Acceptor]
 

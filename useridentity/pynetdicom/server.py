@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import socket
 import threading
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Network
 from itertools import islice
@@ -155,44 +157,62 @@ class GuardedServer(ThreadedAssociationServer):
         return decision
 
     def reload(self, drop: bool = False) -> int:
-        """Read the TLS files again, all of them or none.
+        """Read the policy's file and those of `ServerTls` again: all of them hold from now on, or none does.
 
-        Associations in progress keep what they were accepted under. With `drop` they are judged anew by what was
-        read: those that it refuses are aborted, the others go on under it. How many were aborted is returned.
-        Raises `ConfigurationError` with everything that is wrong; then nothing has changed.
+        Associations in progress keep what they were accepted under. With `drop` they are judged anew, as far as
+        that is possible without their credential: those that are refused now are aborted, the others go on under
+        what they are permitted now. How many were aborted is returned. A policy made in code stays as it is.
+        Raises `ConfigurationError` with everything that is wrong.
         """
         with self._reloading:
-            if isinstance(self.ssl_context, ServerTls):
-                self.ssl_context.reload()
+            for use in self._prepared():
+                use()
+            self.lobby.limits = self.limits
             return self._drop() if drop else 0
+
+    def _prepared(self) -> list[Callable[[], None]]:
+        policy, tls = self.driver.policy, self.ssl_context
+        problems: list[str] = []
+        ready: list[Callable[[], None]] = []
+        for prepare in (policy.prepare if policy.source else None, getattr(tls, "prepare", None)):
+            try:
+                ready += [prepare()] if prepare else []
+            except ConfigurationError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigurationError(problems)
+        return ready
 
     def _drop(self) -> int:
         self._drops += 1
-        dropped = [assoc for assoc in self._admitted() if not self._may_go_on(assoc)]
-        for assoc in dropped:
-            assoc.abort(block=False)
-        return len(dropped)
+        return sum(not self._goes_on(assoc) for assoc in self._admitted())
 
     def _admitted(self) -> list[AcceptorAssociation]:
-        running = (assoc for assoc in self.ae.active_associations if isinstance(assoc, AcceptorAssociation))
-        return [assoc for assoc in running if assoc.server is self and assoc.admission is not None]
+        alive = (assoc for assoc in self.ae.active_associations if isinstance(assoc, AcceptorAssociation))
+        running = (assoc for assoc in alive if assoc.server is self and not assoc.is_aborted)
+        return [assoc for assoc in running if assoc.admission is not None]
 
-    def _may_go_on(self, assoc: AcceptorAssociation) -> bool:
+    def _goes_on(self, assoc: AcceptorAssociation) -> bool:
         assert assoc.admission is not None  # noqa: S101  it was admitted
+        facts = assoc.admission.facts
         decision = self._judged_anew(assoc.admission)
-        if isinstance(decision, Rejected):
-            LOGGER.warning("dropping %s of %s: %s", assoc.identity, assoc.peer.address, decision.detail)
-            return False
-        return True
+        if isinstance(decision, Accepted):
+            assoc.admission = Admission(facts, decision)
+            assoc.identity = decision.identity
+            return True
+        who = json.dumps(assoc.admission.accepted.identity.subject)
+        LOGGER.warning("dropped subject=%s address=%s: %s", who, facts.address, decision.detail)
+        assoc.abort(block=False)
+        return False
 
     def _judged_anew(self, admission: Admission) -> Decision:
-        """What those who were admitted are now, by the policy and the revocation lists of this moment."""
-        certificate = admission.facts.peer_certificate
-        if certificate and isinstance(self.ssl_context, ServerTls) and self.ssl_context.revokes(certificate):
-            accepted = admission.accepted
+        """What becomes of whoever was admitted, by the policy and the revocation lists as they are now."""
+        facts, accepted = admission.facts, admission.accepted
+        tls = self.ssl_context
+        if facts.peer_certificate and isinstance(tls, ServerTls) and tls.revokes(facts.peer_certificate):
             detail = "the TLS client certificate has been revoked"
             return Rejected(Reason.CREDENTIAL_INVALID, detail, accepted.rule, accepted.validator)
-        return admission.accepted
+        return self.driver.reconsider(replace(facts, now=datetime.now(UTC)), accepted)
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         refuse_user_id(event, handler)
