@@ -33,15 +33,20 @@ class ClaimPath:
 
     def strings(self, claims: Mapping[str, Any]) -> frozenset[str]:
         """The strings found there, alone or in a list; nothing where there is no such claim."""
+        found = self.values(claims)
+        if len(self.steps) == 1 and self.steps[0][0] in _SPACE_SEPARATED:
+            found = [value.split(" ") if isinstance(value, str) else value for value in found]
+        flat = [element for value in found for element in (value if isinstance(value, list | tuple) else [value])]
+        return frozenset(value for value in flat if isinstance(value, str))
+
+    def values(self, claims: Mapping[str, Any]) -> list[Any]:
+        """What is found there, as it is."""
         found: list[Any] = [claims]
         for name, each in self.steps:
             found = [value[name] for value in found if isinstance(value, Mapping) and name in value]
             if each:
                 found = [element for value in found if isinstance(value, list | tuple) for element in value]
-        if len(self.steps) == 1 and self.steps[0][0] in _SPACE_SEPARATED:
-            found = [value.split(" ") if isinstance(value, str) else value for value in found]
-        flat = [element for value in found for element in (value if isinstance(value, list | tuple) else [value])]
-        return frozenset(value for value in flat if isinstance(value, str))
+        return found
 
 
 @lru_cache(maxsize=4096)  # a policy's paths, which are asked for with every association

@@ -82,7 +82,7 @@ class CertificateValidator:
     """Association acceptor: a node that holds the key to its certificate.
 
     Fields:
-        issuers: certificates of the authority that issues the nodes' directly; several while it rolls
+        authorities: certificates of the authority that issues the nodes' directly; several while it rolls
             over from one to the next, all of one name.
         subject: what names a certificate must have, by the words of `NAMES`; compared exactly.
         ae_title: the name that must be the calling AE title; empty: any title may be used.
@@ -91,7 +91,7 @@ class CertificateValidator:
         name: what rules, logs and audit records call it; the issuer of its identities.
     """
 
-    issuers: tuple[x509.Certificate, ...]
+    authorities: tuple[x509.Certificate, ...]
     subject: Mapping[str, str] = field(default_factory=dict, hash=False)
     ae_title: str = ""
     user_id: str = "CN"
@@ -99,6 +99,11 @@ class CertificateValidator:
     name: str = field(default="certificate", kw_only=True)
     identity_type: int | None = field(default=None, init=False)
     cpu_short: bool = field(default=True, init=False)
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """Whose certificates it judges."""
+        return frozenset(each.subject.rfc4514_string() for each in self.authorities)
 
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002
         """The node, AUTHENTICATED; raises `Refused` where there is no certificate, or another than the policy asks."""
@@ -116,7 +121,7 @@ class CertificateValidator:
         return Verified(identity, expires_at=identity.expires_at)
 
     def _check(self, certificate: x509.Certificate, facts: Facts) -> None:
-        issuer = next((each for each in self.issuers if _issued(each, certificate)), None)
+        issuer = next((each for each in self.authorities if _issued(each, certificate)), None)
         if issuer is None:
             raise _refusal(f"was issued by {certificate.issuer.rfc4514_string()!r}, not by this validator's issuer")
         _check_dates(issuer, facts.now, "its issuer's certificate")

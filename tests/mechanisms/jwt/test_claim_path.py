@@ -12,6 +12,7 @@ from useridentity.claim_path import ClaimPath
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.jwt import Groups
 
+PURPOSES = "2.16.840.1.113883.1.11.20448"
 TOKENS = [
     ("realm_access.roles", {"realm_access": {"roles": ["radiologist", "offline_access"]}}),  # Keycloak
     ("resource_access.viewer.roles", {"resource_access": {"viewer": {"roles": ["radiologist"]}}}),  # Keycloak
@@ -58,3 +59,18 @@ def test_claims_of_another_shape_give_no_group(claims: dict[str, Any]) -> None:
 def test_what_is_no_path_is_a_configuration_error(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no claim path"):
         ClaimPath.read(text)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        ([{"system": "urn:oid:2.16.840.1.113883.1.11.20448", "code": "TREAT"}], {"TREAT", f"{PURPOSES}|TREAT"}),
+        ([{"code": "TREAT"}, {"code": "ETREAT", "system": ""}], {"TREAT", "ETREAT"}),
+        ([{"system": "urn:oid:1.2"}, "TREAT", {"code": 7}, {"code": ""}], set()),
+        ("TREAT", set()),
+        (None, set()),
+    ],
+)
+def test_purposes_of_use_are_those_of_ihe_iua(tmp_path: Path, purpose: Any, expected: set[str]) -> None:
+    draft = Draft(claims={"extensions": {"ihe_iua": {"purpose_of_use": purpose}}})
+    assert judge(validator(tmp_path), draft.token()).identity.purposes == expected

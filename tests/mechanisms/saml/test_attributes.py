@@ -137,3 +137,12 @@ def test_a_name_that_changes_each_time_is_refused_unless_it_is_allowed(issuer: I
     octets = issuer.sign(assertion(name_format=f' Format="{TRANSIENT}'))
     assert validate(validator(issuer, name_id_formats=(TRANSIENT[:-1],)), octets)
     assert "name_id_formats" in refusal(validator(issuer), octets).detail
+
+
+def test_purposes_of_use_are_known_by_code_alone_and_with_its_system(issuer: Issuer) -> None:
+    sent = attribute(PURPOSE, CODED.replace("Role", "PurposeOfUse"))
+    purposes = validate(validator(issuer), issuer.sign(assertion(attributes=sent))).identity.purposes
+    assert purposes == {"46255001", "2.16.840.1.113883.6.96|46255001"}
+    plain = attribute(PURPOSE, "TREATMENT")
+    assert validate(validator(issuer), issuer.sign(assertion(attributes=plain))).identity.purposes == {"TREATMENT"}
+    assert validate(validator(issuer), issuer.sign(assertion())).identity.purposes == frozenset()

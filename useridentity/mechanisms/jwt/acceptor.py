@@ -135,8 +135,8 @@ def _why_not(algorithm: str) -> str:
 class JwtValidator:
     """Judges the tokens of one issuer; made by `JwtSettings.build`.
 
-    `issuer` is whose: a token of another one is refused before anything else is looked at, so that several
-    validators stand side by side in one rule.
+    `issuer` is whose, `issuers` the same for the policy: a token of another one is refused before anything else is
+    looked at, so that several validators stand side by side in one rule.
     """
 
     identity_type = IdentityType.JWT
@@ -144,6 +144,7 @@ class JwtValidator:
     def __init__(self, settings: JwtSettings, keys: KeySource, name: str, group_path: ClaimPath | None) -> None:
         self.name = name
         self.issuer = settings.issuer
+        self.issuers = frozenset({settings.issuer})
         self.cpu_short = not keys.may_wait
         self._settings = settings
         self._keys = keys

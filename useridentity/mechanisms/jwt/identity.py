@@ -13,9 +13,12 @@ from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.mechanisms.jwt.claims import MAX_TEXT, text
 from useridentity.mechanisms.jwt.compact import refusal, shown
+from useridentity.purposes import purposes_of
 
 _NAMES = tuple(map(ClaimPath.read, ("name", "extensions.ihe_iua.subject_name", "preferred_username")))
 """Names to show: OpenID Connect Core 5.1, and IHE IUA 3.71.4.2.2.1.1."""
+
+_PURPOSES = ClaimPath.read("extensions.ihe_iua.purpose_of_use[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def identity_of(claims: Mapping[str, Any], issuer: str, groups: frozenset[str], 
         kind=Kind.SERVICE if claims.get("client_id") == user_id else Kind.PERSON,
         groups=groups,
         claims=dict(claims),
+        purposes=purposes_of(_purposes(claims)),
         actor=_actor(claims, issuer),
         expires_at=expires_at,
         presented=user_id,
@@ -67,6 +71,14 @@ def _names(claims: Mapping[str, Any]) -> Iterator[str]:
         for name in path.strings(claims):
             if name.isprintable() and len(name) <= MAX_TEXT:
                 yield name
+
+
+def _purposes(claims: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """System and code of the FHIR Codings of IHE IUA 3.71.4.2.2.1.1; what is none is left out."""
+    for value in _PURPOSES.values(claims):
+        if isinstance(value, Mapping) and isinstance(value.get("code"), str):
+            system = value.get("system", "")
+            yield system if isinstance(system, str) else "", value["code"]
 
 
 def _actor(claims: Mapping[str, Any], issuer: str) -> Identity | None:

@@ -66,6 +66,7 @@ class KerberosValidator:
         self._principals = PrincipalRules(settings.principals) if settings.principals else None
         self._groups = GroupRules(settings.groups)
         self._service = Service(settings.service, settings.keytab)
+        self.issuers = frozenset({settings.service})  # whoever issues a ticket, it is for one service
 
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002
         """The ticket's principal, AUTHENTICATED; raises `Refused`, or `Unavailable` where the library cannot work."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -28,6 +28,7 @@ from useridentity.mechanisms.saml.response import make
 from useridentity.mechanisms.saml.signature import ExpiredCertificates, Signer, certificates_in, read, verified
 from useridentity.mechanisms.saml.xml import Element
 from useridentity.mechanisms.username import claimed, presented_as
+from useridentity.purposes import purposes_of
 from useridentity.settings import Runtime, Seconds
 from useridentity.validator import CheckContext, Once, Verified
 
@@ -206,6 +207,11 @@ class SamlValidator:
         self._signer = signer
         self._expected = _expected(settings, keys.issuer)
 
+    @property
+    def issuers(self) -> frozenset[str]:
+        """Whose assertions it judges."""
+        return frozenset({self._keys.issuer})
+
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002
         """The subject of the assertion, AUTHENTICATED.
 
@@ -251,6 +257,7 @@ class SamlValidator:
             display_name=", ".join(found.get(SUBJECT_ID, ())),
             groups=local_groups(found.get(groups.attribute, ()), groups.map) if groups else frozenset(),
             claims=MappingProxyType(claims),
+            purposes=purposes_of(_codes(found.get(CLAIMS["purpose_of_use"], ()))),
             expires_at=ends,
             presented=claimed(assertion.name_id.encode("utf-8")),
         )
@@ -260,6 +267,13 @@ class SamlValidator:
         if not credential.positive_response_requested:
             return b""
         return make(self._settings.entity_id or self._settings.audience, assertion.id, now, self._signer)
+
+
+def _codes(values: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Coding systems and codes of an attribute's values, which are `codeSystem|code` or a code alone."""
+    for value in values:
+        system, _, code = value.rpartition("|")
+        yield system, code
 
 
 def _expected(settings: SamlSettings, issuer: str) -> Expected:
