@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
@@ -19,19 +18,8 @@ Row = tuple[int, Dataset | None]
 Keep = Callable[[Dataset], Dataset | None]
 """What the user sees of a row; None for nothing."""
 
-NOT_OF_A_PATIENT = frozenset(
-    {
-        "SpecificCharacterSet",
-        "TimezoneOffsetFromUTC",
-        "QueryRetrieveLevel",
-        "RetrieveAETitle",
-        "InstanceAvailability",
-        "StorageMediaFileSetID",
-        "StorageMediaFileSetUID",
-        *COUNTS,
-    }
-)
-"""What a row at PATIENT level has beside the attributes of the patient (PS3.4 C.4.1.1.3.2)."""
+BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
+"""What a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
 
 
 def rows(answers: Iterable[Any], keep: Keep, is_over: Callable[[], bool]) -> Iterator[Row]:
@@ -48,13 +36,6 @@ def rows(answers: Iterable[Any], keep: Keep, is_over: Callable[[], bool]) -> Ite
             yield code, kept
         elif is_over():
             return
-
-
-class PatientName(NamedTuple):
-    """Who a patient is: an ID, and who issued it where that is said."""
-
-    patient_id: str
-    issuer: tuple[str, ...]
 
 
 class Rows:
@@ -84,14 +65,14 @@ class Rows:
         patient_id = unique_key(row, "PATIENT")
         if not patient_id or not self._bound.reaches_studies:
             return None
-        told = [element for element in row if element.keyword and element.keyword not in NOT_OF_A_PATIENT]
+        told = [element for element in row if element.keyword and element.keyword not in (*BESIDE_A_PATIENT, *COUNTS)]
         studies = self._studies.of_patient(patient_id, [element.keyword for element in told])
         if studies and all(study.in_scope for study in studies):
             return row
         mine = [study for study in studies if study.in_scope and all(_says(study, element) for element in told)]
         if not mine or not self._is_one_more_of(mine, told):
             return None
-        return self._recounted(row, mine[0].attributes)
+        return self._recounted(_elements(row), mine[0].attributes)
 
     def worklist_item(self, row: Dataset) -> Dataset | None:
         """An item of a worklist, kept if it is in scope itself."""
@@ -112,20 +93,24 @@ class Rows:
         asked = [each for each in COUNTS.values() if each]
         studies = self._studies.of_patient(patient_id, asked) if patient_id else ()
         same = [study for study in studies if texts(study.attributes, "IssuerOfPatientID") == issuer]
-        recounted = copy(row)
+        mine = [study for study in same if study.in_scope]
+        recounted = _elements(row)
         for keyword in counts:
-            known = count([study for study in same if study.in_scope], keyword) if same else None
-            setattr(recounted, keyword, known)
+            recounted.add(DataElement(keyword, "IS", count(mine, keyword) if mine else None))
         return recounted
 
 
+def _elements(row: Dataset) -> Dataset:
+    """A data set of its own with the elements of `row`, which the handler may keep and give to others.
+
+    Private ones are left out: nothing else says anything about them.
+    """
+    return Dataset({element.tag: element for element in row if not element.tag.is_private})
+
+
 def _says(study: Study, element: DataElement) -> bool:
-    """Whether the index says of `study` what a row says in `element`; an empty element says nothing."""
-    if element.is_empty:
-        return True
+    """Whether the index says of `study` what a row says in `element`."""
     said = study.attributes.get(element.tag)
-    if said is None:
-        return False
     if element.VR == "SQ":
-        return bool(said.value == element.value)
-    return as_texts(said.value) == as_texts(element.value)
+        return list(said.value if said else ()) == list(element.value)
+    return as_texts(said.value if said else None) == as_texts(element.value)
