@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from useridentity.audit.archive import archives
+from useridentity.audit.archive import archives, files
 from useridentity.audit.record import Record
 from useridentity.audit.segment import PASSING, code, connect, inode, problem, reading, rows
 from useridentity.decision import Reason
@@ -54,8 +54,9 @@ class JournalReader:
     def last(self) -> int:
         """The number of the newest record, 0 without one; raises `Unavailable`."""
         with self._opened() as database:
-            found = database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone() if database else None
-        return found[0] if found else max((each.last for each in archives(self._path)), default=0)
+            if database is None:
+                return 0
+            return int(database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone()[0])
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -70,13 +71,14 @@ class JournalReader:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, for this thread alone; None where there is no file (yet)."""
+        """The connection to the newest file, for this thread alone; None where there is no file (yet)."""
         with self._lock, self._mended():
-            if self._database is not None and inode(self._path) != self._inode:
+            newest = next(iter(reversed(files(self._path))), self._path)
+            if self._database is not None and inode(newest) != self._inode:
                 self._close()
-            if self._database is None and self._path.exists():
-                self._inode = inode(self._path)
-                self._database = connect(self._path, "ro")
+            if self._database is None and newest.exists():
+                self._inode = inode(newest)
+                self._database = connect(newest, "ro")
             yield self._database
 
     @contextmanager
