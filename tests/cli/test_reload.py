@@ -123,6 +123,10 @@ def test_files_are_read_again_and_associations_dropped_only_when_asked(
     assert site.said("reloaded") == f"INFO reloaded; {EACH} associations dropped\n"
     until(lambda: all(each.is_aborted for each in running["CT_1"]))
     assert all_echo(running["MR_1"])
+    site.policy('subject = { O = "Radiology" }')
+    assert run("reload", "--drop", pid).returncode == 0
+    assert site.said("reloaded") == f"INFO reloaded; {EACH} associations dropped\n"
+    until(lambda: all(each.is_aborted for each in running["MR_1"]))
 
 
 def test_files_that_cannot_be_used_change_nothing_and_each_problem_is_logged(
@@ -130,9 +134,12 @@ def test_files_that_cannot_be_used_change_nothing_and_each_problem_is_logged(
 ) -> None:
     pid, running = served
     site.put("ca.crl", b"nonsense")
+    site.policy('subjekt = { CN = "MR_1" }\nae_titel = "CN"')
     assert run("reload", "--drop", pid).returncode == 0
-    assert "ca.crl" in site.said("not reloaded, all stays as it was")
+    told = [site.said("not reloaded, all stays as it was") for _ in range(3)]
+    assert all(word in "".join(told) for word in ("ca.crl", "subjekt", "ae_titel"))
     assert all_echo(running["CT_1"] + running["MR_1"])
+    site.policy()
     site.put("ca.crl", site.root.revoke())
     assert run("reload", "--drop", pid).returncode == 0
     assert site.said("reloaded;") == "INFO reloaded; 0 associations dropped\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,34 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
+POLICY = """\
+version = 1
+
+[validator.node]
+type = "certificate"
+issuer = "ca.pem"
+{more}
+[[authenticate]]
+accept = ["node"]
+
+[[authorize]]
+name = "{grant}"
+permit = ["echo", "store"]
+who = {{ kind = ["node"] }}
+"""
+
+
+def by_file(site: Site, more: str = "", grant: str = "nodes") -> Path:
+    site.put("identity.toml", POLICY.format(more=more, grant=grant).encode())
+    return site.folder / "identity.toml"
+
+
 def by_certificate(site: Site, *more: Any) -> Policy:
     return Policy([Rule([*more, CertificateValidator((site.root.certificate,), name="node")])])
 
 
 @pytest.fixture
-def running(site: Site) -> Any:
+def running(site: Site) -> Iterator[tuple[Acceptor, dict[str, list[Association]]]]:
     """An acceptor, and associations of both nodes."""
     with serving(by_certificate(site), tls=site.tls(), maximum_associations=50) as acceptor:  # type: ignore[arg-type]
         associations = {name: [site.associate(acceptor, name) for _ in range(EACH)] for name in site.nodes}
@@ -171,3 +194,75 @@ def test_a_dropped_association_is_told_of_as_aborted_and_ends_once(site: Site) -
         assert acceptor.server.reload(drop=True) == 1
         assert acceptor.server.reload(drop=True) == 0
         assert acceptor.life()[-2:] == ["EVT_ABORTED", "EVT_CONN_CLOSE"]
+
+
+@pytest.fixture
+def filed(site: Site) -> Iterator[tuple[Acceptor, dict[str, list[Association]]]]:
+    """As `running`, by a policy file."""
+    with serving(Policy.load(by_file(site)), tls=site.tls(), maximum_associations=50) as acceptor:  # type: ignore[arg-type]
+        associations = {name: [site.associate(acceptor, name) for _ in range(EACH)] for name in site.nodes}
+        assert all_echo(associations["CT_1"] + associations["MR_1"])
+        yield acceptor, associations
+        for each in (*associations["CT_1"], *associations["MR_1"]):
+            each.release()
+
+
+Filed = tuple[Acceptor, dict[str, list[Association]]]
+
+
+def test_a_new_policy_is_for_the_next_association_and_for_those_that_run_when_it_drops(
+    site: Site, filed: Filed
+) -> None:
+    acceptor, associations = filed
+    by_file(site, 'subject = { CN = "MR_1" }', "the others")
+    assert acceptor.server.reload() == 0
+    assert all_echo(associations["CT_1"] + associations["MR_1"])
+    assert not site.associate(acceptor, "CT_1").is_established
+    assert grants(acceptor) == {"nodes"}
+    assert acceptor.server.reload(drop=True) == EACH
+    until(lambda: all(each.is_aborted for each in associations["CT_1"]))
+    assert all_echo(associations["MR_1"])
+    until(lambda: grants(acceptor) == {"the others"})
+
+
+def test_an_authority_that_is_replaced_ends_those_it_had_issued_for(site: Site, filed: Filed) -> None:
+    acceptor, associations = filed
+    site.put("ca.pem", Ca.root().pem)
+    site.put("ca.crl", b"")
+    with pytest.raises(ConfigurationError, match="holds no PEM revocation list"):
+        acceptor.server.reload(drop=True)
+    assert all_echo(associations["CT_1"])
+    new = Ca.root()
+    site.put("ca.pem", new.pem)
+    site.put("ca.crl", new.revoke())
+    assert acceptor.server.reload(drop=True) == 2 * EACH
+
+
+def test_every_problem_of_policy_and_tls_is_told_and_neither_is_used(site: Site, filed: Filed) -> None:
+    acceptor, associations = filed
+    by_file(site, 'subjekt = { CN = "CT_1" }', "")
+    site.put("ca.crl", b"nonsense")
+    before = acceptor.server.driver.policy.content
+    with pytest.raises(ConfigurationError) as wrong:
+        acceptor.server.reload(drop=True)
+    assert "subjekt" in str(wrong.value)
+    assert "ca.crl" in str(wrong.value)
+    assert acceptor.server.driver.policy.content is before
+    by_file(site, 'subject = { CN = "MR_1" }')
+    with pytest.raises(ConfigurationError):
+        acceptor.server.reload(drop=True)
+    assert acceptor.server.driver.policy.content is before
+    assert all_echo(associations["CT_1"] + associations["MR_1"])
+
+
+def test_limits_are_read_again(site: Site, filed: Filed) -> None:
+    acceptor, _ = filed
+    by_file(site, "[limits]\nmax_pending_per_peer = 3")
+    acceptor.server.reload()
+    assert acceptor.server.lobby.limits.max_pending_per_peer == 3
+    assert acceptor.server.limits.max_pending_per_peer == 3
+
+
+def grants(acceptor: Acceptor) -> set[str]:
+    """The rules that permit what the associations of the acceptor may do."""
+    return {each.admission.accepted.grant for each in acceptor.server._admitted() if each.admission}
