@@ -299,3 +299,6 @@ class Permission:
 
 EVERYTHING = Permission(None)
 """All that the acceptor offers: what a policy without any `[[authorize]]` grants."""
+
+NOTHING = Permission(())
+"""Where everything starts from."""

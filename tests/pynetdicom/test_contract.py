@@ -18,6 +18,7 @@ from pynetdicom import _config, _globals, _handlers, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association, ServiceUser
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.timer import Timer
@@ -50,6 +51,9 @@ METHODS: dict[tuple[type, str], list[str]] = {
     (AssociationServer, "get_request"): ["self"],
     (AssociationSocket, "recv"): ["self", "nr_bytes"],
     (AssociationSocket, "send"): ["self", "bytestream"],
+    (DIMSEServiceProvider, "receive_primitive"): ["self", "primitive"],
+    (DIMSEMessage, "decode_msg"): ["self", "primitive", "assoc"],
+    (DIMSEMessage, "message_to_primitive"): ["self"],
     (DULServiceProvider, "kill_dul"): ["self"],
     (DULServiceProvider, "run_reactor"): ["self"],
 }
@@ -72,12 +76,17 @@ ATTRIBUTES: dict[tuple[type, str], type | tuple[type, ...]] = {
     (DULServiceProvider, "_kill_thread"): bool,
     (DULServiceProvider, "_recv_pdu"): queue.Queue,
     (DULServiceProvider, "_run_loop_delay"): float,
+    (PresentationContext, "_as_scp"): type(None),
+    (PresentationContext, "_as_scu"): type(None),
     (ServiceUser, "_common_ext"): dict,
     (Timer, "_start_time"): type(None),
     (Timer, "_end_time"): type(None),
     # Public, but replaced.
     (Association, "acse"): ACSE,
     (Association, "dul"): DULServiceProvider,
+    (Association, "dimse"): DIMSEServiceProvider,
+    (DIMSEServiceProvider, "cancel_req"): dict,
+    (DIMSEServiceProvider, "message"): type(None),
     (DIMSEServiceProvider, "msg_queue"): queue.Queue,
     (DULServiceProvider, "artim_timer"): Timer,
     (DULServiceProvider, "event_queue"): queue.Queue,

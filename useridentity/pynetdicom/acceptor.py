@@ -8,26 +8,23 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE
 from pynetdicom.transport import AddressInformation
 
 from useridentity import log, wire
 from useridentity.credential import Credential
-from useridentity.decision import Accepted, Decision, Reason, Rejected
+from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import WireError
-from useridentity.facts import Facts, Tls, peer_address
-from useridentity.identity import Identity
+from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.pynetdicom.acse import GuardedACSE
-from useridentity.pynetdicom.contexts import copied, proposals
-from useridentity.pynetdicom.reactor import LINGER, PromptAssociation, bound_now
-from useridentity.pynetdicom.requests import belongs, refusal
+from useridentity.pynetdicom.contexts import copied
+from useridentity.pynetdicom.reactor import LINGER, bound_now
+from useridentity.pynetdicom.service import ServingAssociation
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
 
 if TYPE_CHECKING:
@@ -43,19 +40,8 @@ ABORT = 7
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
-SERVING_MOVE: ContextVar[bool] = ContextVar("serving_move", default=False)
-"""True while a C-MOVE request is served: associations opened then must fail quietly, so that the move is
-answered with A801H (PS3.4 C.4.2.1.5)."""
 
-
-class Admission(NamedTuple):
-    """What an association was accepted for, and as what: to be reconsidered when the policy is reloaded."""
-
-    facts: Facts
-    accepted: Accepted
-
-
-class AcceptorAssociation(PromptAssociation):
+class AcceptorAssociation(ServingAssociation):
     """An association that exists for its peer only once the policy has accepted it."""
 
     def __init__(self, server: GuardedServer, request: socket.socket, address: Any) -> None:
@@ -63,10 +49,7 @@ class AcceptorAssociation(PromptAssociation):
         self._transport = request
         self._arrived = time.monotonic()
         self._accepted = False
-        self._ends = float("inf")
         self._titles = ("", "")
-        self.identity: Identity | None = None
-        self.admission: Admission | None = None
         super().__init__(server.ae, MODE_ACCEPTOR)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
         self.acse = self._guarded_acse = GuardedACSE(self)
@@ -218,7 +201,8 @@ class AcceptorAssociation(PromptAssociation):
     # The decision.
 
     def _negotiate(self, request: wire.Associate) -> None:
-        facts, credential = self._facts(request), request.credential
+        outcome = self._guarded_acse.negotiate_contexts()
+        facts, credential = self._facts(request, outcome.proposals), request.credential
         decision = self._refuse_before_credentials(request) or self._decide(facts, credential)
         abandoned = self._is_abandoned
         log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
@@ -233,7 +217,9 @@ class AcceptorAssociation(PromptAssociation):
             self._ends = self._end_of(decision.expires_at, facts.now)
             self._socket.ease(self.acceptor.maximum_length or 0, self.network_timeout)
             asked = credential is not None and credential.positive_response_requested
-            self._guarded_acse.accept(decision.server_response if asked else None)
+            self._guarded_acse.accept(
+                decision.server_response if asked else None, outcome.narrowed(decision.permission)
+            )
 
     def _end_of(self, expires_at: datetime | None, now: datetime) -> float:
         """When the association ends, on the monotonic clock: setting the machine's clock prolongs nothing."""
@@ -265,7 +251,7 @@ class AcceptorAssociation(PromptAssociation):
             return Rejected(Reason.CAPACITY, f"{ae.maximum_associations} associations are open")
         return None
 
-    def _facts(self, request: wire.Associate | None) -> Facts:
+    def _facts(self, request: wire.Associate | None, contexts: tuple[Proposal, ...] = ()) -> Facts:
         certificate = b""
         if isinstance(self._transport, ssl.SSLSocket):
             certificate = self._transport.getpeercert(binary_form=True) or b""
@@ -278,39 +264,10 @@ class AcceptorAssociation(PromptAssociation):
             port=self.peer.port,
             tls=Tls.MUTUAL if certificate else tls,
             peer_certificate=certificate,
-            contexts=tuple(proposals(self, request.abstract_syntaxes)) if request is not None else (),
+            contexts=contexts,
             identity_type=credential.identity_type if credential is not None else None,
             now=datetime.now(UTC),
         )
-
-    def _serve_what_came(self) -> None:
-        super()._serve_what_came()
-        if self.is_established and self._is_over:
-            LOGGER.info("the proof of %s has ended: aborting", self.identity)
-            self.abort()
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether the proof of identity, or the longest time for an association, has ended."""
-        return time.monotonic() >= self._ends
-
-    def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Serve a request if it belongs to its presentation context; accepted is not authorized for everything."""
-        context = self._accepted_cx.get(context_id)
-        if context is not None and msg.is_valid_request and self._is_over:
-            response = refusal(msg)
-            if response is not None:
-                self.dimse.send_msg(response, context_id)
-            return
-        if context is not None and msg.is_valid_request and not belongs(msg, str(context.abstract_syntax)):
-            LOGGER.warning("%s on a presentation context of %s: aborting", msg.msg_type, context.abstract_syntax)
-            self.abort()
-            return
-        token = SERVING_MOVE.set(isinstance(msg, C_MOVE))
-        try:
-            super()._serve_request(msg, context_id)
-        finally:
-            SERVING_MOVE.reset(token)
 
     # The end.
 

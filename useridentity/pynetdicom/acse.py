@@ -10,6 +10,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.presentation import negotiate_as_acceptor, negotiate_unrestricted
 
 from useridentity.decision import Rejected
+from useridentity.pynetdicom.contexts import Contexts
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.acceptor import AcceptorAssociation
@@ -24,8 +25,8 @@ class GuardedACSE(ACSE):
         """Negotiation is the association's; a handler that calls this gets nowhere."""
         raise RuntimeError("the policy negotiates this association")
 
-    def accept(self, server_response: bytes | None) -> None:
-        """Negotiate everything but the identity as pynetdicom does, and send the A-ASSOCIATE-AC."""
+    def accept(self, server_response: bytes | None, contexts: Contexts) -> None:
+        """Negotiate what is left as pynetdicom does, and send the A-ASSOCIATE-AC."""
         if server_response is not None:
             item = UserIdentityNegotiation()
             item.server_response = server_response
@@ -37,7 +38,7 @@ class GuardedACSE(ACSE):
             window = self._check_async_ops()
             if window is not None:
                 self.acceptor.add_negotiation_item(window)
-        self._negotiate_contexts()
+        self._take(contexts)
         if self.assoc.is_aborted:  # by one of the handlers just called
             return
         # Before the peer can know: pynetdicom drops its own answer to an N-EVENT-REPORT that comes any earlier.
@@ -53,11 +54,14 @@ class GuardedACSE(ACSE):
         self.send_reject(*rejected.answer)
         evt.trigger(self.assoc, evt.EVT_REJECTED, {})
 
-    def _negotiate_contexts(self) -> None:
+    def negotiate_contexts(self) -> Contexts:
+        """What of the presentation contexts this acceptor can accept, whoever asks."""
         negotiate = negotiate_unrestricted if _config.UNRESTRICTED_STORAGE_SERVICE else negotiate_as_acceptor
         roles = {uid: (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
-        contexts, role_items = negotiate(self.requestor.requested_contexts, self.acceptor.supported_contexts, roles)
-        self.assoc._accepted_cx = {cx.context_id: cx for cx in contexts if cx.result == 0 and cx.context_id is not None}
-        self.assoc._rejected_cx = [cx for cx in contexts if cx.result != 0]
-        for item in role_items:
+        return Contexts(*negotiate(self.requestor.requested_contexts, self.acceptor.supported_contexts, roles))
+
+    def _take(self, contexts: Contexts) -> None:
+        self.assoc._accepted_cx = {cx.context_id: cx for cx in contexts.accepted if cx.context_id is not None}
+        self.assoc._rejected_cx = [cx for cx in contexts.results if cx.result != 0]
+        for item in contexts.role_items:
             self.acceptor.add_negotiation_item(item)

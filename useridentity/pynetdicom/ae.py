@@ -18,10 +18,11 @@ from pynetdicom.utils import make_target
 
 from useridentity.credential import CredentialProvider, Offer
 from useridentity.errors import ConfigurationError, CredentialUnavailable
-from useridentity.facts import Peer
+from useridentity.facts import Peer, peer_address
 from useridentity.identity import Identity
+from useridentity.permission import Permission
 from useridentity.policy import Policy
-from useridentity.pynetdicom.acceptor import SERVING_MOVE, AcceptorAssociation
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.requestor import (
     CONFIRMATION_WORDS,
@@ -31,6 +32,7 @@ from useridentity.pynetdicom.requestor import (
     RequestorAssociation,
 )
 from useridentity.pynetdicom.server import GuardedServer
+from useridentity.pynetdicom.service import SERVING_MOVE, Move
 from useridentity.pynetdicom.transport import IdentitySocket
 from useridentity.tls_reload import ServerTls
 from useridentity.wire import MAX_ASSOCIATE_LENGTH
@@ -81,6 +83,7 @@ class AE(pynetdicom.AE):
         """
         _check_arguments(identity, confirmation, ext_neg)
         peer = _peer(addr, port, ae_title, tls_args)
+        move = SERVING_MOVE.get()
 
         def prepared(exchange: IdentityExchange | None, acceptor: AddressInformation) -> RequestorAssociation:
             assoc = RequestorAssociation(self, exchange)
@@ -93,11 +96,12 @@ class AE(pynetdicom.AE):
 
         try:
             acceptor = AddressInformation.from_addr_port(addr, port)
+            _check_destination(move, ae_title, acceptor.address)
             with nullcontext() if identity is None else identity.offer(peer) as offer:
                 assoc = prepared(None if identity is None else _exchange(offer, confirmation), acceptor)
                 assoc.request()
         except (CredentialUnavailable, gaierror) as error:  # a name that does not resolve raises in pynetdicom too
-            if not SERVING_MOVE.get():
+            if move is None:
                 raise
             assoc = prepared(None, AddressInformation("0.0.0.0", port))  # noqa: S104  nothing is bound to it
             assoc.withdraw(str(error))
@@ -243,6 +247,11 @@ def _check_arguments(identity: object, confirmation: str, ext_neg: list[Any] | N
         raise ConfigurationError(problems)
 
 
+def _check_destination(move: Move | None, ae_title: str, address: str) -> None:
+    if move is not None and not move.allows(ae_title, peer_address(address)):
+        raise CredentialUnavailable(f"{ae_title} at {address} is no Move Destination that the requestor may name")
+
+
 def _exchange(offer: Offer | None, confirmation: ConfirmationWord) -> IdentityExchange:
     if offer is None:  # a provider's mistake, which must not make the request one without identity
         raise ConfigurationError("identity: the credential provider's context manager gave None, not an offer")
@@ -274,3 +283,17 @@ def identity_of(source: Event | Association) -> Identity:
     if identity is None:
         raise LookupError("this association has no accepted identity")
     return identity
+
+
+def permission_of(source: Event | Association) -> Permission:
+    """What the association requestor may do, from an event or an association of a guarded server.
+
+    A handler has no need to ask: what is not permitted does not reach it. It may want to know, as in
+    `permission_of(event).allows("store")`.
+    Raises `LookupError` where nobody has been accepted (yet), or on an association of another kind.
+    """
+    assoc = getattr(source, "assoc", source)
+    permission = assoc.permission if isinstance(assoc, AcceptorAssociation) else None
+    if permission is None:
+        raise LookupError("this association has no accepted identity")
+    return permission

@@ -1,18 +1,22 @@
-"""Presentation contexts, copied where pynetdicom would `deepcopy` them: 0.2 ms for 120 instead of 7."""
+"""Presentation contexts: copied faster than by `deepcopy`, and narrowed to what an identity may use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from pydicom.uid import UID
-from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from useridentity.facts import Proposal
+from useridentity.permission import Permission
+
+USER_REJECTION = 1
+"""Result of a presentation context that the acceptor could accept, and this user may not use (PS3.8 Table 9-18)."""
 
 
 def copied(contexts: Iterable[PresentationContext]) -> list[PresentationContext]:
-    """Contexts of an association's own; UIDs are immutable and shared, lists are not."""
+    """Contexts of an association's own: 0.2 ms for 120 instead of 7. UIDs are immutable and shared, lists are not."""
     return [_copied(context) for context in contexts]
 
 
@@ -22,11 +26,39 @@ def _copied(context: PresentationContext) -> PresentationContext:
     return copy
 
 
-def proposals(association: Association, proposed: Iterable[str]) -> Iterator[Proposal]:
-    """What of the abstract syntaxes `proposed` the acceptor supports, with the roles that the requestor asks for."""
-    supported = {str(context.abstract_syntax) for context in association.acceptor.supported_contexts}
-    asked = association.requestor.role_selection
-    for uid in dict.fromkeys(proposed):
-        if uid in supported:
-            roles = asked.get(UID(uid))
-            yield Proposal(uid, bool(roles.scu_role), bool(roles.scp_role)) if roles else Proposal(uid)
+@dataclass(frozen=True)
+class Contexts:
+    """What became of the presentation contexts that were proposed.
+
+    Fields:
+        results: every one of them, with its result (PS3.8 Table 9-18) and the roles on it.
+        role_items: the answers to the role selections (PS3.7 D.3.3.4).
+    """
+
+    results: list[PresentationContext]
+    role_items: list[SCP_SCU_RoleSelectionNegotiation]
+
+    @property
+    def accepted(self) -> list[PresentationContext]:
+        return [context for context in self.results if context.result == 0]
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What the acceptor could accept, for the policy: with the roles that the requestor would get."""
+        return tuple(Proposal(str(cx.abstract_syntax), bool(cx.as_scp), bool(cx.as_scu)) for cx in self.accepted)
+
+    def narrowed(self, permission: Permission) -> Contexts:
+        """What of it `permission` leaves: roles are taken away, and with the last one the context (user-rejection)."""
+        for context in self.accepted:
+            roles = permission.roles(str(context.abstract_syntax))
+            context._as_scp = bool(context.as_scp and roles.scu)
+            context._as_scu = bool(context.as_scu and roles.scp)
+            if not (context.as_scp or context.as_scu):
+                context.result = USER_REJECTION
+        kept = {str(context.abstract_syntax) for context in self.accepted}
+        items = [item for item in self.role_items if str(item.sop_class_uid) in kept]
+        for item in items:
+            roles = permission.roles(str(item.sop_class_uid))
+            item.scu_role = bool(item.scu_role and roles.scu)
+            item.scp_role = bool(item.scp_role and roles.scp)
+        return Contexts(self.results, items)

@@ -1,27 +1,38 @@
-"""DIMSE requests of an accepted peer: which belong where, and how one is refused."""
+"""DIMSE requests of an accepted peer: which belong where, what is asked of the permission, and how one is refused."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pynetdicom.dimse_primitives import C_ECHO, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_ECHO, C_MOVE, N_EVENT_REPORT
 
-from useridentity.permission import carries
+from useridentity.permission import Permission, Request
+
+if TYPE_CHECKING:
+    from pynetdicom.presentation import PresentationContext
 
 NOT_AUTHORIZED = 0x0124
-"""Refused: Not Authorized (PS3.7 C.5.19)."""
+"""Refused: Not Authorized (PS3.7 C.5.25)."""
 
-COMMENT = "the user's proof of identity has ended"
-"""Error Comment, of at most 64 characters (PS3.7 E.2)."""
-
-
-def belongs(request: Any, abstract_syntax: str) -> bool:
-    """Whether all that `request` names as its SOP class may be sent on a context of `abstract_syntax`."""
-    named = [getattr(request, f"{which}SOPClassUID", None) for which in ("Affected", "Requested")]
-    return all(carries(abstract_syntax, str(uid)) for uid in named if uid is not None)
+PROOF_ENDED = "the user's proof of identity has ended"
+NOT_PERMITTED = "not authorized"
+"""Error Comments, of at most 64 characters (PS3.7 E.2), that say nothing about the policy."""
 
 
-def refusal(request: Any) -> Any | None:
+def is_scu(kind: str) -> bool:
+    """Whether requests of this kind are the SCU's: all but N-EVENT-REPORT (PS3.7 7.5, 9.1, 10.1)."""
+    return kind != "N-EVENT-REPORT"
+
+
+def objection(permission: Permission, primitive: Any, context: PresentationContext) -> str:
+    """Why this request, which belongs to its context, is not permitted; empty where it is."""
+    uid = getattr(primitive, "AffectedSOPClassUID", None) or getattr(primitive, "RequestedSOPClassUID", None)
+    kind = primitive.msg_type
+    destination = (primitive.MoveDestination or "").strip() if isinstance(primitive, C_MOVE) else ""
+    return permission.denies(Request(kind, str(uid), str(context.abstract_syntax), is_scu(kind), destination))
+
+
+def refusal(request: Any, comment: str) -> Any | None:
     """The response that refuses `request`; None for C-ECHO and N-EVENT-REPORT, whose statuses have no such one."""
     if isinstance(request, C_ECHO | N_EVENT_REPORT):
         return None
@@ -32,5 +43,5 @@ def refusal(request: Any) -> Any | None:
         if uid is not None and hasattr(response, f"Affected{name}"):
             setattr(response, f"Affected{name}", uid)
     response.Status = NOT_AUTHORIZED
-    response.ErrorComment = COMMENT
+    response.ErrorComment = comment
     return response

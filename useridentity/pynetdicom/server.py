@@ -26,7 +26,8 @@ from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, peer_address
 from useridentity.policy import Limits, Policy
-from useridentity.pynetdicom.acceptor import AcceptorAssociation, Admission
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.service import Admission
 from useridentity.tls_reload import ServerTls
 
 if TYPE_CHECKING:

@@ -1,0 +1,136 @@
+"""Messages of an accepted peer, read by us before pynetdicom reads them: where the two differ, nothing is served."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import evt
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
+from pynetdicom.utils import make_target
+
+from useridentity.dimse import Assembly, Command, Message
+from useridentity.errors import WireError
+from useridentity.permission import carries
+from useridentity.pynetdicom.reactor import NotifyingQueue
+from useridentity.pynetdicom.requests import is_scu
+
+if TYPE_CHECKING:
+    from pynetdicom.pdu_primitives import P_DATA
+    from pynetdicom.presentation import PresentationContext
+
+    from useridentity.pynetdicom.service import ServingAssociation
+
+LOGGER = logging.getLogger("useridentity.pynetdicom")
+
+
+class GuardedDIMSE(DIMSEServiceProvider):
+    """pynetdicom's assembly of messages, fed with nothing that `useridentity.dimse` does not understand."""
+
+    def __init__(self, assoc: ServingAssociation) -> None:
+        super().__init__(assoc)
+        self.msg_queue = NotifyingQueue(assoc.wake)
+        self._association = assoc
+        self._assembly = Assembly(self._check)
+        self._completed: Message | None = None
+        self.serving: tuple[int, int] | None = None
+        """Context and message identifier of the request that is being served: the only one to be cancelled."""
+
+    def examine(self, pdu: bytes | bytearray) -> None:
+        """Read a P-DATA-TF before pynetdicom does; a `WireError` is the end of the association."""
+        self._completed = self._assembly.add(pdu)
+
+    def _check(self, message: Message) -> None:
+        """What makes a message a breach of the negotiation, and not merely one that is not permitted."""
+        context = self._association._accepted_cx.get(message.context_id)
+        command = message.command
+        if context is None:
+            raise WireError("PS3.8 9.3.2.2", f"a message on presentation context {message.context_id}, not accepted")
+        if not command.is_request or command.kind == "C-CANCEL":
+            return  # judged by the request that it belongs to
+        if not carries(str(context.abstract_syntax), command.sop_class):
+            where = f"on a presentation context of {context.abstract_syntax}"
+            raise WireError("PS3.7 D.3.3", f"{command.kind} of {command.sop_class} {where}")
+        if not self._may_play(is_scu(command.kind), context):
+            role = "SCU" if is_scu(command.kind) else "SCP"
+            raise WireError("PS3.7 D.3.3.4", f"{command.kind} of a peer that is no {role} of {context.abstract_syntax}")
+
+    def _may_play(self, scu: bool, context: PresentationContext) -> bool:
+        """Whether the requestor has the role; where none was selected, the SCP's as well.
+
+        Stock pynetdicom, and others, report events without having selected a role. The permission, which is asked
+        too, says as much of a requestor that selects none as of one that does.
+        """
+        if scu:
+            return bool(context.as_scp)
+        return bool(context.as_scu) or context.abstract_syntax not in self._association.acceptor.role_selection
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """As in pynetdicom, for a message that both have read alike."""
+        message = self.message = self.message or DIMSEMessage()
+        is_complete = message.decode_msg(primitive, self.assoc)
+        expected, self._completed = self._completed, None
+        if not is_complete and expected is None:
+            return
+        self.message = None
+        received = self._read(message, expected) if is_complete and expected is not None else None
+        if received is None or expected is None:
+            LOGGER.warning("aborting the association: pynetdicom reads %s differently", expected)
+            self.dul.event_queue.put("Evt19")
+        else:
+            self._pass_on(received, expected)
+
+    def _read(self, message: DIMSEMessage, expected: Message) -> Any | None:
+        """The message as pynetdicom's primitive; None where that says something else."""
+        evt.trigger(self.assoc, evt.EVT_DIMSE_RECV, {"message": message})
+        try:
+            received: Any = message.message_to_primitive()
+        except Exception:  # noqa: BLE001  whatever its setters find wrong
+            return None
+        is_same = message.context_id == expected.context_id and says(received, expected.command)
+        return received if is_same else None
+
+    def _pass_on(self, received: Any, expected: Message) -> None:
+        if isinstance(received, C_CANCEL):
+            if self.serving == (expected.context_id, expected.command.message_id):
+                self.cancel_req[expected.command.message_id] = received
+        elif isinstance(received, N_EVENT_REPORT) and received.is_valid_request:
+            # As in pynetdicom: the association's own thread may be waiting for the answer to something it asked.
+            arguments = (received, expected.context_id)
+            threading.Thread(target=make_target(self.assoc._serve_request), args=arguments).start()
+        else:
+            self.msg_queue.put((expected.context_id, received))
+
+
+def says(primitive: Any, command: Command) -> bool:
+    """Whether pynetdicom's `primitive` means what `command` does, as far as anything is decided by it."""
+    if primitive.msg_type != command.kind:
+        return False
+    if isinstance(primitive, C_CANCEL):
+        return bool(primitive.MessageIDBeingRespondedTo == command.message_id)
+    if primitive.is_valid_request != command.is_request or primitive.is_valid_response == command.is_request:
+        return False
+    return _meaning(primitive) == (
+        command.message_id,
+        {command.sop_class} - {""},
+        {command.sop_instance} - {""},
+        command.destination,
+    )
+
+
+def _meaning(primitive: Any) -> tuple[object, ...]:
+    is_request = primitive.is_valid_request
+    return (
+        primitive.MessageID if is_request else primitive.MessageIDBeingRespondedTo,
+        _named(primitive, "SOPClassUID"),
+        _named(primitive, "SOPInstanceUID"),
+        (getattr(primitive, "MoveDestination", None) or "").strip(" "),
+    )
+
+
+def _named(primitive: Any, uid: str) -> set[str]:
+    """What a primitive names, as Affected or as Requested."""
+    return {str(getattr(primitive, f"{which}{uid}", None) or "") for which in ("Affected", "Requested")} - {""}
