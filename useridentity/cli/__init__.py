@@ -37,7 +37,7 @@ def main() -> None:
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import demo, passcode, reload
+    from useridentity.cli import demo, echo, find, passcode, policy, reload, store
 
     # A traceback with local variables would show passcodes.
     application = typer.Typer(
@@ -48,8 +48,12 @@ def _application() -> Typer:
     )
     # One line for each command.
     application.command("demo")(demo.demo)
+    application.command("echo", epilog=echo.EPILOG)(echo.echo)
+    application.command("find", epilog=find.EPILOG)(find.find)
     application.add_typer(passcode.app, name="passcode")
+    application.add_typer(policy.app, name="policy")
     application.command("reload")(reload.reload)
+    application.command("store", epilog=store.EPILOG)(store.store)
     return application
 
 
