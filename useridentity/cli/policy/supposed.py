@@ -1,0 +1,101 @@
+"""A policy file as it is on a machine that has no keytab, no passcode file and no key, where it is written and tested.
+
+Its rules are the real ones. Its validators stand in for those of the file: they are known by name and type, open
+nothing, and are never asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from useridentity.config import TABLES, VERSION
+from useridentity.config_rules import RuleReader
+from useridentity.credential import Credential
+from useridentity.errors import ConfigurationError, Unavailable
+from useridentity.explain import IDENTITY_TYPES
+from useridentity.facts import Facts
+from useridentity.plugins import validator_settings
+from useridentity.policy import Limits, Policy
+from useridentity.settings import Runtime, decode, report_unknown
+from useridentity.toml_file import Key, TomlFile
+from useridentity.validator import CheckContext, Validator, Verified
+
+TYPES: Mapping[str, int | None] = {**IDENTITY_TYPES, "certificate": None}
+"""The User-Identity-Types of the built-in validator types; others are asked for theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """In place of a validator.
+
+    Fields:
+        name, identity_type: the validator's.
+        plaintext: "refuse" where it looks at nothing that comes without TLS.
+    """
+
+    name: str
+    identity_type: int | None
+    plaintext: str = "allow"
+    cpu_short: bool = True
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """Its own, so that no two are taken for overlapping: `policy check` knows whether they are."""
+        return frozenset({self.name})
+
+    def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002
+        raise Unavailable(f"{self.name} stands in for a validator and knows nobody")
+
+
+def load(path: Path) -> Policy:
+    """The policy in a file, with validators that stand in for its own.
+
+    Raises `ConfigurationError` with everything wrong in the file itself; what it refers to is not looked at.
+    """
+    return _Loader(TomlFile(path)).policy()
+
+
+class _Loader:
+    def __init__(self, file: TomlFile) -> None:
+        self._file = file
+        self._folder = file.path.absolute().parent
+        self._problems: list[str] = []
+
+    def policy(self) -> Policy:
+        content = self._file.content
+        report_unknown(content, TABLES, (), self._report)
+        if content.get("version") != VERSION:
+            self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
+        limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
+        tables = content.get("validator", {})
+        validators = {name: self._validator(name, tables[name]) for name in tables}
+        reader = RuleReader(self._report, self._folder)
+        rules = reader.rules(content.get("authenticate"), validators)
+        grants = reader.grants(content["authorize"]) if "authorize" in content else []
+        if self._problems:
+            raise ConfigurationError(self._problems)
+        return Policy([each for each in rules if each], [each for each in grants if each], limits=limits)
+
+    def _validator(self, name: str, table: Mapping[str, Any]) -> Validator | None:
+        key = ("validator", name)
+        kind = table.get("type") if isinstance(table, Mapping) else None
+        if not isinstance(kind, str):
+            self._report(key, 'needs a type, such as type = "passcode"')
+            return None
+        try:
+            cls = validator_settings(kind)
+        except ConfigurationError as error:
+            self._report((*key, "type"), str(error))
+            return None
+        rest = {word: value for word, value in table.items() if word != "type"}
+        settings: Any = decode(cls, rest, key, self._report, self._folder)
+        if settings is None:
+            return None
+        number = TYPES[kind] if kind in TYPES else settings.build(Runtime(name, self._folder)).identity_type
+        return StandIn(name, number, getattr(settings, "plaintext", "allow"))
+
+    def _report(self, key: Key, what: str) -> None:
+        self._problems.append(self._file.problem(key, what))

@@ -1,0 +1,237 @@
+"""Why a policy decides as it does: every rule that was looked at, for an association as somebody supposes it.
+
+No credential is looked at: validators are supposed to verify, or to refuse. Everything else is the policy itself: its
+`plan`, its `conclude`, and the `difference` by which each rule matches or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Any, Literal
+
+from useridentity.claim_path import ClaimPath
+from useridentity.credential import IdentityType
+from useridentity.decision import Decision, Reason, Rejected
+from useridentity.errors import ConfigurationError, Refused
+from useridentity.facts import Facts, Proposal, Tls, peer_address
+from useridentity.identity import Assurance, Identity, Kind
+from useridentity.permission import capabilities_of
+from useridentity.policy import Checks, Policy, Result
+from useridentity.rules import Admitting, Assigning, label
+from useridentity.settings import nearest
+from useridentity.validator import CheckContext, Validator, Verified
+
+Sent = Literal["none", "username", "passcode", "kerberos", "saml", "jwt"]
+
+IDENTITY_TYPES: Mapping[str, int | None] = {
+    "none": None,
+    "username": IdentityType.USERNAME,
+    "passcode": IdentityType.USERNAME_PASSCODE,
+    "kerberos": IdentityType.KERBEROS,
+    "saml": IdentityType.SAML,
+    "jwt": IdentityType.JWT,
+}
+
+MAX_AE_TITLE = 16  # PS3.8 Table 9-11
+ROLES = {"": (True, False), "scu": (True, False), "scp": (False, True), "both": (True, True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """An association request as it might come.
+
+    Fields:
+        calling, called: AE titles.
+        peer: the requestor's address.
+        tls: how the connection is secured; "mutual" is with a certificate that TLS itself has verified.
+        identity: what is sent as 58H.
+        credential: "good", so that validators verify it, or "bad", so that all refuse.
+        validator: the validators that verify; left out, all that are asked.
+        groups, purpose: of whoever is verified.
+        claims: by path, as in an [[authorize]] rule; each with its values.
+        kind: of whoever is verified; left out, a node for a certificate and a person for the rest.
+        contexts: the SOP classes proposed, by keyword or UID, with the requestor as SCU; as SCP, or as both, after
+            ":scp" or ":both". Left out, nothing is said of contexts.
+        on: the day of the association, in UTC; left out, today.
+    """
+
+    calling: str
+    called: str
+    peer: str
+    tls: Tls = Tls.NONE
+    identity: Sent = "none"
+    credential: Literal["good", "bad"] = "good"
+    validator: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    purpose: tuple[str, ...] = ()
+    claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kind: Kind | None = None
+    contexts: tuple[str, ...] = ()
+    on: date | None = None
+
+    def problems(self, policy: Policy) -> Iterator[tuple[str, str]]:
+        """The fields that make no sense with `policy`, and why."""
+        for key in ("calling", "called"):
+            if len(getattr(self, key)) > MAX_AE_TITLE:
+                yield key, f"{getattr(self, key)!r} is no AE title: it has more than {MAX_AE_TITLE} characters"
+        try:
+            peer_address(self.peer)
+        except ValueError:
+            yield "peer", f"{self.peer!r} is no address; write 10.20.0.7 or fd00::7"
+        known = {each.name for rule in policy.rules for each in _members(rule.alternatives)}
+        yield from (
+            ("validator", f'"{name}" is in no rule{nearest(name, known)}') for name in set(self.validator) - known
+        )
+        yield from (("contexts", problem) for word in self.contexts for problem in _problems(_proposal, word))
+        yield from (("claims", problem) for path in self.claims for problem in _problems(ClaimPath.read, path))
+
+    def facts(self, now: datetime) -> Facts:
+        """What an acceptor would know of it before anybody has proved anything."""
+        return Facts(
+            self.calling,
+            self.called,
+            peer_address(self.peer),
+            port=0,
+            tls=self.tls,
+            identity_type=IDENTITY_TYPES[self.identity],
+            now=now if self.on is None else datetime.combine(self.on, time(), UTC),
+            contexts=tuple(map(_proposal, self.contexts)),
+        )
+
+    def answer(self, validator: Validator, facts: Facts) -> Result:
+        """What `validator` is supposed to say."""
+        if isinstance(validator, Admitting | Assigning):
+            return validator.validate(None, facts, CheckContext(0))
+        if facts.tls is Tls.NONE and getattr(validator, "plaintext", "allow") == "refuse":
+            return Refused(Reason.TLS_REQUIRED, f"{validator.name} looks at nothing that comes without TLS")
+        if self.credential == "bad" or (self.validator and validator.name not in self.validator):
+            return Refused(Reason.CREDENTIAL_INVALID, f"{validator.name} is supposed to refuse")
+        return Verified(self._identity(validator))
+
+    def _identity(self, validator: Validator) -> Identity:
+        number = validator.identity_type
+        user = self.calling if number is None else "somebody"
+        return Identity(
+            f"{validator.name}:{user}",
+            user,
+            validator.name,
+            Assurance.ASSERTED if number == IdentityType.USERNAME else Assurance.AUTHENTICATED,
+            number,
+            kind=self.kind or (Kind.NODE if number is None else Kind.PERSON),
+            groups=frozenset(self.groups),
+            claims=_claims(self.claims),
+            purposes=frozenset(self.purpose),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule that was looked at.
+
+    Fields:
+        name: the rule's.
+        difference: why it does not decide; empty for the one that does, which is the last.
+    """
+
+    name: str
+    difference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision, and how it came about.
+
+    Fields:
+        facts: what was known of the association.
+        rules: the [[authenticate]] rules that were looked at.
+        asked: what the deciding one asked for, as `accept` names it.
+        grants: the [[authorize]] rules that were looked at; none where nobody was verified.
+        unseen: how many of both were not looked at, because one before them decided.
+        decision: what was decided.
+    """
+
+    facts: Facts
+    rules: tuple[Step, ...]
+    asked: tuple[str, ...]
+    grants: tuple[Step, ...]
+    unseen: tuple[int, int]
+    decision: Decision
+
+
+def explain(policy: Policy, supposed: Supposed, now: datetime) -> Explanation:
+    """What `policy` decides about `supposed`, and why; raises `ConfigurationError` where that makes no sense."""
+    if problems := [f"{key}: {what}" for key, what in supposed.problems(policy)]:
+        raise ConfigurationError(problems)
+    facts = supposed.facts(now)
+    rules = _looked_at((rule.name, rule.when.difference(facts)) for rule in policy.rules)
+    planned = policy.plan(facts)
+    if isinstance(planned, Rejected):
+        return Explanation(facts, rules, (), (), (len(policy.rules) - len(rules), 0), planned)
+    results = {each.name: supposed.answer(each, facts) for each in _members(planned.alternatives)}
+    grants = _grants(policy, planned, results)
+    unseen = len(policy.rules) - len(rules), len(policy.grants) - len(grants) if grants else 0
+    asked = tuple(map(label, planned.alternatives))
+    return Explanation(facts, rules, asked, grants, unseen, policy.conclude(planned, results))
+
+
+def _grants(policy: Policy, planned: Checks, results: Mapping[str, Result]) -> tuple[Step, ...]:
+    proof = planned.proof(results)
+    if proof is None:
+        return ()
+    identity, validator = proof.principal.identity, label(proof.alternative)
+    return _looked_at((grant.name, grant.difference(identity, validator)) for grant in policy.grants)
+
+
+def _looked_at(differences: Iterable[tuple[str, str]]) -> tuple[Step, ...]:
+    """The rules up to the first that matches."""
+    steps: list[Step] = []
+    for name, difference in differences:
+        steps.append(Step(name, difference))
+        if not difference:
+            break
+    return tuple(steps)
+
+
+def _members(alternatives: Iterable[Iterable[Validator]]) -> Iterator[Validator]:
+    for alternative in alternatives:
+        yield from alternative
+
+
+def _proposal(word: str) -> Proposal:
+    name, _, role = word.partition(":")
+    if role not in ROLES:
+        raise ConfigurationError(f'"{word}": {role!r} is no role{nearest(role, [each for each in ROLES if each])}')
+    syntaxes = {uid for row in capabilities_of(name) if row.requests for uid in row.abstract_syntaxes}
+    if len(syntaxes) != 1:
+        raise ConfigurationError(f'"{name}" is several SOP classes; name one of them, such as CTImageStorage')
+    return Proposal(syntaxes.pop(), *ROLES[role])
+
+
+def _problems(reader: Any, text: str) -> Iterable[str]:
+    try:
+        reader(text)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def _claims(values: Mapping[str, tuple[str, ...]]) -> Mapping[str, Any]:
+    """Claims in which each path finds its values."""
+    claims: dict[str, Any] = {}
+    for path, found in values.items():
+        _plant(claims, ClaimPath.read(path).steps, list(found))
+    return claims
+
+
+def _plant(table: dict[str, Any], steps: tuple[tuple[str, bool], ...], values: list[str]) -> None:
+    (name, each), *further = steps
+    if not further:
+        table[name] = values
+    elif each:
+        inner: dict[str, Any] = {}
+        table.setdefault(name, []).append(inner)
+        _plant(inner, tuple(further), values)
+    else:
+        _plant(table.setdefault(name, {}), tuple(further), values)
