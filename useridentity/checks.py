@@ -152,7 +152,7 @@ class Driver:
                 return None
         except Unavailable as unavailable:
             return Rejected(unavailable.reason, unavailable.detail, accepted.rule, accepted.validator)
-        return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator)
+        return Rejected(Reason.REPLAYED, "presented before", accepted.rule, accepted.validator, accepted.identity)
 
 
 def _with_node(accepted: Accepted, node: Identity) -> Accepted:

@@ -72,13 +72,15 @@ class Rejected:
 
     `detail` says more than `reason`, for the log and the audit record only. `rule` names the
     `[[authenticate]]` rule that applied, `validator` the validator that refused; both may be
-    empty where the decision fell before one was chosen.
+    empty where the decision fell before one was chosen. `identity` is who was proved and may not
+    associate all the same, None where nobody was proved.
     """
 
     reason: Reason
     detail: str = ""
     rule: str = ""
     validator: str = ""
+    identity: Identity | None = field(default=None, repr=False, compare=False)
 
     @property
     def answer(self) -> Answer:

@@ -84,7 +84,7 @@ class Content:
 
 
 def _unauthorised(accepted: Accepted, detail: str) -> Rejected:
-    return Rejected(Reason.NOT_AUTHORISED, detail, accepted.rule, accepted.validator)
+    return Rejected(Reason.NOT_AUTHORISED, detail, accepted.rule, accepted.validator, accepted.identity)
 
 
 def _admits(permission: Permission, proposal: Proposal) -> bool:
