@@ -1,6 +1,6 @@
 """The adapter for pynetdicom: its application entity, guarded."""
 
-from useridentity.pynetdicom.ae import AE, identity_of, outcome_of, permission_of
+from useridentity.pynetdicom.ae import AE, identity_of, outcome_of, permission_of, scope_of
 from useridentity.pynetdicom.requestor import Outcome, OutcomeKind
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.signals import reload_on_signals
@@ -10,6 +10,7 @@ __all__ = [
     "identity_of",
     "outcome_of",
     "permission_of",
+    "scope_of",
     "Outcome",
     "OutcomeKind",
     "GuardedServer",

@@ -24,6 +24,7 @@ from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.pynetdicom.acse import GuardedACSE
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, bound_now
+from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.service import ServingAssociation
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
 
@@ -68,6 +69,10 @@ class AcceptorAssociation(ServingAssociation):
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
         self.acceptor.implementation_version_name = ae.implementation_version_name
         self.requestor.address_info = AddressInformation.from_tuple(address)
+
+    @property
+    def scope_lookup(self) -> StudyLookup | None:
+        return self.server.scope_lookup
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         from useridentity.pynetdicom.server import refuse_user_id

@@ -11,6 +11,7 @@ from pynetdicom.presentation import negotiate_as_acceptor, negotiate_unrestricte
 
 from useridentity.decision import Rejected
 from useridentity.pynetdicom.contexts import Contexts
+from useridentity.pynetdicom.scoped.models import MODELS
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.acceptor import AcceptorAssociation
@@ -32,7 +33,9 @@ class GuardedACSE(ACSE):
             item.server_response = server_response
             self.acceptor.add_negotiation_item(item)
         for extended in self._check_sop_class_extended():
-            self.acceptor.add_negotiation_item(extended)
+            # Unanswered is not supported (PS3.7 D.3.3.5): no relational queries and no fuzzy matching under a scope.
+            if self.assoc.scoping is None or extended.sop_class_uid not in MODELS:
+                self.acceptor.add_negotiation_item(extended)
         self.acceptor._common_ext = self._check_sop_class_common_extended()
         if self.requestor.asynchronous_operations != (1, 1):
             window = self._check_async_ops()

@@ -31,6 +31,7 @@ from useridentity.pynetdicom.requestor import (
     Outcome,
     RequestorAssociation,
 )
+from useridentity.pynetdicom.scoped import ScopeOfEvent, StudyLookup
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.service import SERVING_MOVE, Move
 from useridentity.pynetdicom.transport import IdentitySocket
@@ -155,13 +156,17 @@ class AE(pynetdicom.AE):
         contexts: list[PresentationContext] | None = None,
         *,
         policy: Policy | str | Path | None = None,
+        scope_lookup: StudyLookup | None = None,
     ) -> GuardedServer | None:
         """Accept associations as `policy` decides, a `Policy` or the path of its file.
 
-        As in pynetdicom otherwise. Raises `ConfigurationError` without a policy, or with one that cannot work;
+        `scope_lookup` tells which studies are in the scope of an identity; without it the handler of EVT_C_FIND is
+        asked. As in pynetdicom otherwise. Raises `ConfigurationError` without a policy, or with one that cannot work;
         `Policy.unguarded()` says aloud that everybody is let in.
         """
-        server = self.make_server(address, ae_title, contexts, ssl_context, evt_handlers, policy=policy)
+        server = self.make_server(
+            address, ae_title, contexts, ssl_context, evt_handlers, policy=policy, scope_lookup=scope_lookup
+        )
         self._servers.append(server)
         if not block:
             name = f"AcceptorServer@{datetime.now(UTC):%Y%m%d%H%M%S}"
@@ -297,3 +302,13 @@ def permission_of(source: Event | Association) -> Permission:
     if permission is None:
         raise LookupError("this association has no accepted identity")
     return permission
+
+
+def scope_of(event: Event) -> ScopeOfEvent | None:
+    """The scope of whom `event` is about, for handlers that filter themselves; None where there is none.
+
+    Raises `LookupError` on an association that is not of a guarded server, or has not been accepted (yet).
+    """
+    permission_of(event)
+    scoping = event.assoc.scoping  # type: ignore[attr-defined]  # of a guarded server, or that has raised
+    return None if scoping is None else scoping.of_event(event)

@@ -32,7 +32,7 @@ def objection(permission: Permission, primitive: Any, context: PresentationConte
     return permission.denies(Request(kind, str(uid), str(context.abstract_syntax), is_scu(kind), destination))
 
 
-def refusal(request: Any, comment: str) -> Any | None:
+def refusal(request: Any, comment: str, status: int = NOT_AUTHORIZED) -> Any | None:
     """The response that refuses `request`; None for C-ECHO and N-EVENT-REPORT, whose statuses have no such one."""
     if isinstance(request, C_ECHO | N_EVENT_REPORT):
         return None
@@ -42,6 +42,6 @@ def refusal(request: Any, comment: str) -> Any | None:
         uid = getattr(request, f"Affected{name}", None) or getattr(request, f"Requested{name}", None)
         if uid is not None and hasattr(response, f"Affected{name}"):
             setattr(response, f"Affected{name}", uid)
-    response.Status = NOT_AUTHORIZED
+    response.Status = status
     response.ErrorComment = comment
     return response

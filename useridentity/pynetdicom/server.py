@@ -27,6 +27,7 @@ from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, peer_address
 from useridentity.policy import Limits, Policy
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.service import Admission
 from useridentity.tls_reload import ServerTls
 
@@ -134,11 +135,13 @@ class GuardedServer(ThreadedAssociationServer):
         evt_handlers: list[EventHandlerType] | None = None,
         *,
         policy: Policy,
+        scope_lookup: StudyLookup | None = None,
     ) -> None:
         for event, handler, *_ in evt_handlers or ():  # before the base class listens
             refuse_user_id(event, handler)
         self.driver = Driver(policy)
         self.lobby = Lobby(policy.limits)
+        self.scope_lookup = scope_lookup
         self._reloading = threading.Lock()
         self._drops = 0
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)  # type: ignore[arg-type]  # ServerTls

@@ -18,7 +18,8 @@ from useridentity.identity import Identity
 from useridentity.permission import NOTHING, Permission
 from useridentity.pynetdicom.messages import GuardedDIMSE
 from useridentity.pynetdicom.reactor import PromptAssociation
-from useridentity.pynetdicom.requests import NOT_PERMITTED, PROOF_ENDED, objection, refusal
+from useridentity.pynetdicom.requests import NOT_AUTHORIZED, NOT_PERMITTED, PROOF_ENDED, objection, refusal
+from useridentity.pynetdicom.scoped import Scoping, StudyLookup
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -62,6 +63,7 @@ class ServingAssociation(PromptAssociation):
     def __init__(self, ae: ApplicationEntity, mode: str) -> None:
         self.identity: Identity | None = None
         self.admission: Admission | None = None
+        self._scoping: Scoping | None = None
         self._ends = float("inf")
         super().__init__(ae, mode)
         self.dimse = GuardedDIMSE(self)
@@ -70,6 +72,26 @@ class ServingAssociation(PromptAssociation):
     def permission(self) -> Permission | None:
         """What the association requestor may do; None before it is accepted."""
         return self.admission.accepted.permission if self.admission is not None else None
+
+    @property
+    def scope_lookup(self) -> StudyLookup | None:
+        """What is asked about studies; None for the application's own handler of EVT_C_FIND."""
+        return None
+
+    @property
+    def scoping(self) -> Scoping | None:
+        """What the scope of the association requestor means here; None where there is no scope."""
+        accepted = self.admission.accepted if self.admission is not None else None
+        if accepted is None or accepted.permission.scope is None:
+            return None
+        if self._scoping is None or self._scoping.accepted is not accepted:  # a reloaded policy may have another one
+            self._scoping = Scoping(self, accepted, self.scope_lookup)
+        return self._scoping
+
+    def get_handlers(self, event: Any) -> Any:
+        bound = super().get_handlers(event)
+        scoping = self.scoping
+        return bound if scoping is None else scoping.guarding(event, bound)
 
     def incoming(self, pdu: bytearray) -> bytearray:
         if pdu[0] == dimse.P_DATA_TF:
@@ -93,6 +115,9 @@ class ServingAssociation(PromptAssociation):
             super()._serve_request(msg, context_id)  # which serves neither
         elif comment := self._judge(msg, context):
             self._refuse(msg, context_id, comment)
+        elif self.scoping is not None and (refused := self.scoping.refuses(msg, context)):
+            LOGGER.warning("%s is out of scope: %s", self.identity, refused.detail)
+            self._refuse(msg, context_id, refused.comment, refused.status)
         else:
             self._serve(msg, context_id)
 
@@ -106,11 +131,11 @@ class ServingAssociation(PromptAssociation):
             return NOT_PERMITTED
         return ""
 
-    def _refuse(self, request: Any, context_id: int, comment: str) -> None:
-        """Answer with 0124H; where the service has no such status, abort."""
+    def _refuse(self, request: Any, context_id: int, comment: str, status: int = NOT_AUTHORIZED) -> None:
+        """Answer with `status`, 0124H if not another; where the service has none such, abort."""
         if isinstance(request, C_STORE) and request._dataset_path is not None:  # _config.STORE_RECV_CHUNKED_DATASET
             _discard(request)
-        response = refusal(request, comment)
+        response = refusal(request, comment, status)
         if response is None:
             self.abort()
         else:

@@ -18,6 +18,7 @@ from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext
 
+from useridentity.decision import Accepted
 from useridentity.pynetdicom.scoped.find import Rows, rows
 from useridentity.pynetdicom.scoped.lookup import Studies, StudyLookup, Undecided, asking_the_application
 from useridentity.pynetdicom.scoped.models import (
@@ -31,10 +32,10 @@ from useridentity.pynetdicom.scoped.models import (
 )
 from useridentity.pynetdicom.scoped.retrieve import PRELIMINARIES, instances, studies_of
 from useridentity.pynetdicom.scoped.values import values_of
-from useridentity.scope import BoundScope
+from useridentity.scope import BoundScope, Scope
 
 if TYPE_CHECKING:
-    from useridentity.pynetdicom.acceptor import AcceptorAssociation
+    from useridentity.pynetdicom.service import ServingAssociation
 
 __all__ = ["Refusal", "ScopeOfEvent", "Scoping", "StudyLookup"]
 
@@ -75,10 +76,14 @@ def _unsound(detail: str) -> Refusal:
 class Scoping:
     """What a scope means for one association."""
 
-    def __init__(self, assoc: AcceptorAssociation, bound: BoundScope, lookup: StudyLookup | None = None) -> None:
-        self.bound = bound
+    def __init__(self, assoc: ServingAssociation, accepted: Accepted, lookup: StudyLookup | None = None) -> None:
+        scope = accepted.permission.scope
+        if not isinstance(scope, Scope):
+            raise TypeError("the scope of a permission is a Scope; Scope.of makes one of a table")
+        self.accepted = accepted
+        self.bound = scope.bind(accepted.identity)
         self._assoc = assoc
-        self._studies = Studies(bound, lookup or asking_the_application(assoc))
+        self._studies = Studies(self.bound, lookup or asking_the_application(assoc))
         self._handled: WeakSet[evt.Event] = WeakSet()
 
     def refuses(self, request: Any, context: PresentationContext) -> Refusal | None:

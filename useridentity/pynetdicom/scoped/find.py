@@ -70,19 +70,19 @@ class Rows:
         if studies and all(study.in_scope for study in studies):
             return row
         mine = [study for study in studies if study.in_scope and all(_says(study, element) for element in told)]
-        if not mine or not self._is_one_more_of(mine, told):
-            return None
-        return self._recounted(_elements(row), mine[0].attributes)
+        patient = self._next_patient(mine, told)
+        return self._recounted(_elements(row), patient) if patient else None
 
     def worklist_item(self, row: Dataset) -> Dataset | None:
         """An item of a worklist, kept if it is in scope itself."""
         return row if self._bound.admits(values_of(row, self._bound.values)) else None
 
-    def _is_one_more_of(self, mine: Sequence[Study], told: Sequence[DataElement]) -> bool:
-        """Whether so many rows that read the same stand for patients in scope: one for each issuer of the ID."""
+    def _next_patient(self, mine: Sequence[Study], told: Sequence[DataElement]) -> Dataset | None:
+        """The patient that the next row with this content stands for: one for each issuer of the ID, and no more."""
         content = tuple((element.tag, as_texts(element.value)) for element in told)
-        self._shown[content] += 1
-        return self._shown[content] <= len({texts(study.attributes, "IssuerOfPatientID") for study in mine})
+        patients = {texts(study.attributes, "IssuerOfPatientID"): study.attributes for study in reversed(mine)}
+        shown, self._shown[content] = self._shown[content], self._shown[content] + 1
+        return list(reversed(patients.values()))[shown] if shown < len(patients) else None
 
     def _recounted(self, row: Dataset, patient: Dataset) -> Dataset:
         """`row` with counts over the patient's studies in scope only; emptied where the index does not say."""

@@ -22,7 +22,7 @@ from useridentity.pynetdicom.scoped.values import texts, values_of
 from useridentity.scope import BoundScope
 
 if TYPE_CHECKING:
-    from useridentity.pynetdicom.acceptor import AcceptorAssociation
+    from useridentity.pynetdicom.service import ServingAssociation
 
 LOGGER = logging.getLogger("useridentity.pynetdicom")
 
@@ -126,7 +126,7 @@ class Studies:
         return Study(unique_key(answer, "STUDY"), admitted, answer)
 
 
-def asking_the_application(assoc: AcceptorAssociation) -> StudyLookup:
+def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
     """A lookup by the application's own handler of EVT_C_FIND, as if the peer had asked it at STUDY level."""
 
     def ask(identifier: Dataset) -> Iterator[Dataset]:
