@@ -37,13 +37,12 @@ def main() -> None:
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import demo, echo, find, passcode, policy, reload, store
+    from useridentity.cli import demo, echo, find, get, move, passcode, policy, reload, store
 
     # A traceback with local variables would show passcodes.
     application = typer.Typer(
         help="DICOM user identity: sent, verified, enforced.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     # One line for each command.
@@ -54,6 +53,8 @@ def _application() -> Typer:
     application.add_typer(policy.app, name="policy")
     application.command("reload")(reload.reload)
     application.command("store", epilog=store.EPILOG)(store.store)
+    application.command("get", epilog=get.EPILOG)(get.get)
+    application.command("move", epilog=move.EPILOG)(move.move)
     return application
 
 

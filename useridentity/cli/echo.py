@@ -1,0 +1,88 @@
+"""`useridentity echo`: whether an acceptor takes this identity, and answers."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from useridentity.cli.requestor.examples import epilog
+from useridentity.cli.requestor.interrupt import Stop, interruptible
+from useridentity.cli.requestor.options import Options, Peer, command
+from useridentity.cli.requestor.outcome import Exit, Failure, Status
+from useridentity.cli.requestor.output import Output
+from useridentity.cli.requestor.peer import Target, only_target
+from useridentity.cli.requestor.session import association, status_of
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+EPILOG = epilog("""\
+useridentity echo pacs.example.org 104
+useridentity echo pacs.example.org 104 --identity username:alice
+useridentity echo pacs.example.org 2762 --ca ca.pem --identity passcode:alice --passcode-file alice.passcode
+useridentity echo pacs.example.org 2762 --ca ca.pem --cert ws1.pem --key ws1.key --identity jwt:alice.jwt
+useridentity echo pacs --json
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a C-ECHO told; times in seconds."""
+
+    association: float
+    echo: float
+    identity: str
+    tls: str
+    status: Status
+
+
+@command
+def echo(peer: Peer, options: Options) -> None:
+    """Ask an acceptor for an association as this identity, and verify that it answers (C-ECHO)."""
+    output = Output(options)
+    where = only_target(peer, options)
+    answer = interruptible(lambda stop: _echoed(where, stop), output.note)
+    output.result(
+        f"{where.where} answered: {answer.identity}; {answer.tls or 'no TLS'}; "
+        f"association {1000 * answer.association:.0f} ms, echo {1000 * answer.echo:.1f} ms",
+        peer=where.where,
+        outcome="confirmed" if "confirmed" in answer.identity else "accepted",
+        identity=answer.identity,
+        tls=answer.tls,
+        association_ms=round(1000 * answer.association, 1),
+        echo_ms=round(1000 * answer.echo, 1),
+        status=f"{answer.status.code:04X}H",
+    )
+    if not (answer.status.is_success or answer.status.is_warning):
+        raise Failure(Exit.REFUSED, f"refused: C-ECHO, {answer.status}", f"ask the log of {where.where}")
+
+
+def _echoed(where: Target, stop: Stop) -> Answer:
+    from pynetdicom import build_context
+    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+    started = time.perf_counter()
+    with association(where, [build_context(Verification)], stop) as assoc:
+        associated = time.perf_counter()
+        status = status_of(assoc.send_c_echo(), assoc)
+        echoed = time.perf_counter()
+        return Answer(associated - started, echoed - associated, _identity(assoc, where), _tls(assoc), status)
+
+
+def _identity(assoc: Association, where: Target) -> str:
+    from useridentity.pynetdicom import outcome_of
+
+    if where.identity is None:
+        return "accepted, no identity sent"
+    outcome = outcome_of(assoc)
+    proof = outcome.confirmation
+    if proof is None:
+        return "accepted, identity not confirmed"
+    return f"{outcome.kind.value}{f', acceptor proved to be {proof.acceptor}' if proof.mutual else ''}"
+
+
+def _tls(assoc: Association) -> str:
+    held = assoc.dul.socket.socket if assoc.dul.socket else None
+    return held.version() or "" if isinstance(held, ssl.SSLSocket) else ""

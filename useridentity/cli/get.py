@@ -1,0 +1,59 @@
+"""`useridentity get`: what an acceptor has, on the same association."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from useridentity.cli.requestor.completion import storage_names
+from useridentity.cli.requestor.examples import epilog
+from useridentity.cli.requestor.interrupt import interruptible
+from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, OutputFolder, Peer, command
+from useridentity.cli.requestor.output import Output
+from useridentity.cli.requestor.peer import only_target
+
+EPILOG = epilog("""\
+useridentity get pacs.example.org 104 -k StudyInstanceUID=1.2.3 --output study
+useridentity get pacs -k PatientID=123 --output patient --sop-class CTImageStorage
+useridentity get pacs --identifier series.json --json
+""")
+
+
+@command
+def get(
+    peer: Peer,
+    options: Options,
+    keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
+    identifier: Identifier = None,
+    level: LevelWord = None,
+    model: Annotated[
+        Literal["study", "patient"] | None,
+        typer.Option(help="The information model; study, or patient for all of a patient, if left out."),
+    ] = None,
+    sop_class: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="A SOP class to retrieve, by keyword or UID; 120 usual ones if left out. May be repeated.",
+            autocompletion=storage_names,
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    output: OutputFolder = Path(),
+) -> None:
+    """Retrieve on this association (C-GET), into files named by their SOP Instance UIDs. None is overwritten."""
+    from useridentity.cli.requestor import retrieving as retrieve
+    from useridentity.cli.requestor.keeping import Folder
+    from useridentity.cli.requestor.retrieved import conclude, wanted
+
+    shown = Output(options)
+    query, chosen = wanted(keys, identifier, level, model)
+    classes = retrieve.storage_classes(sop_class)
+    where = only_target(peer, options)
+    with shown.progress("retrieving", None, "files") as meter:
+        folder = Folder(output, meter.moved)
+        counts = interruptible(
+            lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note
+        )
+    conclude(where, counts, folder, meter, shown)

@@ -1,0 +1,44 @@
+"""What the shell completes: profiles, kinds of identity, attributes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from useridentity.errors import ConfigurationError
+
+
+def peer_names(incomplete: str) -> list[str]:
+    """The profiles whose names begin so; none where the file cannot be read, for nobody can be told why."""
+    from useridentity.cli.requestor.profiles import load
+
+    try:
+        return [name for name in load(None).peer if name.startswith(incomplete)]
+    except ConfigurationError:
+        return []
+
+
+def identity_words(incomplete: str) -> list[str]:
+    """The kinds of identity, and the OpenID providers of the profiles file."""
+    from useridentity.cli.requestor.identity import KINDS
+    from useridentity.cli.requestor.profiles import load
+
+    words = [kind if kind == "none" else f"{kind}:" for kind in KINDS]
+    with suppress(ConfigurationError):
+        words += [f"oidc:{name}" for name in load(None).oidc]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def storage_names(incomplete: str) -> list[str]:
+    """The storage SOP classes whose keywords begin so."""
+    from pydicom._uid_dict import UID_dictionary
+
+    return sorted(
+        entry[4] for entry in UID_dictionary.values() if "Storage" in entry[4] and entry[4].startswith(incomplete)
+    )
+
+
+def keywords(incomplete: str) -> list[str]:
+    """The standard's attributes whose keywords begin so."""
+    from pydicom.datadict import keyword_dict
+
+    return sorted(f"{keyword}=" for keyword in keyword_dict if incomplete and keyword.startswith(incomplete))

@@ -1,0 +1,189 @@
+"""Identifiers of queries: `-k PatientID=123` and JSON in, rows and JSON out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.tag import BaseTag, Tag
+
+from useridentity.errors import ConfigurationError
+
+MAX_JSON = 1024 * 1024
+"""Octets of an identifier in JSON; a list of 15,000 UIDs fits."""
+
+_STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*|\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?)(?:\[(\d{1,4})\])?")
+
+
+def identifier(keys: Sequence[str], file: str | None) -> Dataset:
+    """The identifier that `--identifier` and `-k` say, in this order; raises `typer.BadParameter` or
+    `ConfigurationError`."""
+    dataset = Dataset() if file is None else _from_json(_read(file), file)
+    for key in keys:
+        path, _, value = key.partition("=")
+        _set(dataset, path.strip(), value)
+    return dataset
+
+
+def _set(dataset: Dataset, path: str, value: str) -> None:
+    """`ScheduledProcedureStepSequence.Modality`, `(0010,0020)`, `00100020`: items other than the first as [1]."""
+    *sequences, last = [_step(part, path) for part in path.split(".")]
+    for tag, index in sequences:
+        if dictionary_VR(tag) != "SQ":
+            raise typer.BadParameter(f"{path}: {keyword_for_tag(tag)} is no sequence", param_hint="-k")
+        items = dataset.setdefault(tag, DataElement(tag, "SQ", [])).value
+        items.extend(Dataset() for _ in range(index + 1 - len(items)))
+        dataset = items[index]
+    tag, _ = last
+    vr = dictionary_VR(tag)
+    dataset[tag] = _element(tag, vr, [] if vr == "SQ" else value.split("\\") if "\\" in value else value)
+
+
+def _step(text: str, path: str) -> tuple[BaseTag, int]:
+    match = _STEP.fullmatch(text)
+    tag = _tag(match[1]) if match else None
+    if tag is None or match is None:
+        raise typer.BadParameter(
+            f"{text!r} in {path!r} is no attribute of the standard{_nearest(text)}", param_hint="-k"
+        )
+    return tag, int(match[2] or 0)
+
+
+def _tag(text: str) -> BaseTag | None:
+    found = tag_for_keyword(text)
+    digits = text.strip("()").replace(",", "")
+    if found is None and re.fullmatch(r"[0-9A-Fa-f]{8}", digits):
+        found = int(digits, 16)
+    return None if found is None or not keyword_for_tag(found) else Tag(found)
+
+
+def _nearest(text: str) -> str:
+    from difflib import get_close_matches
+
+    from pydicom.datadict import keyword_dict
+
+    close = get_close_matches(text, keyword_dict, 1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _element(tag: BaseTag, vr: str, value: Any) -> DataElement:
+    try:
+        if vr in ("US", "SS", "UL", "SL", "UV", "SV") and value not in ("", []):
+            value = [int(each) for each in value] if isinstance(value, list) else int(value)
+        return DataElement(tag, vr, value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise typer.BadParameter(f"{keyword_for_tag(tag)}={value!r}: {error}", param_hint="-k") from None
+
+
+def _read(file: str) -> bytes:
+    try:
+        with open(0 if file == "-" else file, "rb") as opened:
+            octets = opened.read(MAX_JSON + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    if len(octets) > MAX_JSON:
+        raise ConfigurationError(f"{file}: longer than the {MAX_JSON} octets an identifier may have")
+    return octets
+
+
+def _from_json(octets: bytes, file: str) -> Dataset:
+    """The DICOM JSON model (PS3.18 F.2), or keywords with plain values, as `find --json` writes them."""
+    try:
+        content = json.loads(octets)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{file}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{file}: should be one JSON object, attributes with their values")
+    return _dataset(content, file)
+
+
+def _dataset(content: Mapping[str, Any], file: str) -> Dataset:
+    dataset = Dataset()
+    for name, value in content.items():
+        tag = _tag(name)
+        if tag is None:
+            raise ConfigurationError(f"{file}: {name!r} is no attribute of the standard{_nearest(name)}")
+        vr = dictionary_VR(tag)
+        dataset[tag] = _element(tag, vr, _plain(vr, value, f"{file}: {name}"))
+    return dataset
+
+
+def _plain(vr: str, value: Any, where: str) -> Any:
+    if isinstance(value, dict) and "vr" in value:
+        value = value.get("Value", [])
+    if vr == "SQ":
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, dict) for item in items):
+            raise ConfigurationError(f"{where}: is a sequence; write a list of objects")
+        return [_dataset(item, where) for item in items]
+    values = [_text(each, where) for each in (value if isinstance(value, list) else [value])]
+    return values[0] if len(values) == 1 else values
+
+
+def _text(value: Any, where: str) -> str:
+    if isinstance(value, dict) and "Alphabetic" in value:  # a person's name (PS3.18 F.2.2)
+        value = "=".join(str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ConfigurationError(f"{where}: {type(value).__name__} is no value; write a string, a number or a list")
+    return str(value)
+
+
+def plain(dataset: Dataset) -> dict[str, Any]:
+    """Keywords with plain values, for JSON; what has no keyword by its tag, octets left out."""
+    return {
+        _name(element.tag): _jsonable(element)
+        for element in dataset
+        if element.VR not in ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+    }
+
+
+def _name(tag: BaseTag) -> str:
+    return keyword_for_tag(tag) or f"{tag:08X}"
+
+
+def _jsonable(element: DataElement) -> Any:
+    if element.VR == "SQ":
+        return [plain(item) for item in element.value]
+    value = element.value
+    if element.VM > 1:
+        return [_number_or_text(each) for each in value]
+    return _number_or_text(value)
+
+
+def _number_or_text(value: object) -> int | float | str:
+    return value if type(value) in (int, float) else "" if value is None else str(value)  # type: ignore[return-value]
+
+
+def cell(dataset: Dataset, keyword: str) -> str:
+    """An attribute in a table; several values separated as on the wire, sequences by their number of items."""
+    element = dataset.get(Tag(keyword)) if keyword in dataset else None
+    if element is None or element.value is None:
+        return ""
+    if element.VR == "SQ":
+        return f"{len(element.value)} items"
+    return "\\".join(map(str, element.value)) if element.VM > 1 else str(element.value)
+
+
+def columns_of(dataset: Dataset) -> list[str]:
+    """The keywords of an identifier, for a table's head."""
+    hidden = ("QueryRetrieveLevel", "SpecificCharacterSet")
+    return [name for name in (_name(element.tag) for element in dataset) if name not in hidden]
+
+
+def check_columns(names: Iterable[str]) -> list[str]:
+    """The attributes asked for with `--columns A,B`; raises `typer.BadParameter`."""
+    found = [name.strip() for group in names for name in group.split(",") if name.strip()]
+    for name in found:
+        if _tag(name) is None:
+            raise typer.BadParameter(
+                f"{name!r} is no attribute of the standard{_nearest(name)}", param_hint="--columns"
+            )
+    return [keyword_for_tag(_tag(name) or 0) for name in found]

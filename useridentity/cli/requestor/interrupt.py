@@ -1,0 +1,90 @@
+"""Ctrl-C ends what a command does in order: the operation is cancelled, the association released.
+
+The dealings with the peer run in a thread of their own, so that the one that gets the signal is free to
+act on it. A second Ctrl-C aborts the association.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from useridentity.cli.requestor.outcome import Exit, Failure
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+T = TypeVar("T")
+
+GRACE = 5.0
+"""Seconds for the end of an association that was aborted; whoever pressed Ctrl-C twice has no more patience."""
+
+
+class Stop:
+    """The wish to end, as the thread that works sees it.
+
+    `association` is the one to abort; `cancel` asks the peer to end the operation that is going on.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.association: Association | None = None
+        self.cancel: Callable[[], None] | None = None
+
+    def check(self) -> None:
+        """Raises `Failure` where the user wants to end."""
+        if self.asked:
+            raise interrupted()
+
+    def ask(self) -> None:
+        self.asked = True
+        if self.cancel is not None:
+            self.cancel()
+
+
+def interrupted() -> Failure:
+    return Failure(Exit.INTERRUPTED, "interrupted")
+
+
+class _Working(threading.Thread, Generic[T]):
+    """A daemon, so that no peer that is silent keeps the process from ending."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        super().__init__(name="requestor", daemon=True)
+        self._work = work
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._result.append(self._work())
+        except BaseException as error:  # noqa: BLE001  it is raised again where it is waited for
+            self._error = error
+
+    def result(self) -> T:
+        """Wait for the end; what the work returned, or raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+def interruptible(work: Callable[[Stop], T], note: Callable[[str], None]) -> T:
+    """What `work` returns or raises; raises `Failure` (INTERRUPTED) where Ctrl-C ended it before its end."""
+    stop = Stop()
+    working = _Working(lambda: work(stop))
+    working.start()
+    try:
+        return working.result()
+    except KeyboardInterrupt:
+        if stop.association is None:  # nothing is established that could be released
+            raise interrupted() from None
+        note("ending; Ctrl-C again aborts the association")
+    try:
+        stop.ask()
+        return working.result()
+    except KeyboardInterrupt:
+        stop.association.abort()
+        working.join(GRACE)
+        raise interrupted() from None

@@ -1,0 +1,98 @@
+"""Received instances, kept as files that nobody sees before they are whole, and that replace nothing.
+
+A name is the SOP Instance UID and nothing else of what the peer sends; one that is no UID is refused, so
+that none can lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from useridentity.cli.requestor.files import is_uid
+from useridentity.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pynetdicom.events import Event
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DUPLICATE = 0x0111
+INVALID_INSTANCE = 0x0117
+"""Statuses of C-STORE (PS3.7 C, PS3.4 B.2.3)."""
+
+MODE = 0o666
+"""As any new file: less the umask."""
+
+
+@dataclass(slots=True)
+class Folder:
+    """Where instances are kept; safe to use from many threads.
+
+    `kept` are the names, `problems` what could not be kept and why; `moved` is told of octets.
+    """
+
+    path: Path
+    moved: Callable[[int], None] = lambda _: None
+    kept: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigurationError` where files cannot be made there."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.path).close()
+        except OSError as error:
+            raise ConfigurationError(f"{self.path}: {error.strerror}; files cannot be kept there") from None
+
+    def keep(self, event: Event) -> int:
+        """A handler of EVT_C_STORE; its status."""
+        uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
+        if not is_uid(uid):
+            return self._refuse(INVALID_INSTANCE, f"{uid!r} is no UID, and so no name for a file")
+        octets = event.encoded_dataset()
+        self.moved(len(octets))
+        try:
+            return self._put(uid, octets)
+        except OSError as error:
+            return self._refuse(OUT_OF_RESOURCES, f"{uid}: {error.strerror}")
+
+    def _put(self, uid: str, octets: bytes) -> int:
+        path = self.path / f"{uid}.dcm"
+        descriptor, beside = tempfile.mkstemp(dir=self.path, prefix=f".{uid[:32]}.", suffix=".part")
+        try:
+            with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, MODE & ~_umask())
+                file.write(octets)
+            try:
+                os.link(beside, path)  # fails where there is one already, be it a symbolic link
+            except OSError as error:
+                if error.errno != errno.EEXIST:
+                    raise
+                if path.is_symlink() or path.read_bytes() != octets:
+                    return self._refuse(DUPLICATE, f"{path} exists, with other content; it was left as it is")
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+        with self._lock:
+            self.kept.append(path.name)
+        return SUCCESS
+
+    def _refuse(self, status: int, why: str) -> int:
+        with self._lock:
+            self.problems.append(why)
+        return status
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,158 @@
+"""The options that every requestor's command has, written once, and what becomes of a command's end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from useridentity.cli.requestor.completion import identity_words, keywords, peer_names
+from useridentity.cli.requestor.identity import KINDS
+from useridentity.cli.requestor.profiles import ConfirmationWord
+from useridentity.tls import Profile
+
+IDENTITY, TLS, OUTPUT = "Identity", "TLS (PS3.15 B.12; used where there is --ca)", "Output"
+_KINDS = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
+
+Peer = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="HOST PORT | PROFILE",
+        help="The acceptor: its host and port, or its name in the profiles file.",
+        autocompletion=peer_names,
+        show_default=False,
+    ),
+]
+
+PeerAndFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="HOST PORT | PROFILE  FILES",
+        help="The acceptor: its host and port, or its name in the profiles file; then files, folders and globs.",
+        autocompletion=peer_names,
+        show_default=False,
+    ),
+]
+Keys = Annotated[
+    list[str],
+    typer.Option(
+        "-k",
+        metavar="NAME=VALUE",
+        help="An attribute to match, by keyword or tag; in a sequence: Sequence.Attribute. May be repeated.",
+        autocompletion=keywords,
+    ),
+]
+Identifier = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="More attributes, as JSON (PS3.18 F.2, or keywords with plain values); - for standard input.",
+    ),
+]
+LevelWord = Annotated[
+    Literal["patient", "study", "series", "image"] | None,
+    typer.Option(help="The query/retrieve level; that of the lowest UID given if left out."),
+]
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go; made if missing; here if left out.")
+]
+
+
+def _option(help_: str, *names: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help_, rich_help_panel=panel, show_default=False, **more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the shared options say; None where one was left out, and the profile or its default counts."""
+
+    calling: Annotated[str | None, _option("Our AE title; USERIDENTITY if left out.", metavar="AE_TITLE")] = None
+    called: Annotated[str | None, _option("The acceptor's AE title; ANY-SCP if left out.", metavar="AE_TITLE")] = None
+    timeout: Annotated[
+        float,
+        _option("Seconds to wait for the acceptor: to connect, and for each answer; 30.", metavar="SECONDS", min=0.1),
+    ] = 30.0
+    profiles: Annotated[
+        Path | None, _option("The profiles file; ~/.config/useridentity/profiles.toml.", metavar="FILE")
+    ] = None
+    identity: Annotated[
+        str | None,
+        _option(
+            f"Who calls, as KIND:WHO. {_KINDS}.", metavar="KIND:WHO", panel=IDENTITY, autocompletion=identity_words
+        ),
+    ] = None
+    passcode_file: Annotated[
+        str | None,
+        _option(
+            "Read the passcode from this file, - for standard input, less one line end; else from "
+            "USERIDENTITY_PASSCODE, else it is asked for.",
+            metavar="FILE",
+            panel=IDENTITY,
+        ),
+    ] = None
+    confirmation: Annotated[
+        ConfirmationWord | None,
+        _option("Whether the acceptor must confirm the identity; required if left out.", panel=IDENTITY),
+    ] = None
+    plaintext: Annotated[
+        Literal["refuse", "allow"] | None,
+        _option("What to do with a secret where no TLS certificate is verified; refuse if left out.", panel=IDENTITY),
+    ] = None
+    ca: Annotated[
+        Path | None,
+        _option(
+            "PEM file of the authorities that the acceptor's certificate must come from.", metavar="FILE", panel=TLS
+        ),
+    ] = None
+    cert: Annotated[Path | None, _option("PEM file of our certificate, for mutual TLS.", metavar="FILE", panel=TLS)] = (
+        None
+    )
+    key: Annotated[Path | None, _option("PEM file of its key.", metavar="FILE", panel=TLS)] = None
+    crl: Annotated[
+        Path | None, _option("PEM file of the authorities' revocation lists.", metavar="FILE", panel=TLS)
+    ] = None
+    server_name: Annotated[
+        str | None, _option("The name in the acceptor's certificate; HOST if left out.", metavar="NAME", panel=TLS)
+    ] = None
+    tls_profile: Annotated[Profile | None, _option("Of PS3.15; B.12 if left out.", panel=TLS)] = None
+    json: Annotated[bool, _option("Results as JSON on standard output, one object a line.", "--json", panel=OUTPUT)] = (
+        False
+    )
+    quiet: Annotated[bool, _option("Results and errors only.", "--quiet", "-q", panel=OUTPUT)] = False
+    verbose: Annotated[
+        int, _option("Log what pynetdicom does; twice for its PDUs.", "--verbose", "-v", panel=OUTPUT, count=True)
+    ] = 0
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give `function` the shared options, gathered into its parameter `options`, and a way to end."""
+    from useridentity.cli.requestor.output import ending
+
+    hints = get_type_hints(function, include_extras=True)
+    own = [each for each in inspect.signature(function).parameters.values() if each.name != "options"]
+    shared = _shared()
+
+    @wraps(function)
+    def with_options(**given: Any) -> None:
+        options = Options(**{each.name: given.pop(each.name) for each in shared})
+        with ending(options.quiet):
+            function(**given, options=options)
+
+    parameters = [each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    with_options.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in (*parameters, *shared)}
+    return with_options
+
+
+def _shared() -> list[inspect.Parameter]:
+    hints = get_type_hints(Options, include_extras=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(each.name, kind, annotation=hints[each.name], default=each.default)
+        for each in fields(Options)
+    ]

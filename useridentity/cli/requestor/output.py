@@ -1,0 +1,158 @@
+"""What a command shows: results on standard output, everything else on standard error.
+
+On a terminal results are tables and sentences; elsewhere lines of fields separated by tabs, or JSON.
+What a peer or a file says is shown escaped: it could move the cursor, or pretend to be another line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from useridentity.cli.requestor.options import Options
+from useridentity.cli.requestor.outcome import Exit, Failure
+
+MEGABYTE = 1_000_000
+REFRESH = 10  # a second
+
+
+def safe(text: object) -> str:
+    """One line of printable characters, others escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+@contextmanager
+def ending(quiet: bool) -> Iterator[None]:
+    """A failure becomes words on standard error and an exit code."""
+    # Nobody else listens to these; without a handler of their own the logging module would print what they warn of.
+    logging.getLogger("useridentity").addHandler(logging.NullHandler())
+    try:
+        yield
+    except Failure as failure:
+        error = Console(stderr=True, soft_wrap=True, highlight=False)
+        error.print(Text("error: ", "bold red") + Text(safe(failure.what)))
+        if failure.advice and not quiet:
+            error.print(Text("  " + safe(failure.advice)))
+        raise typer.Exit(failure.code) from None
+
+
+class Output:
+    """Standard output and error, as the options want them."""
+
+    def __init__(self, options: Options) -> None:
+        self.json = options.json
+        self._quiet = options.quiet
+        self._out = Console(soft_wrap=True, highlight=False)
+        self._error = Console(stderr=True, soft_wrap=True, highlight=False)
+        if options.verbose:
+            level = logging.DEBUG if options.verbose > 1 else logging.INFO
+            logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+            logging.getLogger("pynetdicom").setLevel(level)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether results are for people."""
+        return self._out.is_terminal and not self.json
+
+    def result(self, sentence: str, **fields: object) -> None:
+        """What was done: a sentence, or its fields as a line of JSON."""
+        if self.json:
+            self.record(fields)
+        elif not self._quiet:
+            self._out.print(Text(safe(sentence)))
+
+    def record(self, fields: Mapping[str, object]) -> None:
+        """A line of JSON."""
+        print(json.dumps(fields), flush=True)
+
+    def line(self, cells: Iterable[object]) -> None:
+        """A line of fields separated by tabs."""
+        print("\t".join(map(safe, cells)), flush=True)
+
+    def note(self, sentence: str) -> None:
+        """By the way."""
+        if not self._quiet:
+            self._error.print(Text(safe(sentence)))
+
+    def problem(self, sentence: str) -> None:
+        """Something that went wrong without ending the command."""
+        self._error.print(Text("warning: ", "yellow") + Text(safe(sentence)))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows for people, as wide as they need to be where the terminal is, folded where it is not."""
+        console = Console(highlight=False)
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for index, column in enumerate(columns):
+            longest = max([len(column), *(len(row[index]) for row in rows)])
+            table.add_column(column, overflow="fold", min_width=min(longest, 10))
+        for row in rows:
+            table.add_row(*(Text(safe(cell)) for cell in row))
+        console.print(table)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None, unit: str) -> Iterator[Meter]:
+        """A bar on standard error, where that is a terminal: how many of `total`, how fast, how long still."""
+        shown = self._error.is_terminal and not self._quiet
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[counted]}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        bar = Progress(
+            *columns, console=self._error, disable=not shown, transient=True, refresh_per_second=REFRESH, expand=True
+        )
+        with bar:
+            yield Meter(bar, what, total, unit)
+
+
+class Meter:
+    """How far a long work is: in octets where their sum is known beforehand, else in things done."""
+
+    def __init__(self, bar: Progress, what: str, total: int | None, unit: str) -> None:
+        self._bar = bar
+        self._unit = unit
+        self._started = time.monotonic()
+        self._of = total
+        self.octets = 0
+        self._task = bar.add_task(what, total=total, counted="", rate="")
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, never zero."""
+        return max(time.monotonic() - self._started, 1e-6)
+
+    @property
+    def rate(self) -> str:
+        """Octets a second so far, in words."""
+        return f"{self.octets / self.seconds / MEGABYTE:.1f} MB/s"
+
+    def moved(self, octets: int) -> None:
+        """So many more octets have gone or come."""
+        self.octets += octets
+        self._bar.update(self._task, rate=self.rate)
+
+    def counted(self, done: int, of: int | None, completed: float | None = None) -> None:
+        """So many things are done; `completed` is how far the bar is, if that is something else."""
+        counted = f"{done}/{of} {self._unit}" if of else f"{done} {self._unit}"
+        self._bar.update(
+            self._task, completed=done if completed is None else completed, total=self._of or of, counted=counted
+        )
+
+
+def exit_of(done: int, failed: int) -> Exit:
+    """The exit code where some of many operations failed."""
+    if not failed:
+        return Exit.DONE
+    return Exit.PARTIAL if done else Exit.REFUSED

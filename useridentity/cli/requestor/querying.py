@@ -1,0 +1,64 @@
+"""C-FIND: the matches of an identifier, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom import Dataset
+from pynetdicom import build_context
+
+from useridentity.cli.requestor.identifier import columns_of
+from useridentity.cli.requestor.interrupt import Stop
+from useridentity.cli.requestor.models import COLUMNS, FIND, WORKLIST_COLUMNS, Level, Model, deepest_level
+from useridentity.cli.requestor.outcome import Exit, Failure
+from useridentity.cli.requestor.peer import Target
+from useridentity.cli.requestor.session import association, cancelling, status_of
+
+
+def completed(query: Dataset, level: Level | None, model: Model, columns: list[str]) -> list[str]:
+    """Ask in `query` for what is to be shown, at this level; the columns."""
+    if model is Model.WORKLIST:
+        shown = columns or WORKLIST_COLUMNS
+    else:
+        level = level or _level(query, model)
+        query.QueryRetrieveLevel = level.name
+        shown = columns or COLUMNS[level]
+    shown = columns or [*shown, *(name for name in columns_of(query) if name not in shown)]
+    for name in shown:
+        if name not in query:
+            setattr(query, name, [] if name.endswith("Sequence") else "")
+    query.SpecificCharacterSet = query.get("SpecificCharacterSet") or "ISO_IR 192"
+    return shown
+
+
+def _level(query: Dataset, model: Model) -> Level:
+    """The level that the query names, or the lowest whose UID it gives; else the model's uppermost."""
+    named = str(query.get("QueryRetrieveLevel", "")).lower()
+    if named in list(Level):
+        return Level(named)
+    deepest = deepest_level(query)
+    if deepest in (None, Level.PATIENT):
+        return Level.PATIENT if model is Model.PATIENT else Level.STUDY
+    return deepest
+
+
+def _advice(target: Target, query: Dataset) -> str:
+    if query.get("QueryRetrieveLevel") in ("SERIES", "IMAGE") and not query.get("StudyInstanceUID"):
+        return "below the study level it may want the UIDs of the levels above: -k StudyInstanceUID="
+    return f"ask the log of {target.where}"
+
+
+def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Iterator[Dataset]:
+    """What the peer finds, as it comes; raises `Failure` where it refuses or the association ends."""
+    uid = FIND[model]
+    with association(target, [build_context(uid)], stop) as assoc:
+        over = cancelling(stop, assoc, uid)
+        for response, match in assoc.send_c_find(query, uid):
+            status = status_of(response, assoc)
+            if status.is_pending:
+                if match is not None:
+                    yield match
+            elif not (status.is_success or status.is_warning or status.is_cancelled):
+                raise Failure(Exit.REFUSED, f"refused: C-FIND, {status}", _advice(target, query))
+        over()
+        stop.check()

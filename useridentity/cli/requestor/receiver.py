@@ -1,0 +1,86 @@
+"""The storage SCP that a C-MOVE to ourselves needs, guarded by a policy or said aloud to be open."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from useridentity.cli.requestor.keeping import Folder
+from useridentity.cli.requestor.peer import Target
+from useridentity.errors import ConfigurationError
+from useridentity.policy import Policy
+from useridentity.pynetdicom import AE
+from useridentity.tls import server_context
+
+if TYPE_CHECKING:
+    import ssl
+
+ASSOCIATIONS = 10
+"""At once; a peer that moves in parallel uses a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How to receive.
+
+    Fields:
+        port: to listen on, at the address from which the peer is reached.
+        ae_title: ours, the move destination that the peer knows at that address and port.
+        policy: who may store; None lets in everybody who reaches the port, which is said.
+        tls: the server's context, None for plain TCP.
+    """
+
+    port: int
+    ae_title: str
+    policy: Path | None
+    tls: ssl.SSLContext | None
+
+
+@contextmanager
+def receiving(reception: Reception, peer: Target, folder: Folder, note: Callable[[str], None]) -> Iterator[str]:
+    """Receive into `folder` until the block ends; yields where. Raises `ConfigurationError`."""
+    from pynetdicom import AllStoragePresentationContexts, evt
+    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+    address = _own_address(peer)
+    ae = AE(reception.ae_title)
+    ae.maximum_associations = ASSOCIATIONS
+    ae.supported_contexts = AllStoragePresentationContexts
+    ae.add_supported_context(Verification)
+    where = f"{address}:{reception.port} as {reception.ae_title}"
+    policy = Policy.unguarded() if reception.policy is None else Policy.load(reception.policy)
+    if reception.policy is None:
+        note(f"receiving at {where}, from whoever connects: --policy FILE says who may")
+    handlers: list[Any] = [(evt.EVT_C_STORE, folder.keep)]
+    try:
+        server = ae.start_server((address, reception.port), False, reception.tls, evt_handlers=handlers, policy=policy)
+    except OSError as error:
+        raise ConfigurationError(f"cannot receive at {where}: {error.strerror}") from None
+    try:
+        yield where
+    finally:
+        assert server is not None  # noqa: S101  it does not block
+        ae.shutdown()
+
+
+def tls_of(peer: Target) -> ssl.SSLContext | None:
+    """TLS for receiving, from the certificate we show to the peer; it must show one of the same authorities."""
+    tls = peer.profile.tls
+    if tls is None or tls.cert is None or tls.key is None:
+        raise ConfigurationError("--receive-tls needs --ca, --cert and --key: they serve for receiving too")
+    return server_context(tls.cert, tls.key, client_ca=tls.ca, crl=tls.crl, profile=tls.profile)
+
+
+def _own_address(peer: Target) -> str:
+    """The address of this machine that the peer is reached from; nothing is sent."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise ConfigurationError(f"{peer.where}: {error.strerror}") from None

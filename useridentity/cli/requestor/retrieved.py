@@ -1,0 +1,73 @@
+"""What `get` and `move` have in common: what is to be retrieved, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from useridentity.cli.requestor import identifier as identifiers
+from useridentity.cli.requestor.keeping import Folder
+from useridentity.cli.requestor.models import Level, Model, retrieved
+from useridentity.cli.requestor.outcome import Exit, Failure
+from useridentity.cli.requestor.output import MEGABYTE, Meter, Output, exit_of
+from useridentity.cli.requestor.peer import Target
+from useridentity.cli.requestor.retrieving import Counts
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+def wanted(keys: Sequence[str], file: str | None, level: str | None, model: str | None) -> tuple[Dataset, Model]:
+    """The identifier and the information model that the options say; raises `typer.BadParameter`."""
+    query = identifiers.identifier(keys, file)
+    return query, retrieved(query, Level(level) if level else None, Model(model) if model else None)
+
+
+def conclude(where: Target, counts: Counts, folder: Folder | None, meter: Meter, output: Output) -> None:
+    """Say what became of it; raises `typer.Exit` unless all is well."""
+    problems = [] if folder is None else folder.problems
+    for problem in problems:
+        output.problem(problem)
+    for uid in counts.failed_instances:
+        output.problem(f"{uid} was not sent")
+    if counts.is_refused:
+        raise Failure(Exit.REFUSED, f"refused by {where.where}: {counts.status}", _advice(counts))
+    if counts.failed and not counts.failed_instances:
+        output.problem(f"{counts.failed} sub-operations failed; ask the log of {where.where}")
+    code = exit_of(counts.done, counts.failed + len(problems))
+    output.result(
+        _sentence(where, counts, folder, meter),
+        peer=where.where,
+        outcome=code.word,
+        completed=counts.completed,
+        warnings=counts.warning,
+        failed=counts.failed,
+        status=f"{counts.status.code:04X}H",
+        folder=None if folder is None else str(folder.path),
+        files=[] if folder is None else sorted(folder.kept),
+        octets=meter.octets,
+        seconds=round(meter.seconds, 3),
+        problems=[*problems, *counts.failed_instances],
+    )
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _advice(counts: Counts) -> str:
+    if counts.status.code == 0xA801:
+        return "the acceptor must know the destination's AE title, address and port"
+    return "ask its log" + (f"; {counts.failed} sub-operations failed" if counts.failed else "")
+
+
+def _sentence(where: Target, counts: Counts, folder: Folder | None, meter: Meter) -> str:
+    if not counts.total and not (folder and folder.kept):
+        return f"{where.where} has nothing that matches"
+    if folder is None:
+        return f"{where.where} moved {counts.done} of {counts.total} instances"
+    files = f"{len(folder.kept)} file{'' if len(folder.kept) == 1 else 's'}"
+    return (
+        f"{where.where} sent {counts.done} of {counts.total} instances: {files} in {folder.path}, "
+        f"{meter.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
+    )

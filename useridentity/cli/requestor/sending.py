@@ -1,0 +1,116 @@
+"""C-STORE requests whose data sets go from the file to the wire as they are, in pieces.
+
+pynetdicom would decode the data set and encode it again, or put all its fragments on a queue that grows
+to its size. Here what waits to be sent is bounded, whatever the size of the object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import P_DATA
+
+from useridentity.cli.requestor.files import Instance
+from useridentity.cli.requestor.outcome import Status
+from useridentity.cli.requestor.session import lost, status_of
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+PDV_HEADER = 6
+"""Octets of a PDV item before its fragment: length, context ID, message control header (PS3.8 9.3.5.1, E.2)."""
+
+MAX_FRAGMENT = 1024 * 1024
+"""Octets of a fragment where the acceptor states no maximum, or a huge one."""
+
+MAX_WAITING = 8 * 1024 * 1024
+"""Octets read that still wait to be sent: enough to keep the sender busy, little beside an image."""
+
+HAS_DATA_SET = 0x0001
+"""CommandDataSetType: anything but 0101H (PS3.7 Table 9.3-1)."""
+
+COMMAND_LAST, DATA, DATA_LAST = b"\x03", b"\x00", b"\x02"
+"""Message control headers (PS3.8 E.2)."""
+
+Moved = Callable[[int], None]
+"""Told of the octets that were handed over."""
+
+
+def send(assoc: Association, context_id: int, message_id: int, instance: Instance, moved: Moved) -> Status:
+    """Store one instance; raises `Failure` where the association ends, and `OSError` where the file cannot be read,
+    before anything was sent."""
+    with instance.path.open("rb") as file:
+        file.seek(instance.offset)
+        with _Exchange(assoc):
+            _request(assoc, context_id, message_id, instance)
+            _stream(assoc, context_id, file, instance.length, moved)
+            _, response = assoc.dimse.get_msg(block=True)
+    if not isinstance(response, C_STORE):
+        assoc.abort()
+        raise lost(assoc)
+    return status_of(assoc._check_received_status(response), assoc)
+
+
+class _Exchange:
+    """The reactor leaves the association's messages to us, as in pynetdicom's own `send_c_store`."""
+
+    def __init__(self, assoc: Association) -> None:
+        self._assoc = assoc
+
+    def __enter__(self) -> None:
+        self._assoc._reactor_checkpoint.clear()
+        while not self._assoc._is_paused:
+            time.sleep(0.0001)
+
+    def __exit__(self, *_: object) -> None:
+        self._assoc._reactor_checkpoint.set()
+
+
+def _request(assoc: Association, context_id: int, message_id: int, instance: Instance) -> None:
+    request = C_STORE()
+    request.MessageID = message_id
+    request.Priority = 2
+    request.AffectedSOPClassUID = instance.sop_class
+    request.AffectedSOPInstanceUID = instance.sop_instance
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    message.command_set.CommandDataSetType = HAS_DATA_SET
+    for pdata in message.encode_msg(context_id, assoc.dimse.maximum_pdu_size):
+        assoc.dul.send_pdu(pdata)
+
+
+def _stream(assoc: Association, context_id: int, file: BinaryIO, length: int, moved: Moved) -> None:
+    size = fragment_size(assoc.dimse.maximum_pdu_size)
+    window = max(2, MAX_WAITING // size)
+    for fragment in _fragments(file, length, size):
+        _wait_for_room(assoc, window)
+        pdata = P_DATA()
+        pdata.presentation_data_value_list.append((context_id, fragment))
+        assoc.dul.send_pdu(pdata)
+        moved(len(fragment) - 1)
+
+
+def fragment_size(maximum_pdu_size: int) -> int:
+    """Octets of a data set that fit into one PDU of the acceptor's; even, as fragments should be."""
+    return min(maximum_pdu_size - PDV_HEADER, MAX_FRAGMENT) & ~1 if maximum_pdu_size else MAX_FRAGMENT
+
+
+def _fragments(file: BinaryIO, length: int, size: int) -> Iterator[bytes]:
+    while length > 0:
+        piece = file.read(min(size, length))
+        if not piece:
+            raise EOFError("the file has become shorter")
+        length -= len(piece)
+        yield (DATA if length else DATA_LAST) + piece
+
+
+def _wait_for_room(assoc: Association, window: int) -> None:
+    queue: Any = assoc.dul.to_provider_queue
+    while queue.qsize() >= window:
+        if not assoc.dul.is_alive() or assoc.is_aborted:
+            raise lost(assoc)
+        time.sleep(0.0005)

@@ -1,0 +1,133 @@
+"""An association of a command: requested, used, released."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from useridentity.cli.requestor.interrupt import Stop
+from useridentity.cli.requestor.outcome import Exit, Failure, Status, failed
+from useridentity.cli.requestor.peer import Target
+from useridentity.errors import CredentialUnavailable
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pynetdicom.association import Association
+    from pynetdicom.events import EventHandlerType
+    from pynetdicom.presentation import PresentationContext
+
+MAX_PDU = 256 * 1024
+"""Bytes of a PDU that a peer may send us: an image in a few system calls."""
+
+
+@contextmanager
+def association(
+    target: Target,
+    contexts: Sequence[PresentationContext],
+    stop: Stop,
+    *,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[EventHandlerType] = (),
+) -> Iterator[Association]:
+    """An established association, released when the block ends; raises `Failure` where there is none."""
+    from useridentity.pynetdicom import outcome_of
+
+    assoc, cause = _requested(target, contexts, roles, handlers)
+    if not assoc.is_established:
+        raise failed(outcome_of(assoc), target, cause)
+    stop.association = assoc
+    try:
+        yield assoc
+    finally:
+        stop.association, stop.cancel = None, None
+        if assoc.is_established:
+            assoc.release()
+
+
+def _requested(
+    target: Target, contexts: Sequence[PresentationContext], roles: Sequence[Any], handlers: Sequence[EventHandlerType]
+) -> tuple[Association, str]:
+    from useridentity.pynetdicom import AE
+
+    ae = AE(target.calling)
+    ae.acse_timeout = ae.connection_timeout = ae.dimse_timeout = target.timeout
+    ae.network_timeout = None  # whoever waits for an answer has a time-out; nobody else does
+    with _causes() as causes:
+        try:
+            assoc = ae.associate(
+                target.host,
+                target.port,
+                list(contexts),
+                target.called,
+                MAX_PDU,
+                list(roles),
+                tls_args=target.tls,
+                evt_handlers=list(handlers),
+                identity=target.identity,
+                confirmation=target.confirmation,
+            )
+        except CredentialUnavailable as unavailable:
+            raise Failure(Exit.NOT_SENT, f"not sent: {unavailable}") from None
+        except OSError as error:  # a name that does not resolve
+            raise Failure(
+                Exit.UNREACHABLE, f"unreachable: {target.where}, {error.strerror}", "check the name of the host"
+            ) from None
+    return assoc, causes[-1] if causes else ""
+
+
+@contextmanager
+def _causes() -> Iterator[list[str]]:
+    """What pynetdicom logs as the cause of a connection that failed, which it tells in no other way."""
+    causes: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            _, colon, cause = record.getMessage().partition("Initialisation Error: ")
+            if colon:
+                causes.append(cause)
+
+    logger, collector = logging.getLogger("pynetdicom.transport"), Collector(logging.ERROR)
+    logger.addHandler(collector)
+    try:
+        yield causes
+    finally:
+        logger.removeHandler(collector)
+
+
+def status_of(response: Dataset, assoc: Association) -> Status:
+    """The status of a response; raises `Failure` where there was none, because the association has ended."""
+    if "Status" not in response:
+        raise lost(assoc)
+    return Status(int(response.Status), str(response.get("ErrorComment", "")))
+
+
+def lost(assoc: Association) -> Failure:
+    """An association that ended in the middle of something."""
+    peer = assoc.acceptor.address_info
+    where = f"{peer.address}:{peer.port}" if peer else "the peer"
+    return Failure(
+        Exit.ABORTED,
+        f"aborted: {where} aborted the association, closed the connection or did not answer in time",
+        "ask its log; --timeout waits longer",
+    )
+
+
+def accepted_contexts(assoc: Association) -> dict[str, set[str]]:
+    """The transfer syntaxes accepted for each abstract syntax."""
+    found: dict[str, set[str]] = {}
+    for context in assoc.accepted_contexts:
+        found.setdefault(str(context.abstract_syntax), set()).update(map(str, context.transfer_syntax))
+    return found
+
+
+def cancelling(stop: Stop, assoc: Association, model: str) -> Callable[[], None]:
+    """Have Ctrl-C send a C-CANCEL for the operation that begins; call what is returned when it has ended."""
+    stop.check()
+    stop.cancel = lambda: assoc.send_c_cancel(1, query_model=model)
+
+    def over() -> None:
+        stop.cancel = None
+
+    return over
