@@ -63,7 +63,7 @@ def driver() -> Iterator[Callable[..., Driver]]:
 
     def make(*functions: Any, replay: Any = None, **limits: Any) -> Driver:
         accept = [each if isinstance(each, FunctionValidator) else validator(each) for each in functions]
-        drivers.append(Driver(Policy([Rule(accept)], limits=Limits(**limits)), replay))
+        drivers.append(Driver(Policy([Rule(accept, overlap="first-verifies")], limits=Limits(**limits)), replay))
         return drivers[-1]
 
     yield make
@@ -247,7 +247,8 @@ def test_a_hanging_validator_starves_no_other(driver: Callable[..., Driver], han
     def choose(presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
         return verify(presented, facts, context)
 
-    both = Driver(Policy([Rule([validator(hanging, "hangs"), validator(choose, "works")])], limits=Limits()))
+    accept = [validator(hanging, "hangs"), validator(choose, "works")]
+    both = Driver(Policy([Rule(accept, overlap="first-verifies")]))
     hangs, works = (both._pools[id(each)] for each in both.policy.rules[0].accept)
     deadline = time.monotonic() + 0.05
     for _ in range(WORKERS):

@@ -41,7 +41,7 @@ def reader(
     acceptor = AE("ARCHIVE")
     acceptor.add_supported_context(Verification)
     check = passcode_check(lambda name, passcode: (name, passcode) == ("alice", PASSCODE), plaintext="allow")
-    policy = Policy([Rule([UsernameValidator(), check])])
+    policy = Policy([Rule([UsernameValidator(), check], weakest="asserted")])
     tls: tuple[ssl.SSLContext, str] | None = (client_context(certificates.ca), "127.0.0.1")
     servers = {
         "README.md": acceptor.start_server(("127.0.0.1", 0), False, ssl_context, policy=policy),

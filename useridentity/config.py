@@ -11,6 +11,7 @@ from useridentity.config_rules import RuleReader, Validators
 from useridentity.errors import ConfigurationError
 from useridentity.plugins import validator_settings
 from useridentity.policy import Limits, Policy, Source
+from useridentity.rule_problems import problems
 from useridentity.settings import Runtime, decode, report_unknown
 from useridentity.state import Store, open_store
 from useridentity.toml_file import Key, TomlFile
@@ -44,7 +45,7 @@ class _Loader:
         self._file = file
         self._running = running
         self._folder = file.path.absolute().parent
-        self._problems: list[str] = []
+        self._problems: list[tuple[int, str]] = []
 
     def policy(self) -> Policy:
         content = self._file.content
@@ -58,14 +59,16 @@ class _Loader:
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
+        for key, what in problems(rules, grants):
+            self._report(key, what)
         if self._problems or state is None:
-            raise ConfigurationError(self._problems)
+            raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
         policy = Policy([each for each in rules if each], [each for each in grants if each], limits=limits, store=store)
         policy.source = Source(self._file.path.absolute(), state.url)
         return policy
 
     def _report(self, key: Key, what: str) -> None:
-        self._problems.append(self._file.problem(key, what))
+        self._problems.append((self._file.line(key), self._file.problem(key, what)))
 
     def _store(self, settings: StateSettings) -> Store | None:
         if self._running is not None:

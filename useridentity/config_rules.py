@@ -87,7 +87,7 @@ class RuleReader:
     def rules(self, tables: object, validators: Validators) -> list[Rule | None]:
         if not isinstance(tables, list) or not tables:
             self.report(("authenticate",), "no [[authenticate]] rule, so nobody could associate")
-            return []
+            return [None]
         return [self._rule(("authenticate", index), table, validators) for index, table in enumerate(tables)]
 
     def grants(self, tables: object) -> list[Grant | None]:

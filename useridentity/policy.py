@@ -6,21 +6,24 @@ decision. Who asks them, and how long that may take, is `checks.Driver`'s busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, Unavailable
-from useridentity.facts import Facts, Proposal, Tls
+from useridentity.facts import Facts, Proposal
 from useridentity.identity import Identity
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import EVERYTHING, Permission
+from useridentity.rule_index import WhenIndex, WhoIndex
+from useridentity.rule_problems import problems
 from useridentity.rules import ADMITTING, UNPROVED, Alternative, Assign, Assigning, Grant, Rule, Unproved, label
 from useridentity.settings import Bytes, Seconds
 from useridentity.state import Store
 from useridentity.state.limits import PenaltyLimits
+from useridentity.toml_file import spelled
 from useridentity.validator import Validator, Verified
 
 __all__ = ["Assign", "BreakGlass", "Checks", "Grant", "Limits", "Policy", "Rule", "Unproved", "When", "Who"]
@@ -63,6 +66,34 @@ class Content:
     rules: tuple[Rule, ...]
     grants: tuple[Grant, ...]
     limits: Limits
+    rule_index: WhenIndex = field(repr=False)
+    grant_index: WhoIndex = field(repr=False)
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule], grants: Sequence[Grant], limits: Limits) -> Content:
+        """With the names of those that have none, and ready to be searched."""
+        named = [
+            replace(each, accept=tuple(each.accept), name=each.name or f"rule {number}")
+            for number, each in enumerate(rules, 1)
+        ]
+        granted = [replace(each, name=each.name or f"grant {number}") for number, each in enumerate(grants, 1)]
+        indexes = WhenIndex([each.when for each in named]), WhoIndex([each.who for each in granted])
+        return cls(tuple(named), tuple(granted), limits, *indexes)
+
+    def rule_for(self, facts: Facts) -> Rule | None:
+        """The first rule that matches."""
+        candidates = (self.rules[each] for each in self.rule_index.candidates(facts))
+        return next((rule for rule in candidates if rule.when.matches(facts)), None)
+
+    def rule_but_for_tls(self, facts: Facts) -> Rule | None:
+        """The first rule that would match if the connection were secured as it asks."""
+        candidates = (self.rules[each] for each in self.rule_index.but_for_tls(facts))
+        return next((rule for rule in candidates if replace(rule.when, tls=None).matches(facts)), None)
+
+    def grant_for(self, identity: Identity, validator: str) -> Grant | None:
+        """The first grant that matches an identity that `validator` accepted."""
+        candidates = (self.grants[each] for each in self.grant_index.candidates(identity, validator))
+        return next((grant for grant in candidates if grant.matches(identity, validator)), None)
 
     def authorize(self, accepted: Accepted, contexts: Sequence[Proposal]) -> Decision:
         """`accepted` with what its identity may do; rejected where that is nothing of what was proposed."""
@@ -77,7 +108,7 @@ class Content:
         if not self.grants:
             return replace(accepted, permission=EVERYTHING, grant="")
         identity = accepted.identity
-        grant = next((each for each in self.grants if each.matches(identity, accepted.validator)), None)
+        grant = self.grant_for(identity, accepted.validator)
         if grant is None:
             return _unauthorised(accepted, f"no [[authorize]] rule matches {identity.subject}")
         return replace(accepted, permission=grant.permission_for(identity), grant=grant.name)
@@ -162,19 +193,9 @@ class Policy:
         limits: Limits | None = None,
         store: Store | None = None,
     ) -> None:
-        problems = [problem for index, rule in enumerate(authenticate) for problem in _problems(index, rule)]
-        if not authenticate:
-            problems.append("authenticate: no rule, so nobody could associate; Policy.unguarded() admits everybody")
-        if problems:
-            raise ConfigurationError(problems)
-        rules = tuple(
-            replace(rule, accept=tuple(rule.accept), name=rule.name or f"rule {number}")
-            for number, rule in enumerate(authenticate, 1)
-        )
-        grants = tuple(
-            replace(grant, name=grant.name or f"grant {number}") for number, grant in enumerate(authorize, 1)
-        )
-        self.content = Content(rules, grants, limits or Limits())
+        if found := [f"{spelled(key)}: {what}" for key, what in problems(authenticate, authorize)]:
+            raise ConfigurationError(found)
+        self.content = Content.of(authenticate, authorize, limits or Limits())
         self.store = store
         self.source: Source | None = None
 
@@ -226,7 +247,7 @@ class Policy:
     def plan(self, facts: Facts) -> Rejected | Checks:
         """The validators to ask about this association, by the first rule that matches."""
         content = self.content
-        rule = next((rule for rule in content.rules if rule.when.matches(facts)), None)
+        rule = content.rule_for(facts)
         if rule is None:
             return _no_rule(content, facts)
         asked = rule.asked(facts)
@@ -278,10 +299,10 @@ class _Unguarded(Policy):
 
 
 def _no_rule(content: Content, facts: Facts) -> Rejected:
-    for rule in content.rules:
-        if rule.when.tls is not None and rule.when.matches(replace(facts, tls=rule.when.tls)):
-            return Rejected(Reason.TLS_REQUIRED, rule.when.difference(facts), rule.name)
-    return Rejected(Reason.NO_RULE, "no [[authenticate]] rule matches")
+    rule = content.rule_but_for_tls(facts)
+    if rule is None:
+        return Rejected(Reason.NO_RULE, "no [[authenticate]] rule matches")
+    return Rejected(Reason.TLS_REQUIRED, rule.when.difference(facts), rule.name)
 
 
 def _nothing_to_ask(rule: Rule, facts: Facts) -> Rejected:
@@ -319,20 +340,3 @@ def _weight(result: Refused | Unavailable) -> int:
     if isinstance(result, Unavailable):
         return 2
     return int(result.reason is not Reason.ISSUER_UNKNOWN)
-
-
-def _problems(index: int, rule: Rule) -> Iterable[str]:
-    where = f"authenticate[{index}]" + (f" ({rule.name})" if rule.name else "")
-    if not rule.accept and rule.assign is None:
-        yield f"{where}.accept: empty, so whoever it matches could never associate; name a validator"
-    for word in ("calling_ae_title", "called_ae_title", "network"):
-        if isinstance(getattr(rule.when, word), str):
-            yield f"{where}.when.{word}: a string would be read letter by letter; give a tuple of them"
-    if not isinstance(rule.when.tls, Tls | None):
-        yield f"{where}.when.tls: {rule.when.tls!r} is no Tls, such as Tls.MUTUAL"
-    for entry in (validator for alternative in rule.alternatives for validator in alternative):
-        if not isinstance(entry, Validator):
-            yield (
-                f"{where}.accept: {entry!r} is not a validator; wrap a function with passcode_check(...) "
-                "or FunctionValidator(name, identity_type, function)"
-            )

@@ -34,7 +34,7 @@ def policy(transport: str) -> Policy:
     """Over TLS the passcode needs no exception; without TLS it is allowed for the sake of the test."""
     plaintext: Any = "allow" if transport == "tcp" else "refuse"
     check = passcode_check(lambda name, given: (name, given) == ("alice", PASSCODE), plaintext=plaintext)
-    return Policy([Rule([UsernameValidator(), check])])
+    return Policy([Rule([UsernameValidator(), check], weakest="asserted")])
 
 
 @pytest.fixture(params=["tcp", "mutual tls"])

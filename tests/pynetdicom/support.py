@@ -43,7 +43,8 @@ def usual_policy(**limits: Any) -> Policy:
     """Usernames at their word, and one passcode: alice's."""
     from useridentity import Limits
 
-    return Policy([Rule([UsernameValidator(), passcode_check(passcodes, plaintext="allow")])], limits=Limits(**limits))
+    accept = [UsernameValidator(), passcode_check(passcodes, plaintext="allow")]
+    return Policy([Rule(accept, weakest="asserted")], limits=Limits(**limits))
 
 
 @dataclass

@@ -41,7 +41,7 @@ class Gate:
 
     def policy(self, *beside: Any, **limits: Any) -> Policy:
         gate = FunctionValidator("gate", 1, self.validate)
-        return Policy([Rule([gate, *beside])], limits=Limits(**limits))
+        return Policy([Rule([gate, *beside], overlap="first-verifies", weakest="asserted")], limits=Limits(**limits))
 
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
         self._asked += 1
@@ -120,6 +120,6 @@ def test_a_validator_that_answers_for_another_type_lets_nobody_in(accept: Accept
         return UsernameValidator().validate(Credential(1, presented.primary_field), facts, context)
 
     right, wrong = FunctionValidator("right", 1, confuse), FunctionValidator("wrong", 2, confuse)
-    acceptor = accept(Policy([Rule([right, wrong])]))
+    acceptor = accept(Policy([Rule([right, wrong], weakest="asserted")]))
     assert ask(acceptor, ALICE).type is PduType.ASSOCIATE_AC
     assert ask(acceptor, PROVED_ALICE).answer == (2, 2, 1)

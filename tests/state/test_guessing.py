@@ -37,7 +37,7 @@ class Hospital:
     def __init__(self, *more: Any) -> None:
         self.asked = 0
         check = FunctionValidator("staff", 2, passcode_check(self._check, plaintext="allow").validate, cpu_short=True)
-        self.driver = Driver(Policy([Rule([*more, check])], limits=Limits(penalty=LIMITS)))
+        self.driver = Driver(Policy([Rule([*more, check], overlap="first-verifies")], limits=Limits(penalty=LIMITS)))
 
     def _check(self, name: str, passcode: bytes) -> bool:
         self.asked += 1

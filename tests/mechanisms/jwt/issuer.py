@@ -110,11 +110,11 @@ def write_keys(folder: Path, *keys: Mapping[str, Any]) -> Path:
     return path
 
 
-def validator(folder: Path, *keys: Mapping[str, Any], **settings: Any) -> JwtValidator:
+def validator(folder: Path, *keys: Mapping[str, Any], name: str = "idp", **settings: Any) -> JwtValidator:
     """A validator of `ISSUER`, whose keys are in a file; by default the RS256 key."""
     jwks = write_keys(folder, *(keys or (jwk(),)))
     chosen: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ALGORITHMS, "jwks": str(jwks)}
-    return JwtSettings(**(chosen | settings)).build(Runtime("idp", folder))
+    return JwtSettings(**(chosen | settings)).build(Runtime(name, folder))
 
 
 def judge(by: JwtValidator, token: bytes, tls: Tls = Tls.SERVER, certificate: bytes = b"") -> Verified:

@@ -101,7 +101,7 @@ def test_a_bound_token_serves_the_node_it_is_bound_to_and_no_other(
 def side_by_side(folder: Path) -> list[JwtValidator]:
     """Two issuers, who call their keys the same."""
     (folder / "other").mkdir()
-    return [validator(folder), validator(folder / "other", jwk(which=1), issuer=OTHER_ISSUER)]
+    return [validator(folder), validator(folder / "other", jwk(which=1), name="other", issuer=OTHER_ISSUER)]
 
 
 @pytest.mark.threat("J6")
