@@ -110,6 +110,11 @@ class Journal:
         """`sink` has taken every record up to `sequence`; on disk when this returns. Raises `Unavailable`."""
         self._put(_Item(None, (sink, sequence), waited=True))
 
+    def open(self) -> None:
+        """Take records again after `close`; a journal that was just made is open."""
+        with self._lock:
+            self._closed = False
+
     def close(self) -> None:
         """Write what is held, end the thread and close the file; records that cannot be written are lost."""
         with self._lock:
@@ -120,6 +125,7 @@ class Journal:
         self.reader.close()
         if thread is not None:
             thread.join()
+            self._thread = None
 
     # Reading.
 

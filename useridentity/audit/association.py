@@ -1,0 +1,238 @@
+"""The records of one association, from the decision about it to its end; whatever adapter feeds them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+
+from useridentity.audit.record import (
+    Acceptor,
+    EndedBy,
+    Kind,
+    Operation,
+    Outcome,
+    Record,
+    Requestor,
+    Study,
+    Traffic,
+    User,
+    text,
+)
+from useridentity.audit.trail import Trail
+from useridentity.audit.transfers import Instance, Transfers, study_of
+from useridentity.audit.who import user_of
+from useridentity.credential import Credential
+from useridentity.decision import Accepted, Decision, Reason, Rejected
+from useridentity.errors import Unavailable
+from useridentity.facts import Facts
+
+FAILURES = range(0xA000, 0xD000)
+"""Statuses of failure of the DIMSE-C services (PS3.7 Annex C); those of warning are 0001H, 01xx, 02xx and Bxxx."""
+
+
+def new_id() -> str:
+    """A correlation id: by its time, so that ids that are near in time are near in the index, and random."""
+    return f"{int(time.time() * 1000):011x}-{secrets.token_hex(5)}"
+
+
+@cache
+def host() -> str:
+    """The name of this machine."""
+    return socket.getfqdn()
+
+
+def application(trail: Trail, kind: Kind, ae_title: str, address: str, port: int) -> None:
+    """Record the start or the stop of an acceptor."""
+    trail.note(Record(kind, acceptor=Acceptor(ae_title, host(), address, port, os.getpid())))
+
+
+def outcome_of(status: int | None) -> Outcome:
+    """What a response's status means: success, warning and cancel are no failure (PS3.7 Annex C)."""
+    if status is None:
+        return Outcome.FAILED
+    if status == 0x0124:
+        return Outcome.REFUSED
+    is_failure = status in FAILURES and not 0xB000 <= status < 0xC000
+    is_general = 0x0100 <= status < 0x0300 and status not in (0x0107, 0x0116)
+    return Outcome.FAILED if is_failure or is_general else Outcome.SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both ends of an association."""
+
+    requestor: Requestor
+    acceptor: Acceptor
+
+    @classmethod
+    def of(cls, facts: Facts, address: str, port: int, certificate: str = "") -> Ends:
+        """`address` and `port` are the acceptor's own, `certificate` the subject of the requestor's."""
+        return cls(
+            Requestor(text(facts.calling_ae_title), str(facts.address), facts.port, facts.tls.value, text(certificate)),
+            Acceptor(text(facts.called_ae_title), host(), address, port, os.getpid()),
+        )
+
+
+class AssociationTrail:
+    """What is recorded of one association. For the thread that serves it."""
+
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
+        self._base = Record(Kind.ALERT, association=new_id())
+        self._began = time.monotonic()
+        self._stored = Transfers()
+        self._operations = 0
+        self._sent = 0
+        self._is_open = False
+
+    @property
+    def id(self) -> str:
+        """The correlation id of the association."""
+        return self._base.association
+
+    def decided(self, decision: Decision, credential: Credential | None, ends: Ends) -> Decision:
+        """Record the decision, before it is told; the decision that may be told."""
+        self._base = replace(self._base, requestor=ends.requestor, acceptor=ends.acceptor)
+        if isinstance(decision, Rejected):
+            self._reject(decision, user_of(credential, decision.identity))
+            return decision
+        self._accept(decision, credential)
+        try:
+            self._trail.must(self._record(Kind.ACCEPTED, detail=_details(decision)))
+        except Unavailable as unavailable:
+            rejected = Rejected(Reason.AUDIT_UNAVAILABLE, unavailable.detail, decision.rule, decision.validator)
+            self._reject(rejected, self._base.user)
+            return rejected
+        self._trail.hold()
+        self._is_open = True
+        return decision
+
+    def _accept(self, accepted: Accepted, credential: Credential | None) -> None:
+        self._base = replace(
+            self._base,
+            rule=accepted.rule,
+            grant=accepted.grant,
+            validator=accepted.validator,
+            user=user_of(credential, accepted.identity, accepted.permission.emergency),
+        )
+
+    def _reject(self, rejected: Rejected, user: User) -> None:
+        outcome = Outcome.REFUSED if rejected.answer.result == 1 else Outcome.FAILED
+        record = self._record(Kind.REJECTED, outcome, reason=rejected.reason.word, detail=text(rejected.detail))
+        self._trail.note(replace(record, rule=rejected.rule, validator=rejected.validator, user=user))
+
+    def established(self) -> None:
+        """The A-ASSOCIATE-AC was sent."""
+        self._trail.note(self._record(Kind.ESTABLISHED))
+
+    def ended(self, by: EndedBy, *, released: bool, octets_received: int = 0, octets_sent: int = 0) -> None:
+        """The association is over, if it ever was: what is left is recorded, and how much it carried."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._tell(Kind.STORED, Operation("C-STORE"), self._stored.rest())
+        traffic = Traffic(
+            by,
+            round(time.monotonic() - self._began, 3),
+            self._operations,
+            self._stored.number + self._sent,
+            octets_received,
+            octets_sent,
+        )
+        self._trail.note(self._record(Kind.RELEASED if released else Kind.ABORTED, traffic=traffic))
+        self._trail.let_go()
+
+    # Operations.
+
+    def begins(self, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
+        """A request is to be served. Raises `Unavailable` where it may not be, for want of a record."""
+        self._operations += 1
+        self._trail.must(self._record(Kind.BEGUN, operation=operation, studies=studies))
+
+    def begins_store(self, operation: Operation, instance: Instance) -> None:
+        """As `begins`, for C-STORE: the first of a study is recorded, the others need a journal that works."""
+        if self._stored.begins(instance):
+            study = replace(study_of([instance]), sop_classes=())
+            self.begins(operation, (study,))
+        else:
+            self._operations += 1
+            self._trail.ready()
+
+    def stored(self, operation: Operation, instance: Instance) -> None:
+        """An instance was stored, or was not, as the operation's status says."""
+        self._tell(Kind.STORED, operation, self._stored.add(instance, outcome_of(operation.status)))
+
+    def queried(self, operation: Operation) -> None:
+        """A C-FIND was answered."""
+        self._trail.note(self._record(Kind.QUERIED, outcome_of(operation.status), operation=operation))
+
+    def retrieved(self, operation: Operation, sent: Transfers) -> None:
+        """A C-MOVE or C-GET is over; `sent` are the instances of its sub-operations."""
+        self._sent += sent.number
+        rest = list(sent.rest())
+        if not rest:
+            self._trail.note(self._record(Kind.RETRIEVED, outcome_of(operation.status), operation=operation))
+        self._tell(Kind.RETRIEVED, operation, rest)
+
+    def sends(self, operation: Operation, sent: Transfers, instance: Instance, outcome: Outcome) -> None:
+        """An instance was sent by a C-MOVE or C-GET, or could not be."""
+        self._tell(Kind.RETRIEVED, operation, sent.add(instance, outcome))
+
+    def performed(self, operation: Operation) -> None:
+        """Another request was answered."""
+        self._trail.note(self._record(Kind.PERFORMED, outcome_of(operation.status), operation=operation))
+
+    def refused(self, operation: Operation, detail: str, reason: Reason = Reason.NOT_AUTHORISED) -> None:
+        """A request was not served."""
+        outcome = Outcome.FAILED if reason is Reason.AUDIT_UNAVAILABLE else Outcome.REFUSED
+        self._trail.note(
+            self._record(Kind.REFUSED, outcome, operation=operation, reason=reason.word, detail=text(detail))
+        )
+
+    def _tell(self, kind: Kind, operation: Operation, found: Iterable[tuple[Outcome, Study]]) -> None:
+        for outcome, study in found:
+            self._trail.note(self._record(kind, outcome, operation=operation, studies=(study,)))
+
+    def _record(
+        self,
+        kind: Kind,
+        outcome: Outcome = Outcome.SUCCESS,
+        *,
+        operation: Operation | None = None,
+        studies: tuple[Study, ...] = (),
+        traffic: Traffic | None = None,
+        reason: str = "",
+        detail: str = "",
+    ) -> Record:
+        base = self._base
+        return Record(
+            kind,
+            outcome,
+            association=base.association,
+            reason=reason,
+            detail=detail,
+            rule=base.rule,
+            grant=base.grant,
+            validator=base.validator,
+            user=base.user,
+            requestor=base.requestor,
+            acceptor=base.acceptor,
+            operation=operation,
+            studies=studies,
+            traffic=traffic,
+        )
+
+
+def _details(accepted: Accepted) -> str:
+    """What an acceptance has to say beside its fields."""
+    parts = []
+    if accepted.node is not None:
+        parts.append(f"from {accepted.node.subject}")
+    if accepted.waived is not None:
+        parts.append(f"without unproved: {accepted.waived.reason.word} {accepted.waived.detail}")
+    return text("; ".join(parts))

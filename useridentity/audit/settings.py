@@ -1,0 +1,44 @@
+"""The table `[audit]` of a policy file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from useridentity.audit.journal import ROTATE, Journal
+from useridentity.audit.trail import Trail
+from useridentity.settings import Bytes, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What is recorded where.
+
+    Fields:
+        journal: the SQLite file that every record is written to, on a local disk.
+        key: the file of the key that chains the records; kept where who has the journal has not the key. Left
+            out: beside the journal, with the ending `.key`.
+        on_failure: "reject": nobody is accepted and nothing more is served while no record can be written;
+            "accept": everything goes on.
+        rotate: size at which a file of the journal is full and the next one is begun.
+        keep: how long full files are kept once every sink has taken them; left out: for ever.
+        forward: the sinks that records are sent to.
+    """
+
+    journal: Path
+    key: Path | None = None
+    on_failure: Literal["reject", "accept"] = "reject"
+    rotate: Bytes = ROTATE
+    keep: Seconds | None = None
+    forward: tuple[str, ...] = ()
+
+    def open(self) -> Trail:
+        """The trail that these settings ask for; raises `ConfigurationError` where it cannot work."""
+        key = self.key or key_beside(self.journal)
+        return Trail(Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep), self.on_failure)
+
+
+def key_beside(journal: Path) -> Path:
+    """Where the key of a journal is unless another place is named."""
+    return journal.with_suffix(".key")
