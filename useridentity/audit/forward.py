@@ -1,0 +1,167 @@
+"""Forwarding: one thread a sink, which reads the journal from where the sink is and goes on until it has it all.
+
+At least once and in order: a sink's place moves on only past what its receiver has for certain, and after a crash or
+an outage everything behind that place is sent again. Who gets a record twice knows it by its event id. Nothing here
+holds a lock that an association waits for: an unreachable receiver costs disk, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from useridentity.audit.record import Record
+from useridentity.audit.sinks.sink import Sink, Undelivered
+from useridentity.errors import UserIdentityError
+
+LOGGER = logging.getLogger("useridentity.audit")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
+"""Seconds before a receiver that failed is tried again: at first, and after doubling with every failure."""
+
+POLL = 0.2
+"""Seconds after which a thread that waits for records looks whether it should stop, or confirm."""
+
+
+class Source(Protocol):
+    """The reading side of the journal."""
+
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record]]: ...
+    def wait(self, after: int, timeout: float) -> bool: ...
+    def cursor(self, sink: str) -> int: ...
+    def advance(self, sink: str, sequence: int) -> None: ...
+    @property
+    def last(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How far a sink is, for metrics.
+
+    Fields:
+        sink: its name.
+        queued: records on disk that the receiver has not confirmed.
+        sent: records that it has, since the start, duplicates not counted.
+        refused: of those, the ones that it refused for good.
+        failed: attempts that failed, since the start.
+        oldest_seconds: age of the oldest unconfirmed record that was read; 0.0 where there is none.
+        problem: why the last attempt failed; empty where it did not.
+    """
+
+    sink: str
+    queued: int
+    sent: int
+    refused: int
+    failed: int
+    oldest_seconds: float
+    problem: str
+
+
+class Forwarder:
+    """Sends the records of a journal to a sink, from `start` to `stop`."""
+
+    def __init__(self, journal: Source, sink: Sink, *, longest_pause: float = LONGEST_PAUSE) -> None:
+        self._journal = journal
+        self._sink = sink
+        self._longest_pause = longest_pause
+        self._pause = FIRST_PAUSE
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"audit-forward {sink.name}", daemon=True)
+        self._confirmed = 0
+        self._sent = 0
+        self._refused = 0
+        self._failed = 0
+        self._problem = ""
+        self._oldest: datetime | None = None
+        self._position = 0
+        self._unconfirmed = 0
+        self._unconfirmed_since = 0.0
+
+    def start(self) -> None:
+        """Begin where the sink's receiver was last."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Send nothing more, and give what is on its way `timeout` seconds to be confirmed."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    @property
+    def counters(self) -> Counters:
+        """How far it is, at any time and from any thread."""
+        queued = max(0, self._journal.last - self._confirmed)
+        oldest = self._oldest
+        age = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if queued and oldest else 0.0
+        return Counters(self._sink.name, queued, self._sent, self._refused, self._failed, age, self._problem)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._forward()
+            except UserIdentityError as error:
+                self._fail(str(error), error.taken if isinstance(error, Undelivered) else 0)
+            except Exception as error:
+                LOGGER.exception("%s: a defect; its records stay in the journal", self._sink.name)
+                self._fail(f"{type(error).__name__}: {error}")
+        self._sink.close()
+
+    def _forward(self) -> None:
+        """Until told to stop. What is sent and not confirmed when this raises is sent again."""
+        self._position = self._confirmed = self._journal.cursor(self._sink.name)
+        self._unconfirmed = 0
+        while not self._stopping.is_set():
+            if self._journal.wait(self._position, POLL):
+                self._send(self._journal.read(self._position, self._sink.batch))
+            if self._is_due():
+                self._confirm()
+        if self._unconfirmed:
+            self._confirm()
+
+    def _send(self, entries: Sequence[tuple[int, Record]]) -> None:
+        if not entries:
+            return
+        if not self._unconfirmed:
+            self._unconfirmed_since = time.monotonic()
+            self._oldest = entries[0][1].time
+        try:
+            self._refused += self._sink.send([record for _, record in entries])
+        except Undelivered as undelivered:
+            if taken := undelivered.taken:
+                self._advance(entries[taken - 1][0], taken)
+            raise
+        self._position = entries[-1][0]
+        self._unconfirmed += len(entries)
+
+    def _is_due(self) -> bool:
+        """Whether enough was sent, or long enough ago, to ask for a confirmation."""
+        records, seconds = self._sink.confirm_after
+        waited = time.monotonic() - self._unconfirmed_since
+        return self._unconfirmed >= records or (self._unconfirmed > 0 and waited >= seconds)
+
+    def _confirm(self) -> None:
+        self._sink.confirm()
+        self._advance(self._position, self._unconfirmed)
+        self._unconfirmed = 0
+        self._pause, self._problem, self._oldest = FIRST_PAUSE, "", None
+
+    def _advance(self, sequence: int, records: int) -> None:
+        self._journal.advance(self._sink.name, sequence)
+        self._sent += records
+        self._confirmed = sequence
+
+    def _fail(self, problem: str, taken: int = 0) -> None:
+        """Say it once per outage, and wait longer each time."""
+        self._sink.close()
+        self._failed += 1
+        if not self._problem:
+            LOGGER.warning("audit records wait: %s", problem)
+        self._problem = problem
+        if taken:
+            self._pause = FIRST_PAUSE
+        self._stopping.wait(self._pause)
+        self._pause = min(2 * self._pause, self._longest_pause)

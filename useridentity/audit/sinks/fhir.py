@@ -1,0 +1,85 @@
+"""FHIR R4 over https: AuditEvents created one by one, or in batches (ITI-20, ATX: FHIR Feed)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from useridentity.audit.fhir import AuditEvent, audit_events, batch
+from useridentity.audit.message import MessageStyle
+from useridentity.audit.record import Record
+from useridentity.audit.sinks.endpoint import REFUSALS, Answer, Endpoint
+from useridentity.audit.sinks.posted import PostingSink
+from useridentity.audit.sinks.sink import Undelivered
+
+BATCH = 100
+"""Records in a Bundle: some 300 KB, which every server's limit admits."""
+
+_HEADERS = {"Content-Type": "application/fhir+json; charset=utf-8", "Accept": "application/fhir+json"}
+_MINIMAL = {"Prefer": "return=minimal"}  # what was stored need not come back (FHIR R4 http.html#ops)
+
+
+class SingleFhir(PostingSink):
+    """Creates each AuditEvent with a request of its own, whose X-Request-Id is the event id."""
+
+    def __init__(self, name: str, endpoint: Endpoint, style: MessageStyle) -> None:
+        super().__init__(name, endpoint, batch=1)
+        self._style = style
+
+    def _post(self, records: Sequence[Record]) -> Answer:
+        answer = Answer(200, b"")
+        for event in audit_events(records[0], self._style):
+            headers = _HEADERS | _MINIMAL | {"X-Request-Id": event.record}
+            answer = self._endpoint.post(_encoded(event.resource), headers)
+            if not answer.is_success:
+                break
+        return answer
+
+    def _judge(self, records: Sequence[Record], answer: Answer) -> int:  # noqa: ARG002
+        return 0
+
+
+class BatchFhir(PostingSink):
+    """Creates AuditEvents with batch Bundles, posted to the server's base address."""
+
+    def __init__(self, name: str, endpoint: Endpoint, style: MessageStyle) -> None:
+        super().__init__(name, endpoint, batch=BATCH)
+        self._style = style
+        self._owners: list[int] = []
+
+    def _post(self, records: Sequence[Record]) -> Answer:
+        events: list[AuditEvent] = []
+        self._owners = []
+        for position, record in enumerate(records):
+            made = audit_events(record, self._style)
+            events += made
+            self._owners += [position] * len(made)
+        return self._endpoint.post(_encoded(batch(events)), _HEADERS | _MINIMAL)
+
+    def _judge(self, records: Sequence[Record], answer: Answer) -> int:
+        """Every entry has a status of its own, in the order of the request (FHIR R4 bundle.html#batch)."""
+        statuses = list(_statuses(answer.body))
+        if len(statuses) != len(self._owners):
+            raise Undelivered(f"{self.name}: answered {len(statuses)} of {len(self._owners)} entries")
+        refused: dict[int, int] = {}
+        for position, status in zip(self._owners, statuses, strict=True):
+            if status in REFUSALS:
+                refused[position] = status
+            elif not 200 <= status < 300:
+                raise Undelivered(f"{self.name}: answered status {status} for an entry", taken=position)
+        return sum(self._refused(records[position], status) for position, status in refused.items())
+
+
+def _encoded(resource: dict[str, Any]) -> bytes:
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def _statuses(body: bytes) -> Iterator[int]:
+    """The status of each entry of a batch-response; 0 for one that has none."""
+    try:
+        entries = json.loads(body)["entry"]
+        for entry in entries:
+            yield int(str(entry["response"]["status"])[:3])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        yield 0

@@ -1,0 +1,274 @@
+"""Sinks as an administrator writes them: a URL, or a table with a `url` and more (`[audit] forward = [...]`)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from useridentity.audit.message import MessageStyle
+from useridentity.audit.sinks import syslog_tls, syslog_udp
+from useridentity.audit.sinks.endpoint import Endpoint
+from useridentity.audit.sinks.fhir import BatchFhir, SingleFhir
+from useridentity.audit.sinks.json_lines import JsonLines
+from useridentity.audit.sinks.otlp import OtlpLogs
+from useridentity.audit.sinks.python_logging import PythonLogging
+from useridentity.audit.sinks.sink import Sink
+from useridentity.audit.sinks.syslog import MAX_SIZE, MessageId, SyslogFormat
+from useridentity.errors import ConfigurationError
+from useridentity.mechanisms import private_file
+from useridentity.mechanisms.https import https_context
+from useridentity.settings import Bytes, decode, nearest
+from useridentity.tls import client_context
+from useridentity.toml_file import Key, spelled
+
+OTLP_PATH = "/v1/logs"  # OTLP specification, "OTLP/HTTP Request"
+AUDIT_EVENT = "/AuditEvent"
+
+MIN_SIZE = 2048
+"""Octets that every receiver should take (RFC 5425 4.3.1, RFC 5426 3.2); no message has less without what it is for."""
+
+
+class SinkSettings(Protocol):
+    """What a table of `forward` is decoded into."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    def build(self, style: MessageStyle, folder: Path) -> Sink:
+        """The sink, with nothing opened; raises `ConfigurationError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogTlsSettings:
+    """Syslog over TLS: "syslog+tls://arr.example.org:6514".
+
+    Fields:
+        url: the receiver.
+        ca: the authorities that may vouch for it, PEM.
+        cert, key: our own certificate, where it asks for one.
+        message_id: MSGID, by PS3.15 or by IHE.
+        bom: "send" begins the message with a byte order mark (RFC 5424 6.4).
+        max_size: of a message.
+        name: under which the journal keeps the sink's place; without one, the URL.
+    """
+
+    url: str
+    ca: Path
+    cert: Path | None = None
+    key: Path | None = None
+    message_id: MessageId = "DICOM+RFC3881"
+    bom: Literal["omit", "send"] = "omit"
+    max_size: Bytes = MAX_SIZE
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        host, port = _host(self.url, syslog_tls.PORT)
+        context = client_context(self.ca, self.cert, self.key)
+        encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size))
+        return syslog_tls.TlsSyslog(self.name or self.url, host, port, context, encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogUdpSettings:
+    """Syslog over UDP: "syslog+udp://arr.example.org:514". Nothing is encrypted and nothing confirmed.
+
+    Fields:
+        url: the receiver.
+        message_id, bom, max_size, name: as for TLS; a datagram has no more than 65,507 octets.
+    """
+
+    url: str
+    message_id: MessageId = "DICOM+RFC3881"
+    bom: Literal["omit", "send"] = "omit"
+    max_size: Bytes = MAX_SIZE
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        host, port = _host(self.url, syslog_udp.PORT)
+        size = _size(self.max_size, syslog_udp.MAX_DATAGRAM)
+        encoder = SyslogFormat(style, self.message_id, self.bom == "send", size)
+        return syslog_udp.UdpSyslog(self.name or self.url, host, port, encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class FhirSettings:
+    """A FHIR server: "https://fhir.example.org/AuditEvent".
+
+    Fields:
+        url: where AuditEvents are created.
+        mode: "single" sends each on its own, "batch" many in a Bundle, to the URL without its "/AuditEvent".
+        ca: the authorities that may vouch for it, PEM; without one, the system's.
+        cert, key: our own certificate, where it asks for one.
+        token: a file, for nobody else to read, with a bearer token; read anew for each connection.
+        name: as for syslog.
+    """
+
+    url: str
+    mode: Literal["single", "batch"] = "single"
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    token: Path | None = None
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        _parts(self.url)
+        context, authorization = https_context(self.ca, self.cert, self.key), _bearer(self.token)
+        name = self.name or self.url
+        if self.mode == "single":
+            return SingleFhir(name, Endpoint(self.url, context, authorization), style)
+        base = self.url.removesuffix(AUDIT_EVENT)
+        return BatchFhir(name, Endpoint(base, context, authorization), style)
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """An OpenTelemetry collector: "otlp+https://collector.example.org:4318", or "otlp+http://127.0.0.1:4318".
+
+    Fields:
+        url: the collector; without a path, its "/v1/logs". Without TLS only on this machine.
+        ca, cert, key, token, name: as for FHIR.
+    """
+
+    url: str
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    token: Path | None = None
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        parts = _parts(self.url)
+        scheme = parts.scheme.removeprefix("otlp+")
+        if scheme == "http" and not _is_here(parts.hostname or ""):
+            raise ConfigurationError("url: records hold patients' names and would travel in clear; use otlp+https")
+        url = parts._replace(scheme=scheme, path=parts.path.rstrip("/") or OTLP_PATH).geturl()
+        context: ssl.SSLContext | None = https_context(self.ca, self.cert, self.key) if scheme == "https" else None
+        return OtlpLogs(self.name or self.url, Endpoint(url, context, _bearer(self.token)))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesSettings:
+    """A file of JSON lines: "jsonl:audit.jsonl", relative to the policy file.
+
+    Fields:
+        url: the file.
+        name: as for syslog.
+    """
+
+    url: str
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        path = folder / _rest(self.url, "a file, such as jsonl:audit.jsonl")
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"url: {path.parent} is no folder")
+        return JsonLines(self.name or self.url, path)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSettings:
+    """A Python logger: "logging:hospital.audit".
+
+    Fields:
+        url: the logger's name.
+        name: as for syslog.
+    """
+
+    url: str
+    name: str = ""
+
+    def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
+        return PythonLogging(self.name or self.url, _rest(self.url, "a logger, such as logging:hospital.audit"))
+
+
+SETTINGS: Mapping[str, type[SinkSettings]] = {
+    "syslog+tls": SyslogTlsSettings,
+    "syslog+udp": SyslogUdpSettings,
+    "https": FhirSettings,
+    "otlp+https": OtlpSettings,
+    "otlp+http": OtlpSettings,
+    "jsonl": JsonLinesSettings,
+    "logging": LoggingSettings,
+}
+"""The settings of each scheme of URL."""
+
+
+def open_sink(setting: str | Mapping[str, Any], folder: Path, style: MessageStyle | None = None) -> Sink:
+    """The sink that a URL or a table with a `url` describes; paths are relative to `folder`.
+
+    Nothing is connected or opened yet. Raises `ConfigurationError` with everything wrong in it.
+    """
+    table = {"url": setting} if isinstance(setting, str) else setting
+    problems: list[str] = []
+
+    def report(key: Key, what: str) -> None:
+        problems.append(f"{spelled(key)}: {what}" if key else what)
+
+    settings = decode(_settings_of(table), table, (), report, folder)
+    if settings is None or problems:
+        raise ConfigurationError(problems)
+    return settings.build(style or MessageStyle(), folder)
+
+
+def _settings_of(table: Mapping[str, Any]) -> type[SinkSettings]:
+    url = table.get("url")
+    if not isinstance(url, str):
+        raise ConfigurationError('needs a url, such as url = "syslog+tls://arr.example.org:6514"')
+    scheme = url.partition(":")[0].lower()
+    if scheme not in SETTINGS:
+        raise ConfigurationError(f'url: "{scheme}" is no kind of sink{nearest(scheme, SETTINGS)}')
+    return SETTINGS[scheme]
+
+
+def _parts(url: str) -> SplitResult:
+    """A URL that says where, and nothing that should be in a file or table of its own."""
+    try:
+        parts = urlsplit(url)
+        fits = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and not parts.fragment
+    except ValueError:
+        fits = False
+    if not fits or any(not "!" <= character <= "~" for character in url):
+        raise ConfigurationError(f"url: {url!r} names no host that can be sent to")
+    return parts
+
+
+def _host(url: str, port: int) -> tuple[str, int]:
+    parts = _parts(url)
+    if parts.path not in ("", "/") or parts.query:
+        raise ConfigurationError(f"url: {url!r} has more than a host and a port")
+    return parts.hostname or "", parts.port or port
+
+
+def _rest(url: str, example: str) -> str:
+    rest = url.partition(":")[2]
+    if not rest:
+        raise ConfigurationError(f"url: {url!r} does not name {example}")
+    return rest
+
+
+def _size(octets: int, most: int = 1024 * 1024) -> int:
+    if not MIN_SIZE <= octets <= most:
+        raise ConfigurationError(f"max_size: {octets} should be {MIN_SIZE} to {most} octets")
+    return octets
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bearer(path: Path | None) -> Callable[[], str]:
+    """The Authorization header (RFC 6750 2.1); the file is looked at now, and again for each connection."""
+    if path is None:
+        return lambda: ""
+    private_file.read(path)
+    return lambda: f"Bearer {private_file.read(path).strip()}"

@@ -1,0 +1,72 @@
+"""OpenTelemetry log records: OTLP/HTTP in JSON, as a collector takes it on port 4318.
+
+`log.record.uid` is the event id: records "with the same id will be considered duplicates" (semantic conventions).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from useridentity.audit.record import Outcome, Record
+from useridentity.audit.sinks.endpoint import Answer, Endpoint
+from useridentity.audit.sinks.posted import PostingSink
+
+BATCH = 200
+
+_INFO, _WARN = (9, "INFO"), (13, "WARN")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class OtlpLogs(PostingSink):
+    """Exports records to a collector's /v1/logs."""
+
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
+        super().__init__(name, endpoint, batch=BATCH)
+
+    def _post(self, records: Sequence[Record]) -> Answer:
+        scope = {"scope": {"name": "useridentity.audit"}, "logRecords": [_log_record(each) for each in records]}
+        resource = _attributes({"service.name": "useridentity", "host.name": records[0].acceptor.host})
+        body = {"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [scope]}]}
+        return self._endpoint.post(json.dumps(body).encode("ascii"), {"Content-Type": "application/json"})
+
+    def _judge(self, records: Sequence[Record], answer: Answer) -> int:
+        """A partial success says how many records were rejected, and not which."""
+        try:
+            rejected = int(json.loads(answer.body or b"{}").get("partialSuccess", {}).get("rejectedLogRecords", 0))
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return 0
+        if not rejected:
+            return 0
+        return self._refused(records[0], "rejected") if len(records) == 1 else self._send_halves(records)
+
+
+def _log_record(record: Record) -> dict[str, Any]:
+    number, text = _INFO if record.outcome is Outcome.SUCCESS else _WARN
+    operation = record.operation
+    return {
+        "timeUnixNano": str((record.time - _EPOCH) // timedelta(microseconds=1) * 1000),
+        "severityNumber": number,
+        "severityText": text,
+        "eventName": f"useridentity.audit.{record.kind.value}",
+        "body": {"stringValue": record.to_json()},
+        "attributes": _attributes(
+            {
+                "log.record.uid": record.event_id,
+                "useridentity.association": record.association,
+                "useridentity.outcome": record.outcome.value,
+                "useridentity.reason": record.reason,
+                "useridentity.operation": operation.request if operation else "",
+                "useridentity.calling_ae_title": record.requestor.ae_title,
+                "user.id": record.user.subject,
+                "user.full_name": record.user.display_name,
+                "client.address": record.requestor.address,
+            }
+        ),
+    }
+
+
+def _attributes(values: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": {"stringValue": value}} for key, value in values.items() if value]

@@ -1,0 +1,53 @@
+"""What a forwarder asks of a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from useridentity.audit.record import Record
+from useridentity.errors import UserIdentityError
+
+
+class Undelivered(UserIdentityError):
+    """A sink's receiver does not take records now; `taken` of those that were being sent it has for certain."""
+
+    def __init__(self, detail: str, taken: int = 0) -> None:
+        self.taken = taken
+        super().__init__(detail)
+
+
+class Confirm(NamedTuple):
+    """After how many records, or how long, a sink is to be asked whether what was sent has arrived."""
+
+    records: int
+    seconds: float
+
+
+AT_ONCE = Confirm(1, 0.0)
+"""For sinks whose `send` returns only once the receiver has the records."""
+
+
+class Sink(Protocol):
+    """Where records go. Used by one thread; nothing is opened before the first record."""
+
+    @property
+    def name(self) -> str:
+        """Under which the journal keeps the sink's place; the same after a restart."""
+
+    @property
+    def batch(self) -> int:
+        """How many records `send` takes at a time, at most."""
+
+    @property
+    def confirm_after(self) -> Confirm:
+        """When `confirm` is due."""
+
+    def send(self, records: Sequence[Record]) -> int:
+        """Send the records, in order; how many of them the receiver refused for good. Raises `Undelivered`."""
+
+    def confirm(self) -> None:
+        """Return once the receiver has all that was sent; raises `Undelivered` where that cannot be known."""
+
+    def close(self) -> None:
+        """Let go of connections and files; what was not confirmed will be sent again."""
