@@ -104,7 +104,7 @@ def test_every_other_sop_class_is_known_by_keyword() -> None:
 
 
 @pytest.mark.parametrize("number", range(2, 7))
-@pytest.mark.threat("T13")
+@pytest.mark.threat("D1")
 def test_what_is_registered_among_storage_is_not_stored(number: int) -> None:
     uid = f"1.2.840.10008.5.1.4.1.1.201.{number}"
     assert Permission.of(["store"]).roles("1.2.840.10008.5.1.4.1.1.201.1") == (True, False)

@@ -107,10 +107,10 @@ class GuardedDIMSE(DIMSEServiceProvider):
 
 def says(primitive: Any, command: Command) -> bool:
     """Whether pynetdicom's `primitive` means what `command` does, as far as anything is decided by it."""
+    if isinstance(primitive, C_CANCEL):
+        return command.kind == "C-CANCEL" and bool(primitive.MessageIDBeingRespondedTo == command.message_id)
     if primitive.msg_type != command.kind:
         return False
-    if isinstance(primitive, C_CANCEL):
-        return bool(primitive.MessageIDBeingRespondedTo == command.message_id)
     if primitive.is_valid_request != command.is_request or primitive.is_valid_response == command.is_request:
         return False
     return _meaning(primitive) == (
