@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.lib.documents import snippets_of
 from tests.lib.handshake import handshake
 from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import PASSCODE, serving
-from useridentity import UsernamePasscode
+from useridentity import Policy, UsernamePasscode
 from useridentity.errors import ConfigurationError
 from useridentity.pynetdicom import AE
+from useridentity.testing import TokenIssuer
 from useridentity.tls import client_context
 from useridentity.tls_reload import WARN_AGAIN, ServerTls
 
@@ -184,8 +188,27 @@ def test_twenty_associations_go_on_while_every_file_is_replaced(site: Site) -> N
             assoc.release()
 
 
-def test_the_example_of_the_documentation_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _own_signals() -> Iterator[None]:
+    """What the test makes of SIGHUP and SIGUSR1 ends with it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_the_examples_of_the_documentation_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site.folder)
-    names: dict[str, Any] = {}
-    exec(snippets_of("certificates", "python")[0], names)
+    site.put("nodes-ca.pem", site.root.pem)
+    TokenIssuer().write_jwks(site.folder / "jwks.json")
+    policies = snippets_of("certificates", "toml")
+    for number, policy in enumerate(policies):
+        site.put(f"{number}.toml", policy.encode())
+        Policy.load(site.folder / f"{number}.toml")
+    site.put("identity.toml", policies[0].encode())
+    names: dict[str, Any] = {"contexts": [build_context(Verification)]}
+    for snippet in snippets_of("certificates", "python"):
+        exec(snippet, names)
     assert handshake(names["tls"], names["context"]).client_name == "CT_1"
+    names["server"].server_close()

@@ -19,6 +19,6 @@ from useridentity.testing.assertions import AssertionIssuer
 from useridentity.testing.kdc import Realm, realms
 from useridentity.testing.programs import missing_programs
 from useridentity.testing.sends import Sends
-from useridentity.testing.tokens import TokenIssuer
+from useridentity.testing.tokens import TokenIssuer, bound_to
 
-__all__ = ["AssertionIssuer", "Realm", "Sends", "TokenIssuer", "missing_programs", "realms"]
+__all__ = ["AssertionIssuer", "Realm", "Sends", "TokenIssuer", "bound_to", "missing_programs", "realms"]

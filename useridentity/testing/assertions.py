@@ -26,13 +26,18 @@ _METADATA = """\
 </md:IDPSSODescriptor></md:EntityDescriptor>
 """
 
+_KEY = """\
+<ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data><ds:X509Certificate>{certificate}\
+</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"""
+
 _ASSERTION = """\
 <saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_{identifier}" Version="2.0" \
 IssueInstant="{issued}"><saml:Issuer>{issuer}</saml:Issuer>\
 <ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#" Id="placeholder"/>\
 <saml:Subject><saml:NameID>{subject}</saml:NameID>\
-<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">\
-<saml:SubjectConfirmationData NotOnOrAfter="{end}"/></saml:SubjectConfirmation></saml:Subject>\
+<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:{method}">\
+<saml:SubjectConfirmationData NotOnOrAfter="{end}">{held}</saml:SubjectConfirmationData>\
+</saml:SubjectConfirmation></saml:Subject>\
 <saml:Conditions NotBefore="{issued}" NotOnOrAfter="{end}"><saml:AudienceRestriction>\
 <saml:Audience>{audience}</saml:Audience></saml:AudienceRestriction>{once}</saml:Conditions>\
 <saml:AuthnStatement AuthnInstant="{issued}"><saml:AuthnContext><saml:AuthnContextClassRef>\
@@ -66,11 +71,13 @@ class AssertionIssuer:
         issued: datetime | None = None,
         single_use: bool = False,
         attributes: Mapping[str, Iterable[str]] | None = None,
+        holder: bytes = b"",
     ) -> bytes:
-        """A signed bearer assertion, good for five minutes from `issued` (aware; default now).
+        """A signed assertion, good for five minutes from `issued` (aware; default now).
 
         `audience` instead of the issuer's own; `single_use` says OneTimeUse (SAML core 2.5.1.5);
-        `attributes` are values by name.
+        `attributes` are values by name. For whoever bears it or, with `holder`, a TLS client certificate (DER),
+        for who holds the key to that (SAML profiles 3.1).
         """
         from useridentity.mechanisms.saml.xml import etree
 
@@ -82,6 +89,8 @@ class AssertionIssuer:
             audience=escape(audience or self.audience),
             issued=_instant(begin),
             end=_instant(begin + LIFETIME),
+            method="holder-of-key" if holder else "bearer",
+            held=_KEY.format(certificate=b64encode(holder).decode()) if holder else "",
             once="<saml:OneTimeUse/>" if single_use else "",
             attributes=_statement(attributes or {}),
         )

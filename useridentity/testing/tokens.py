@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -62,6 +64,11 @@ class TokenIssuer:
         """Write `jwks` to a file, for the `jwks` of a policy; the path."""
         path.write_text(json.dumps(self.jwks()), "utf-8")
         return path
+
+
+def bound_to(certificate: bytes) -> dict[str, str]:
+    """The claim `cnf` of a token that is bound to a TLS client certificate, DER (RFC 8705 3.1)."""
+    return {"x5t#S256": urlsafe_b64encode(sha256(certificate).digest()).rstrip(b"=").decode()}
 
 
 def _new_key(algorithm: Algorithm) -> Any:

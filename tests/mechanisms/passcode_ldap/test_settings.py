@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.lib.documents import toml_of
+from tests.lib.documents import snippets_of, toml_of
 from tests.lib.slapd import PEOPLE, RADIOLOGY, SERVICE, Directory
 from tests.mechanisms.builders import context, credential, facts
 from tests.mechanisms.passcode_ldap.support import Settings
+from useridentity import Policy
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.passcode import PasscodeSettings
@@ -55,8 +56,10 @@ def test_the_examples_of_the_documentation_can_work(certificates: Certificates, 
         assert reported == []
         assert built is not None
         stores.append(built.store)
-        if built.ldap is not None:
-            built.build(Runtime("staff", tmp_path))
+    for number, text in enumerate(snippets_of("directories", "toml")):
+        if "ldap" in text:
+            (tmp_path / f"{number}.toml").write_text(text)
+            Policy.load(tmp_path / f"{number}.toml")
     assert stores == ["ldaps://ldap.example.org", "ldaps://dc1.example.org", "pam:dicom"]
 
 
