@@ -179,7 +179,12 @@ class Destination:
 
 def title_matches(pattern: str, ae_title: str) -> bool:
     """Whether an AE title is one of a pattern's, in which `*` stands for any characters."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), ae_title, re.DOTALL) is not None
+    return _expression(pattern).fullmatch(ae_title) is not None
+
+
+@lru_cache(maxsize=4096)  # a policy's patterns, which are asked for with every association
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

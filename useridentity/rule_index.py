@@ -6,10 +6,10 @@ An index only leaves out rules that cannot match; what is left is judged by the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Generic, TypeVar
 
 from useridentity.claim_path import ClaimPath
@@ -17,6 +17,7 @@ from useridentity.facts import Facts, Tls
 from useridentity.identity import Identity
 from useridentity.match import When, Who
 from useridentity.permission import title_matches
+from useridentity.settings import Network
 
 CACHED = 4096
 """Values whose masks are remembered, of each kind: more AE titles and addresses than a hospital has, and no more
@@ -63,26 +64,10 @@ class WhenIndex:
     """Of the rules in order, those whose `When` may match."""
 
     def __init__(self, whens: Sequence[When]) -> None:
-        calling, called = Masks.of(each.calling_ae_title for each in whens), Masks.of(e.called_ae_title for e in whens)
-        networks = Masks.of(each.network for each in whens)
-        tls = Masks.of(_connections(each.tls) for each in whens)
-
-        def of_title(masks: Masks[str], title: str) -> int:
-            return masks.any_of(pattern for pattern in masks.named if title_matches(pattern, title))
-
-        @lru_cache(maxsize=CACHED)
-        def of_calling(title: str) -> int:
-            return of_title(calling, title)
-
-        @lru_cache(maxsize=CACHED)
-        def of_called(title: str) -> int:
-            return of_title(called, title)
-
-        @lru_cache(maxsize=CACHED)
-        def of_address(address: IPv4Address | IPv6Address) -> int:
-            return networks.any_of(network for network in networks.named if address in network)
-
-        self._calling, self._called, self._address, self._tls = of_calling, of_called, of_address, tls
+        self._calling = _titles(Masks.of(each.calling_ae_title for each in whens))
+        self._called = _titles(Masks.of(each.called_ae_title for each in whens))
+        self._address = _addresses(Masks.of(each.network for each in whens))
+        self._tls = Masks.of(_connections(each.tls) for each in whens)
 
     def but_for_tls(self, facts: Facts) -> Iterator[int]:
         """The positions of the rules that may match if the connection were secured otherwise."""
@@ -96,6 +81,27 @@ class WhenIndex:
         return (
             self._calling(facts.calling_ae_title) & self._called(facts.called_ae_title) & self._address(facts.address)
         )
+
+
+def _titles(masks: Masks[str]) -> Callable[[str], int]:
+    patterns = [pattern for pattern in masks.named if "*" in pattern]
+
+    @lru_cache(maxsize=CACHED)
+    def mask(title: str) -> int:
+        return masks.any_of({title, *(pattern for pattern in patterns if title_matches(pattern, title))})
+
+    return mask
+
+
+def _addresses(masks: Masks[Network]) -> Callable[[IPv4Address | IPv6Address], int]:
+    lengths = {(network.version, network.prefixlen) for network in masks.named}
+
+    @lru_cache(maxsize=CACHED)
+    def mask(address: IPv4Address | IPv6Address) -> int:
+        fitting = [length for version, length in lengths if version == address.version]
+        return masks.any_of(ip_network((address, length), strict=False) for length in fitting)
+
+    return mask
 
 
 def _connections(tls: Tls | None) -> tuple[Tls, ...]:
