@@ -6,7 +6,7 @@ No credential is looked at: validators are supposed to verify, or to refuse. Eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
@@ -85,7 +85,7 @@ class Supposed:
             ("validator", f'"{name}" is in no rule{nearest(name, known)}') for name in set(self.validator) - known
         )
         yield from (("contexts", problem) for word in self.contexts for problem in _problems(_proposal, word))
-        yield from (("claims", problem) for path in self.claims for problem in _problems(ClaimPath.read, path))
+        yield from (("claims", problem) for problem in _problems(_claims, self.claims))
 
     def facts(self, now: datetime) -> Facts:
         """What an acceptor would know of it before anybody has proved anything."""
@@ -106,6 +106,8 @@ class Supposed:
             return validator.validate(None, facts, CheckContext(0))
         if facts.tls is Tls.NONE and getattr(validator, "plaintext", "allow") == "refuse":
             return Refused(Reason.TLS_REQUIRED, f"{validator.name} looks at nothing that comes without TLS")
+        if validator.identity_type is None and facts.tls is not Tls.MUTUAL:
+            return Refused(Reason.IDENTITY_REQUIRED, f"{validator.name} needs a TLS client certificate")
         if self.credential == "bad" or (self.validator and validator.name not in self.validator):
             return Refused(Reason.CREDENTIAL_INVALID, f"{validator.name} is supposed to refuse")
         return Verified(self._identity(validator))
@@ -209,9 +211,9 @@ def _proposal(word: str) -> Proposal:
     return Proposal(syntaxes.pop(), *ROLES[role])
 
 
-def _problems(reader: Any, text: str) -> Iterable[str]:
+def _problems(reader: Callable[[Any], object], given: Any) -> Iterable[str]:
     try:
-        reader(text)
+        reader(given)
     except ConfigurationError as error:
         return error.problems
     return ()
@@ -229,9 +231,10 @@ def _plant(table: dict[str, Any], steps: tuple[tuple[str, bool], ...], values: l
     (name, each), *further = steps
     if not further:
         table[name] = values
-    elif each:
-        inner: dict[str, Any] = {}
-        table.setdefault(name, []).append(inner)
-        _plant(inner, tuple(further), values)
-    else:
-        _plant(table.setdefault(name, {}), tuple(further), values)
+        return
+    if not isinstance(table.setdefault(name, [] if each else {}), list if each else dict):
+        raise ConfigurationError(f"{name} cannot be both a value and hold others")
+    inner: dict[str, Any] = {}
+    if each:
+        table[name].append(inner)
+    _plant(inner if each else table[name], tuple(further), values)

@@ -51,7 +51,7 @@ def explain(
     peer: Annotated[str, typer.Option(metavar="ADDRESS", help="The requestor's address.")],
     tls: Annotated[str, typer.Option(metavar="none|server|mutual")] = "none",
     identity: Annotated[
-        str, typer.Option(metavar="none|username|passcode|kerberos|saml|jwt", help="What is sent as 58H.")
+        str, typer.Option(metavar="TYPE", help="What is sent: none, username, passcode, kerberos, saml or jwt.")
     ] = "none",
     credential: Annotated[str, typer.Option(metavar="good|bad", help="Whether the validators verify it.")] = "good",
     validator: Annotated[
@@ -70,7 +70,7 @@ def explain(
     """Show which rules decide about an association, why those before them do not, and what it may do.
 
     No credential is involved: it is supposed to be good, unless --credential bad or --validator say otherwise.
-    Options in the plural may be repeated.
+    --validator, --group, --claim, --purpose and --context may be repeated.
     """
     from useridentity.cli.policy import explaining, supposed
     from useridentity.cli.policy.options import supposed_of
