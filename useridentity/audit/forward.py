@@ -115,8 +115,8 @@ class Forwarder:
         self._position = self._confirmed = self._journal.cursor(self._sink.name)
         self._unconfirmed = 0
         while not self._stopping.is_set():
-            if self._journal.wait(self._position, POLL):
-                self._send(self._journal.read(self._position, self._sink.batch))
+            self._journal.wait(self._position, POLL)  # what other processes wrote it does not tell; that is read anyway
+            self._send(self._journal.read(self._position, self._sink.batch))
             if self._is_due():
                 self._confirm()
         if self._unconfirmed:

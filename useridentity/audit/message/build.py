@@ -18,7 +18,6 @@ from useridentity.audit.message.participants import (
     acceptor_process,
     access_point,
     destination_process,
-    is_proved,
     requestor_process,
     user_participant,
 )
@@ -75,6 +74,8 @@ def _message(
 def _outcome(record: Record) -> EventOutcome:
     if record.outcome is Outcome.SUCCESS:
         return EventOutcome.SUCCESS
+    if record.kind is Kind.RECORDING_RESUMED:
+        return EventOutcome.MAJOR_FAILURE  # what the lost records would have said, nobody will know
     return _OUTCOMES.get(record.reason, EventOutcome.SERIOUS_FAILURE)
 
 
@@ -83,7 +84,7 @@ def _description(record: Record) -> str:
     named = (("rule", record.rule), ("grant", record.grant), ("by", record.validator), ("reason", record.reason))
     request = record.operation.request if record.operation else ""
     words = [f"{record.kind.value} {request}".strip(), *(f"{name} {value}" for name, value in named if value)]
-    if is_proved(record.user) and record.kind is Kind.ACCEPTED:
+    if record.kind is Kind.ACCEPTED and record.user.assurance:
         words.append(record.user.assurance)
     if record.count:
         words.append(f"{record.count} records")

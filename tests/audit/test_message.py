@@ -1,0 +1,262 @@
+"""Audit messages: the fields of PS3.15 A.5.2, the golden files, and what no peer's words can do to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from tests.audit import golden, schemas
+from tests.audit.samples import JWT, KERBEROS, PASSCODE, SAML, USERNAME, USERS, corpus, record
+from useridentity.audit.codes import LOCAL_SCHEME
+from useridentity.audit.message import AuditMessage, MessageSettings, MessageStyle, messages, to_xml
+from useridentity.audit.message.size import smaller
+from useridentity.audit.record import Kind, Operation, Record, SopClass, Study, User
+from useridentity.decision import Reason
+from useridentity.errors import ConfigurationError
+from useridentity.settings import Runtime
+
+DICOM, IHE = MessageStyle(), MessageStyle(user_name="ihe")
+
+
+def documents(made: Record, style: MessageStyle = DICOM) -> list[etree._Element]:
+    return [etree.fromstring(to_xml(message)) for message in messages(made, style)]
+
+
+def indented(made: Record) -> str:
+    """The messages of a record, one below the other, as the golden files have them."""
+    found = documents(made, golden.STYLE)
+    for each in found:
+        etree.indent(each)
+    return "".join(etree.tostring(each, encoding="unicode") + "\n" for each in found)
+
+
+def user_of(message: AuditMessage) -> etree._Element:
+    """The ActiveParticipant that is the user."""
+    position = next(number for number, each in enumerate(message.participants) if each.is_user)
+    return etree.fromstring(to_xml(message)).findall("ActiveParticipant")[position]
+
+
+@pytest.mark.parametrize("name", corpus())
+def test_every_sort_of_record_gives_the_message_that_was_reviewed(name: str) -> None:
+    made = indented(corpus()[name])
+    assert made == golden.expected(f"message/{name}.xml", made)
+
+
+@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize("kind", ["accepted", "rejected", "stored"])
+def test_every_identity_type_gives_the_message_that_was_reviewed(name: str, kind: str) -> None:
+    made = indented(corpus(USERS[name])[kind])
+    assert made == golden.expected(f"identity/{name}-{kind}.xml", made)
+
+
+def test_there_is_a_message_for_every_kind_of_record() -> None:
+    assert {made.kind for made in corpus().values()} == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("user", "user_id", "alternative", "by_dicom", "by_ihe"),
+    [
+        (USERNAME, "alice@workstations", "workstations:alice", None, None),
+        (PASSCODE, "alice@staff", "staff:alice", "Alice Archer", "Alice Archer"),
+        (KERBEROS, "alice@EXAMPLE.ORG", "alice@EXAMPLE.ORG", None, None),
+        (
+            SAML,
+            "alice@idp.example.org",
+            "https://idp.example.org/saml#alice",
+            "Alice Archer",
+            "AA<alice@https://idp.example.org/saml>",
+        ),
+        (
+            JWT,
+            "248289761001@idp.example.org",
+            "https://idp.example.org#248289761001",
+            "Alice Archer",
+            "dicom:ARCHIVE<248289761001@https://idp.example.org>",
+        ),
+        (replace(SAML, attributes={}), "alice@idp.example.org", None, None, "<alice@https://idp.example.org/saml>"),
+    ],
+)
+def test_a_user_is_named_by_the_rule_of_dicom_or_of_ihe(
+    user: User, user_id: str, alternative: str | None, by_dicom: str | None, by_ihe: str | None
+) -> None:
+    """PS3.15 A.5.2.1 to A.5.2.3; ITI-40 3.40.4.2 and IUA 3.72.5.1."""
+    login = corpus(user)["accepted"]
+    dicom, ihe = user_of(messages(login, DICOM)[0]), user_of(messages(login, IHE)[0])
+    assert dicom.get("UserID") == ihe.get("UserID") == user_id
+    assert alternative in (None, dicom.get("AlternativeUserID"))
+    assert by_dicom in (None, dicom.get("UserName"))
+    assert ihe.get("UserName") == by_ihe
+
+
+def test_a_claimed_name_is_sent_as_claimed_and_never_as_proved() -> None:
+    user = user_of(messages(corpus()["rejected"], DICOM)[0])
+    assert dict(user.attrib) == {
+        "UserID": "alice",
+        "UserIsRequestor": "true",
+        "NetworkAccessPointID": "10.20.0.7",
+        "NetworkAccessPointTypeCode": "2",
+    }
+
+
+def test_nobody_is_named_where_a_peer_was_let_in_unproved() -> None:
+    unproved = replace(PASSCODE, identity_type=None, assurance="unproved")
+    for made in corpus(unproved).values():
+        for message in messages(made, DICOM):
+            assert not any(each.is_user for each in message.participants)
+
+
+@pytest.mark.parametrize("user", USERS.values(), ids=USERS)
+def test_one_participant_at_most_is_the_requestor(user: User) -> None:
+    for name, made in corpus(user).items():
+        for message in messages(made, DICOM):
+            asking = [each for each in message.participants if each.is_requestor]
+            # An alert's performing participants shall not be; who starts an application is not known.
+            nobody = message.event.value == "110100" or (message.event.value == "110113" and made.association)
+            assert len(asking) == (0 if nobody else 1), name
+
+
+def test_roles_come_from_groups_by_the_configured_map() -> None:
+    settings = MessageSettings(roles={"radiology": ("RAD", "99STEXAMPLE", "Radiologist")})
+    style = settings.build(Runtime("", None))  # type: ignore[arg-type]  # it has no paths
+    roles = user_of(messages(corpus()["stored"], style)[0]).findall("RoleIDCode")
+    assert [tuple(role.attrib.values()) for role in roles] == [
+        ("RAD", "99STEXAMPLE", "Radiologist"),
+        ("teaching", LOCAL_SCHEME, "teaching"),
+    ]
+
+
+def test_settings_say_what_is_wrong_with_codes() -> None:
+    settings = MessageSettings(roles={"radiology": ("RAD",)}, source_type=10)
+    with pytest.raises(ConfigurationError) as raised:
+        settings.build(Runtime("", None))  # type: ignore[arg-type]
+    assert raised.value.problems == (
+        'roles.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]',
+        "source_type: 10 should be 1 to 9 (PS3.15 A.5.1.2.1)",
+    )
+
+
+def test_purpose_of_use_is_ihes_extension_and_sent_on_request_only() -> None:
+    login = corpus(SAML)["accepted"]
+    (plain,) = documents(login)
+    assert plain.find(".//PurposeOfUse") is None
+    (extended,) = documents(login, replace(golden.STYLE, purpose_of_use="ihe"))
+    purpose = extended.find("EventIdentification/PurposeOfUse")
+    assert tuple(purpose.attrib.values()) == ("TREAT", "2.16.840.1.113883.5.8", "treatment")
+    assert schemas.own("audit-message-ihe").validate(extended)
+    assert schemas.own("audit-message-ihe").validate(plain)
+    assert not schemas.own().validate(extended)
+
+
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.word)
+def test_a_rejection_says_how_serious_it_is(reason: Reason) -> None:
+    """Table A.5.2-1: 4 for "invalid password with first retry", 12 for an account that is disabled, else 8."""
+    rejected = replace(corpus()["rejected"], reason=reason.word)
+    (document,) = documents(rejected)
+    wrong = {"credential-invalid", "credential-expired", "replayed", "issuer-unknown"}
+    expected = "4" if reason.word in wrong else "12" if reason is Reason.PENALTY else "8"
+    assert document.find("EventIdentification").get("EventOutcomeIndicator") == expected
+    assert reason.word in document.findtext("EventIdentification/EventOutcomeDescription")
+
+
+def test_patients_have_a_message_each_with_the_same_event_id() -> None:
+    """ITI-20 3.20.7.1."""
+    made = corpus()["moved"]
+    told = [document.findtext("EventIdentification/EventOutcomeDescription") for document in documents(made)]
+    assert [text.partition("event ")[2] for text in told] == [
+        f"{made.event_id}, association {made.association}, part {part} of 2" for part in (1, 2)
+    ]
+    assert [d.xpath("string(//*[@ParticipantObjectTypeCode='1']/@ParticipantObjectID)") for d in documents(made)] == [
+        "PID1",
+        "PID2",
+    ]
+
+
+def test_who_broke_the_glass_is_an_alert_beside_the_login() -> None:
+    login, alert = documents(corpus()["accepted-emergency"])
+    assert login.xpath("string(//EventTypeCode/@csd-code)") == "110122"
+    assert alert.xpath("string(//EventTypeCode/@csd-code)") == "110127"
+
+
+def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:
+    for made in corpus().values():
+        for document in documents(made):
+            assert f"event {made.event_id}" in document.findtext("EventIdentification/EventOutcomeDescription")
+
+
+def test_a_message_that_is_too_large_loses_what_is_needed_least() -> None:
+    sizes = [len(to_xml(each)) for each in smaller(messages(corpus()["stored"], DICOM)[0])]
+    assert sizes[0] > sizes[1] == sizes[2]
+    whole, _, least = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
+    assert whole.findtext(".//ParticipantObjectQuery")
+    assert not least.findtext(".//ParticipantObjectQuery")
+    assert least.xpath("//ParticipantObjectDetail/@type") == ["TransferSyntax", "Truncated"]
+    assert all(schema.validate(least) for schema in schemas.schemas())
+
+
+HOSTILE = [
+    '"/><Injected UserID="x',
+    "]]>&lt;&#0;",
+    "a\x00b\x1b[31m\r\nc\x85\u2028",
+    "\ud800",
+    "\ufffe\uffff",
+    "\U0001d518<ñ>'",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_peers_words_stay_the_value_of_their_attribute(text: str) -> None:
+    """Controls are shown as escapes, markup is markup no longer, and everything else is kept."""
+    user = replace(PASSCODE, display_name=text)
+    plain = [element.tag for element in documents(corpus()["accepted"])[0].iter()]
+    (document,) = documents(corpus(user)["accepted"])
+    assert [element.tag for element in document.iter()] == plain
+    shown = document.find("ActiveParticipant").get("UserName")
+    assert shown.isprintable()
+    if text.isprintable():
+        assert shown == text
+
+
+_anything = st.text(st.characters(), max_size=40)
+_few = st.lists(_anything, max_size=3).map(tuple)
+
+
+@given(
+    user=st.builds(
+        User,
+        identity_type=st.sampled_from([None, 1, 2, 3, 4, 5, 99]),
+        presented=_anything,
+        subject=_anything,
+        user_id=_anything,
+        display_name=_anything,
+        issuer=_anything | st.just("https://[::1"),
+        assurance=st.sampled_from(["", "unproved", "asserted", "authenticated"]),
+        groups=_few,
+        purposes=_few,
+        actor=_anything,
+    ),
+    kind=st.sampled_from(Kind),
+    studies=st.lists(
+        st.builds(
+            Study,
+            _anything,
+            _anything,
+            _anything,
+            _few,
+            st.lists(st.builds(SopClass, _anything, st.just(1))).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    operation=st.none() | st.builds(Operation, _anything, _anything, destination=_anything, identifier=st.binary()),
+    detail=_anything,
+)
+def test_any_record_gives_messages_that_the_schema_admits(
+    user: User, kind: Kind, studies: tuple[Study, ...], operation: Operation | None, detail: str
+) -> None:
+    made = record(kind, 1, user, studies=studies, operation=operation, detail=detail)
+    for document in documents(made, replace(IHE, purpose_of_use="omit")):
+        for schema in schemas.schemas():
+            assert schema.validate(document), schema.error_log
