@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -91,3 +92,21 @@ def test_no_value_is_long(line: Any) -> None:
     assert len(fields["presented"]) == log.MAX_PRESENTED
     assert len(fields["detail"]) == log.MAX_VALUE
     assert len(text) < 2 * log.MAX_VALUE + 400
+
+
+def test_an_acceptance_names_the_grant_and_the_node_where_there_are_any(line: Any) -> None:
+    node = replace(ALICE, subject="node:ct1")
+    decided = Accepted(ALICE, "people", "idp+node", permission=EVERYTHING, grant="reading", node=node)
+    _, fields, record = line(decided)
+    assert (fields["grant"], fields["node"], record.levelno) == ("reading", "node:ct1", logging.INFO)
+
+
+def test_an_emergency_and_somebody_let_in_unproved_are_warnings(line: Any) -> None:
+    emergency = Accepted(ALICE, "people", "idp", permission=replace(EVERYTHING, emergency="patient\nunconscious"))
+    text, fields, record = line(emergency)
+    assert (fields["emergency"], record.levelno) == ("patient\nunconscious", logging.WARNING)
+    assert text.isprintable()
+    waived = Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", "migration")
+    unproved = Accepted(ALICE, "migration", "unproved", permission=EVERYTHING, waived=waived)
+    _, fields, record = line(unproved)
+    assert (fields["waived"], record.levelno) == ("identity-required", logging.WARNING)

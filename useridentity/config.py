@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import Validator
 
 VERSION = 1
+_PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*:[^/?#@]+@")
 TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize")
 
 
@@ -52,6 +54,8 @@ class _Loader:
         report_unknown(content, TABLES, (), self._report)
         if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
+        for key, what in _secrets((), content):
+            self._report(key, what)
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
         state = decode(StateSettings, content.get("state", {}), ("state",), self._report, self._folder)
         store = self._store(state) if state else None
@@ -116,3 +120,17 @@ class _Loader:
             self._report(("validator", name), f"{place}{error.strerror or str(error) or type(error).__name__}")
             return None
         return validator
+
+
+def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str]]:
+    """Secrets that stand in the file itself, where everybody sees them who looks after the rules; not repeated."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets((*key, name), inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _secrets((*key, index), inner)
+    elif isinstance(value, str) and _PASSWORD_IN_URL.match(value):
+        yield key, "holds a password in clear; take it out, and name a file that holds it: password_file=PATH"
+    elif isinstance(value, str) and "PRIVATE KEY-----" in value:
+        yield key, "holds a private key in clear; take it out, and give the path of a file that holds it"

@@ -37,7 +37,7 @@ def decision(
     A handler that wants the fields rather than the line finds them in the record's `decision`.
     """
     accepted = isinstance(decided, Accepted)
-    level = logging.INFO if accepted else logging.WARNING
+    level = logging.WARNING if _is_remarkable(decided) else logging.INFO
     if not LOGGER.isEnabledFor(level):
         return
     outcome = "abandoned" if abandoned else "accepted" if accepted else "rejected"
@@ -50,12 +50,18 @@ def decision(
     )
 
 
+def _is_remarkable(decided: Decision) -> bool:
+    """Whether somebody may want to look: who was rejected, would have been, or was let in for an emergency."""
+    return not isinstance(decided, Accepted) or decided.waived is not None or bool(decided.permission.emergency)
+
+
 def _fields(
     outcome: str, facts: Facts, decided: Decision, started: float, credential: Credential | None
 ) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [("outcome", outcome)]
     if isinstance(decided, Accepted):
         fields += [("subject", decided.identity.subject), ("assurance", decided.identity.assurance.value)]
+        fields += _of_accepted(decided)
     else:
         fields += [("reason", decided.reason.word), ("detail", decided.detail)]
     fields += [
@@ -70,6 +76,17 @@ def _fields(
         ("ms", round((time.monotonic() - started) * 1000, 1)),
     ]
     return fields
+
+
+def _of_accepted(accepted: Accepted) -> list[tuple[str, object]]:
+    """What only some of the accepted have."""
+    fields = [
+        ("node", accepted.node.subject if accepted.node else ""),
+        ("grant", accepted.grant),
+        ("emergency", accepted.permission.emergency),
+        ("waived", accepted.waived.reason.word if accepted.waived else ""),
+    ]
+    return [(name, value) for name, value in fields if value]
 
 
 def _quoted(value: object) -> str:
