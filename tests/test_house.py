@@ -24,7 +24,7 @@ ROOMS = {
     "asyncio": ("gateway",),
     "precis_i18n": ("mechanisms/username",),
     "argon2": ("mechanisms/passcode",),
-    "ldap": ("mechanisms/passcode",),
+    "ldap": ("mechanisms/passcode", "mechanisms/ldap"),
     "pam": ("mechanisms/passcode",),
     "gssapi": ("mechanisms/kerberos",),
     "jwt": ("mechanisms/jwt", "testing"),

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.lib.certificates import Certificates
 from tests.mechanisms.kerberos.hospital import HOSPITAL, SERVICE, Hospital
+from tests.parts import require
 from tests.pynetdicom.support import serving
 from useridentity.mechanisms.kerberos import Kerberos, KerberosSettings
 from useridentity.policy import Policy
@@ -49,6 +51,16 @@ def test_the_snippets_run_and_let_alice_in(policies: list[Policy]) -> None:
             names["assoc"].release()
             identity = identity_of(acceptor.served[0])
             assert (identity.user_id, identity.groups) == ("alice", {"radiology"})
+
+
+@pytest.mark.usefixtures("policies")
+def test_the_policy_with_a_directory_loads(certificates: Certificates) -> None:
+    require("ldap")
+    Path("ldap-ca.pem").write_bytes(certificates.ca.read_bytes())
+    Path("ldap.secret").touch(mode=0o600)
+    Path("ldap.secret").write_text("of the service")
+    Path("directory.toml").write_text(snippets("toml")[1])
+    Policy.load("directory.toml")
 
 
 def test_every_key_and_argument_is_documented() -> None:

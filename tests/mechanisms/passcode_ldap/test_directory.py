@@ -16,7 +16,7 @@ from tests.lib.certificates import Certificates
 from tests.lib.slapd import BASE, PEOPLE, Directory, slapd
 from tests.mechanisms.passcode_ldap.support import WAYS, Settings, Stores, refusal, unavailability
 from useridentity.errors import Refused, Unavailable
-from useridentity.mechanisms import passcode_ldap
+from useridentity.mechanisms import ldap_directory
 from useridentity.mechanisms.passcode_ldap import LdapStore
 
 
@@ -97,18 +97,18 @@ def test_a_connection_is_used_again_and_bound_anew_for_each_user(store: Stores, 
     for username, passcode in (("alice", b"right"), ("bob", b"bob's"), ("alice", b"right")):
         assert asked.verify(username, passcode).user_id == username
         refusal(asked, username, b"wrong")
-    assert len(asked._idle) == 1
+    assert len(asked._directory._idle) == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = store()
     asked.verify("alice", b"right")
-    ((first, _),) = asked._idle
+    ((first, _),) = asked._directory._idle
     asked.verify("alice", b"right")
-    assert asked._idle[0][0] is first
-    monkeypatch.setattr(passcode_ldap, "IDLE", 0.0)
+    assert asked._directory._idle[0][0] is first
+    monkeypatch.setattr(ldap_directory, "IDLE", 0.0)
     asked.verify("alice", b"right")
-    assert asked._idle[0][0] is not first
+    assert asked._directory._idle[0][0] is not first
 
 
 def test_many_threads_get_each_their_own_answer(store: Stores) -> None:
@@ -123,7 +123,7 @@ def test_many_threads_get_each_their_own_answer(store: Stores) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(200))) == ["alice", "bob"] * 100
-    assert len(asked._idle) <= 8
+    assert len(asked._directory._idle) <= 8
 
 
 def test_a_directory_that_is_down_and_back_is_found_again_without_a_restart(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Reason
@@ -15,9 +16,13 @@ from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.kerberos.framing import ApReq, Form, answer_to, framed_ap_req, read_ap_req
 from useridentity.mechanisms.kerberos.principals import GroupRules, PrincipalRules, own_realm, realm_of
 from useridentity.mechanisms.kerberos.service import Proof, Service
+from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.username import presented_as
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Once, Verified
+
+if TYPE_CHECKING:
+    from useridentity.mechanisms.ldap_directory import Lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class KerberosSettings:
             users of the service's own realm, called `user@REALM`, so that neither hosts nor users of
             a trusted realm get in unmentioned.
         groups: local groups by principal, matched as in `principals`; default none.
+        directory: "ldaps://HOST", where the user's groups and name for people are looked up once the ticket is
+            right; those of `groups` count as well. Default none, since not every realm has one.
+        ldap: how users are found there: by `search_base` and `service_dn`; `{user}` is their user_id.
         forms: how a ticket may be sent. Default "raw" and "gss"; "spnego" has to be asked for: it
             is one more parser in reach of strangers, and PS3.7 does not provide for it.
     """
@@ -40,6 +48,8 @@ class KerberosSettings:
     keytab: Path
     principals: tuple[Mapping[str, str], ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    directory: str = ""
+    ldap: LdapSettings | None = None
     forms: tuple[Form, ...] = (Form.RAW, Form.GSS)
 
     def build(self, runtime: Runtime | None = None) -> KerberosValidator:
@@ -65,6 +75,7 @@ class KerberosValidator:
         self._forms = frozenset(settings.forms)
         self._principals = PrincipalRules(settings.principals) if settings.principals else None
         self._groups = GroupRules(settings.groups)
+        self._lookup = _lookup(settings)
         self._service = Service(settings.service, settings.keytab)
         self.issuers = frozenset({settings.service})  # whoever issues a ticket, it is for one service
 
@@ -88,6 +99,11 @@ class KerberosValidator:
             expires_at=proof.expires_at,
         )
 
+    def close(self) -> None:
+        """End the connections to the directory that are kept."""
+        if self._lookup:
+            self._lookup.close()
+
     def _request(self, primary_field: bytes) -> ApReq:
         try:
             request = read_ap_req(primary_field)
@@ -103,13 +119,30 @@ class KerberosValidator:
         user_id = principals.user_id(proof.principal)
         if user_id is None:
             raise Refused(Reason.NOT_AUTHORISED, f"no rule of principals matches {proof.principal}")
+        known = self._lookup.find(user_id) if self._lookup else None
         return Identity(
             subject=proof.principal,
             user_id=user_id,
             issuer=realm_of(proof.principal),
             assurance=Assurance.AUTHENTICATED,
             identity_type=IdentityType.KERBEROS,
-            groups=self._groups.groups(proof.principal),
+            display_name=known.display_name if known else "",
+            groups=self._groups.groups(proof.principal) | (known.groups if known else frozenset()),
             claims=MappingProxyType({"service": proof.service, "auth_indicators": proof.indicators}),
             expires_at=proof.expires_at,
         )
+
+
+def _lookup(settings: KerberosSettings) -> Lookup | None:
+    if not settings.directory:
+        if settings.ldap is not None:
+            raise ConfigurationError('ldap: has no meaning without directory = "ldaps://HOST"')
+        return None
+    try:
+        from useridentity.mechanisms.ldap_directory import Lookup
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(str(missing)) from None
+    try:
+        return Lookup(settings.directory, settings.ldap or LdapSettings())
+    except ConfigurationError as error:
+        raise ConfigurationError(problem.replace("store =", "directory =") for problem in error.problems) from None
