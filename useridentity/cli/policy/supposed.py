@@ -19,6 +19,7 @@ from useridentity.explain import IDENTITY_TYPES
 from useridentity.facts import Facts
 from useridentity.plugins import validator_settings
 from useridentity.policy import Limits, Policy
+from useridentity.rule_problems import problems
 from useridentity.settings import Runtime, decode, report_unknown
 from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import CheckContext, Validator, Verified
@@ -62,7 +63,7 @@ class _Loader:
     def __init__(self, file: TomlFile) -> None:
         self._file = file
         self._folder = file.path.absolute().parent
-        self._problems: list[str] = []
+        self._problems: list[tuple[int, str]] = []
 
     def policy(self) -> Policy:
         content = self._file.content
@@ -75,8 +76,10 @@ class _Loader:
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
+        for key, what in problems(rules, grants):
+            self._report(key, what)
         if self._problems:
-            raise ConfigurationError(self._problems)
+            raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
         return Policy([each for each in rules if each], [each for each in grants if each], limits=limits)
 
     def _validator(self, name: str, table: Mapping[str, Any]) -> Validator | None:
@@ -98,4 +101,4 @@ class _Loader:
         return StandIn(name, number, getattr(settings, "plaintext", "allow"))
 
     def _report(self, key: Key, what: str) -> None:
-        self._problems.append(self._file.problem(key, what))
+        self._problems.append((self._file.line(key), self._file.problem(key, what)))

@@ -1,0 +1,76 @@
+"""A policy for the tests of `useridentity policy`, and the command line without a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from useridentity import cli
+
+POLICY = """
+version = 1
+
+[validator.names]
+type = "username"
+
+[validator.desk]
+type = "username"
+
+[[authenticate]]
+name = "old devices"
+when = { called_ae_title = ["PACS"], network = ["10.20.7.0/24"], tls = "none" }
+assign = { user = "old-device", groups = ["old"] }
+
+[[authenticate]]
+name = "people"
+when = { calling_ae_title = ["WS_*", "DESK_1"], network = ["10.0.0.0/8"] }
+accept = ["names"]
+
+[[authorize]]
+name = "old devices"
+who = { assurance = ["assigned"] }
+permit = ["echo", "store"]
+
+[[authorize]]
+name = "research"
+who = { assurance = ["asserted"], groups = ["research"], claims = { npi = ["1", "2"] } }
+permit = ["find", "move"]
+destinations = ["WS_*", { ae_title = "RSCH", address = "10.9.0.0/24" }]
+scope = { PatientID = "{claims.cohort}", Modality = ["CT"] }
+""".replace(", Modality", ", ModalitiesInStudy")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Main = Callable[..., Done]
+
+
+@pytest.fixture
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command line in this process, in a folder with p.toml and 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "p.toml").write_text(POLICY)
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["useridentity", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        shown = capsys.readouterr()
+        return Done(int(left.value.code or 0) if not isinstance(left.value.code, str) else 1, shown.out, shown.err)
+
+    return run
+
+
+def joined(text: str) -> str:
+    """What was printed, as if on one line."""
+    return " ".join(text.split())
