@@ -75,4 +75,4 @@ def _unreached(grants: Sequence[Grant], labels: Sequence[str]) -> Iterator[Probl
         if before:
             yield ("authorize", position), f"is never reached: {names} before it takes everybody it is for"
         else:
-            yield ("authorize", position, "who"), "matches nobody: name the assurance of those who prove nothing"
+            yield ("authorize", position, "who"), "matches nobody: what accepts them gives another assurance; name that"

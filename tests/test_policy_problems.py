@@ -1,0 +1,380 @@
+"""What cannot work, or opens more than was meant, is an error when the policy is made; its twin without it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from useridentity import (
+    Assign,
+    Assurance,
+    BreakGlass,
+    ConfigurationError,
+    Destination,
+    FunctionValidator,
+    Grant,
+    Kind,
+    Policy,
+    Rule,
+    Tls,
+    Unproved,
+    When,
+    Who,
+)
+from useridentity.settings import Network
+
+
+def validator(name: str, identity_type: int | None = 2, issuers: frozenset[str] | None = None) -> Any:
+    class Made(FunctionValidator):
+        pass
+
+    made = Made(name, identity_type, lambda *_: None)  # type: ignore[arg-type,return-value]
+    Made.issuers = issuers  # type: ignore[attr-defined]
+    return made
+
+
+STAFF, IDP, NODE = validator("staff"), validator("idp", 5, frozenset({"a"})), validator("node", None, frozenset({"ca"}))
+NAMES, BADGE = validator("names", 1), validator("badge", None, frozenset({"door"}))
+OTHER_IDP, SAME_IDP = validator("other", 5, frozenset({"b"})), validator("same", 5, frozenset({"a", "c"}))
+OPEN_IDP = validator("open", 5)
+CT = When(("CT_*",))
+LAN, WARD = (ip_network("10.0.0.0/8"),), (ip_network("10.20.0.0/16"),)
+MIGRATION = Unproved(until=date(2027, 3, 31))
+UNPROVED, ASSIGNED = Who(assurance=(Assurance.UNPROVED,)), Who(assurance=(Assurance.ASSIGNED,))
+
+
+def problems(rules: Any, grants: Any = ()) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        Policy(rules, grants)
+    return list(caught.value.problems)
+
+
+# Alternatives
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [
+        (
+            [(STAFF, NODE)],
+            [(STAFF, IDP)],
+            'an association carries one identity (PS3.7 D.3.3.7), "staff" and "idp" need',
+        ),
+        ([(STAFF, NODE)], [(STAFF, NODE, IDP)], "an association carries one identity"),
+        ([(STAFF, NODE)], [(STAFF, STAFF)], "an association carries one identity"),
+        ([(NODE, BADGE)], [(NODE, NODE)], '"node+node" names a validator twice'),
+        ([STAFF], [()], "an alternative without validators would let anybody in"),
+        ([(STAFF, NODE), STAFF], [STAFF, (STAFF, NODE)], '"staff+node" is never reached: "staff" suffices'),
+        ([STAFF], [STAFF, STAFF], '"staff" is never reached: "staff" suffices'),
+        ([(STAFF, NODE)], [(STAFF, NODE), (NODE, STAFF)], '"node+staff" is never reached: "staff+node" suffices'),
+        ([IDP, OTHER_IDP], [IDP, SAME_IDP], '"idp" and "same" may take the same credential'),
+        ([IDP, OTHER_IDP], [IDP, OPEN_IDP], '"idp" and "open" may take the same credential'),
+        ([NODE, BADGE], [NODE, validator("any", None)], '"node" and "any" may take the same credential'),
+        ([(IDP, NODE), (IDP, BADGE)], [(IDP, NODE), (SAME_IDP, NODE)], '"idp+node" and "same+node" may take the same'),
+        ([(IDP, NODE), (OTHER_IDP, NODE)], [(IDP, NODE), SAME_IDP], '"idp+node" and "same" may take the same'),
+        ([STAFF], [STAFF, NAMES], '"names" takes a username at its word beside validators that prove who it is'),
+        ([(NAMES, NODE)], [(NAMES, NODE), NODE], '"names+node" takes a username at its word'),
+        ([STAFF], [validator("unproved")], '"unproved" is what identities without a validator are called'),
+        ([STAFF], [validator("assigned", None)], '"assigned" is what identities without a validator are called'),
+        ([STAFF], [validator("a+b")], "'a+b' is no name for a validator"),
+        ([STAFF], [validator("")], "'' is no name for a validator"),
+        ([STAFF], [validator("a\nb")], "'a\\nb' is no name for a validator"),
+        ([STAFF], "staff", "accept: is no list of validators"),
+    ],
+)
+def test_alternatives_that_cannot_be_told_apart_or_reached_are_errors(good: Any, bad: Any, expected: str) -> None:
+    Policy([Rule(good)])
+    assert any(expected in each and each.startswith("authenticate[0].accept: ") for each in problems([Rule(bad)]))
+
+
+def test_what_opens_more_is_allowed_where_it_is_said() -> None:
+    Policy([Rule([IDP, SAME_IDP], overlap="first-verifies")])
+    Policy([Rule([STAFF, NAMES], weakest="asserted")])
+    assert "weakest" in problems([Rule([STAFF, NAMES], overlap="first-verifies")])[0]
+    assert 'leave it out, or write "asserted"' in problems([Rule([STAFF], weakest="yes")])[0]  # type: ignore[arg-type]
+
+
+def test_two_validators_of_one_name_are_an_error_in_whatever_rules_they_are() -> None:
+    rules = [Rule([STAFF], CT), Rule([replace(STAFF, name="other")])]
+    Policy(rules)
+    Policy([Rule([STAFF], CT), Rule([STAFF])])
+    assert 'several validators are called "staff"' in problems([Rule([STAFF], CT), Rule([validator("staff", 5)])])[0]
+
+
+# Rules
+
+
+@pytest.mark.parametrize("title", ["CT?1", "*", "CT*", "A" * 16, "A*" * 16, "a B", "*_" * 8])
+def test_titles_that_could_be_are_taken(title: str) -> None:
+    Policy([Rule([STAFF], When((title,), (title,)))], [Grant(["move"], destinations=[title])])
+
+
+@pytest.mark.parametrize("title", ["", " ", "A" * 17, "A" * 17 + "*", "A\\B", "M\u00dcLLER", "A\tB", " CT", "CT "])
+def test_titles_that_could_not_be_are_errors(title: str) -> None:
+    for key, rule, grant in (
+        ("authenticate[0].when.calling_ae_title", Rule([STAFF], When((title,))), Grant(["echo"])),
+        ("authenticate[0].when.called_ae_title", Rule([STAFF], When((), (title,))), Grant(["echo"])),
+        ("authorize[0].destinations", Rule([STAFF]), Grant(["move"], destinations=[title])),
+        ("authorize[0].destinations", Rule([STAFF]), Grant(["move"], destinations=[Destination(title)])),
+    ):
+        assert [each.split(": ")[0] for each in problems([rule], [grant])] == [key]
+
+
+def test_names_are_used_once() -> None:
+    Policy([Rule([STAFF], CT, "a"), Rule([STAFF], name="b")], [Grant(["echo"], name="a")])
+    found = problems([Rule([STAFF], CT, "a"), Rule([STAFF], name="a")], [Grant(["echo"], name="b")] * 2)
+    assert [each.split(":")[0] for each in found[:4]] == [
+        f"{table}[{index}].name" for table in ("authenticate", "authorize") for index in (0, 1)
+    ]
+
+
+ANY_4, ANY_6 = ip_network("0.0.0.0/0"), ip_network("::/0")
+TLS_PARTS = [When(CT.calling_ae_title, tls=tls) for tls in Tls]
+HALVES = tuple(ip_network(each) for each in ("10.0.0.0/9", "10.128.0.0/9"))
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "names"),
+    [
+        ([When()], When(), ["r0"]),
+        ([When()], CT, ["r0"]),
+        ([CT], When(("CT_1",)), ["r0"]),
+        ([When(("C*",))], When(("CT_*1", "CX")), ["r0"]),
+        ([When(("*A*",))], When(("BA*", "*AB")), ["r0"]),
+        ([When(("A*",)), When(("B*",))], When(("AX", "BY*")), ["r0", "r1"]),
+        ([When(network=LAN)], When(network=WARD), ["r0"]),
+        ([When(network=HALVES[:1]), When(network=HALVES[1:])], When(network=LAN), ["r0", "r1"]),
+        ([When(network=HALVES[:1]), When(network=HALVES[1:])], When(network=WARD), ["r0"]),
+        ([When(network=(ANY_4,)), When(network=(ANY_6,))], When(), ["r0", "r1"]),
+        ([When(tls=Tls.SERVER)], When(tls=Tls.MUTUAL), ["r0"]),
+        ([When(tls=Tls.NONE), When(tls=Tls.SERVER)], CT, ["r0", "r1"]),
+        (
+            [When(("A*",), network=HALVES[:1]), When(("A*",), network=HALVES[1:])],
+            When(("AB*",), network=LAN),
+            ["r0", "r1"],
+        ),
+        (TLS_PARTS[:0:-1], When(("CT_1",), tls=Tls.SERVER), ["r0", "r1"]),
+    ],
+)
+def test_a_rule_that_is_never_reached_is_an_error_that_names_those_before_it(
+    before: list[When], last: When, names: list[str]
+) -> None:
+    rules = [Rule([STAFF], when, f"r{index}") for index, when in enumerate([*before, last])]
+    Policy(rules[:-1])
+    which = " and ".join(f'"{name}"' for name in names)
+    expected = f"authenticate[{len(before)}]: is never reached: {which} before it takes all of its connections"
+    assert problems(rules) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("before", "last"),
+    [
+        ([CT], When(("C*",))),
+        ([When(("CT_*",))], When(("CT*",))),
+        ([When(("*A*",))], When(("*B*",))),
+        ([When(("A*B",))], When(("A*",))),
+        ([When(("a*",))], When(("A*",))),
+        ([When(network=WARD)], When(network=LAN)),
+        ([When(network=HALVES[:1])], When(network=LAN)),
+        ([When(network=(ANY_4,))], When()),
+        ([When(network=LAN)], When(network=(ip_network("fd00::/8"),))),
+        ([When(tls=Tls.MUTUAL)], When(tls=Tls.SERVER)),
+        ([When(("A*",), network=HALVES[:1]), When(("B*",), network=HALVES[1:])], When(("AB*",), network=LAN)),
+        ([When(("CT_*",), ("ARCHIVE",))], When(("CT_1",))),
+    ],
+    ids=repr,
+)
+def test_a_rule_that_some_connection_gets_to_is_none(before: list[When], last: When) -> None:
+    Policy([Rule([STAFF], when) for when in [*before, last]])
+
+
+# Those who prove nothing
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key", "expected"),
+    [
+        (
+            Rule([STAFF], When(network=LAN), assign=Assign("ct")),
+            Rule([STAFF], CT, assign=Assign("ct")),
+            "authenticate[0].assign",
+            "would make anybody this user",
+        ),
+        (
+            Rule([STAFF], When(tls=Tls.MUTUAL), assign=Assign("ct")),
+            Rule([STAFF], When(tls=Tls.SERVER), assign=Assign("ct")),
+            "authenticate[0].assign",
+            "would make anybody this user",
+        ),
+        (
+            Rule((), When(network=LAN), assign=Assign("ct")),
+            Rule((), When(network=LAN), assign=Assign("")),
+            "authenticate[0].assign.user",
+            "is empty",
+        ),
+        (
+            Rule([STAFF], When(network=LAN), unproved=MIGRATION),
+            Rule([STAFF], When(network=LAN), unproved=MIGRATION, assign=Assign("ct")),
+            "authenticate[0].unproved",
+            "is never reached: assign takes everybody",
+        ),
+        (
+            Rule([NODE], When(network=LAN), unproved=MIGRATION),
+            Rule([NODE], When(network=LAN, tls=Tls.MUTUAL), unproved=MIGRATION),
+            "authenticate[0].unproved",
+            "is never reached: each peer shows a certificate",
+        ),
+        (Rule([STAFF], unproved=MIGRATION), Rule([], unproved=MIGRATION), "authenticate[0].accept", "name a validator"),
+        (
+            Rule([STAFF], unproved=MIGRATION),
+            Rule([STAFF], unproved=Unproved(until=datetime(2027, 3, 31))),
+            "authenticate[0].unproved.until",
+            "should be a date",
+        ),
+    ],
+)
+def test_letting_in_without_an_identity_has_to_be_meant(good: Rule, bad: Rule, key: str, expected: str) -> None:
+    grants = [Grant(["echo"], Who(assurance=(Assurance.UNPROVED, Assurance.ASSIGNED)))]
+    Policy([good], grants)
+    assert any(each.startswith(f"{key}: ") and expected in each for each in problems([bad], grants))
+
+
+def test_those_who_prove_nothing_need_a_grant_that_names_them() -> None:
+    migrating, assigning = Rule([STAFF], CT, unproved=MIGRATION), Rule([STAFF], When(network=LAN), assign=Assign("x"))
+    Policy([migrating], [Grant(["echo"], UNPROVED)])
+    Policy([assigning], [Grant(["echo"], ASSIGNED)])
+    for rule, key in ((migrating, "authenticate[0].unproved"), (assigning, "authenticate[0].assign")):
+        for grants in ([], [Grant(["echo"])], [Grant(["echo"], Who(assurance=(Assurance.ASSERTED,)))]):
+            assert any(each.startswith(f"{key}: needs an [[authorize]]") for each in problems([rule], grants))
+
+
+# Grants
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key", "expected"),
+    [
+        (
+            Grant(["move"], destinations=["WS_*"]),
+            Grant(["move"]),
+            "permit",
+            '"move" without destinations would send studies anywhere; list the AE titles: destinations = ["WS_*"]',
+        ),
+        (
+            Grant(["StudyRootQueryRetrieveInformationModelMove"], destinations=["WS_*"]),
+            Grant(["echo", "StudyRootQueryRetrieveInformationModelMove"]),
+            "permit",
+            "without destinations",
+        ),
+        (
+            Grant(["echo"], Who(validator=("staff", "idp+node"))),
+            Grant(["echo"], Who(validator=("idp+nodes",))),
+            "who.validator",
+            '"idp+nodes" is accepted by no rule; did you mean "idp+node"? (known: idp+node, node, staff)',
+        ),
+        (
+            Grant(["echo"], Who(validator=("node",))),
+            Grant(["echo"], Who(validator=("idp",))),
+            "who.validator",
+            '"idp" is accepted by no rule',
+        ),
+        (Grant(["echo"], Who(groups=("a",))), Grant(["echo"], Who(groups="ab")), "who.groups", "letter by letter"),  # type: ignore[arg-type]
+        (
+            Grant(["echo"], Who(claims={"npi": ("1",)})),
+            Grant(["echo"], Who(claims={"npi": "1"})),  # type: ignore[dict-item]
+            "who.claims.npi",
+            "should be a list",
+        ),
+        (
+            Grant(["echo"], Who(claims={"a.b[].c": ("1",)})),
+            Grant(["echo"], Who(claims={"a..b": ("1",)})),
+            "who.claims.a..b",
+            "is no claim path",
+        ),
+        (
+            Grant(["echo"], break_glass=BreakGlass("reason")),
+            Grant(["echo"], break_glass=BreakGlass()),
+            "break_glass",
+            "needs a claim that holds the reason",
+        ),
+        (
+            Grant(["echo"], break_glass=BreakGlass("why.reason")),
+            Grant(["echo"], break_glass=BreakGlass("why..")),
+            "break_glass.claim",
+            "is no claim path",
+        ),
+    ],
+)
+def test_grants_that_cannot_work_are_errors(good: Grant, bad: Grant, key: str, expected: str) -> None:
+    rules = [Rule([STAFF, (IDP, NODE), NODE])]
+    Policy(rules, [good])
+    assert any(each.startswith(f"authorize[0].{key}: ") and expected in each for each in problems(rules, [bad]))
+
+
+A, B = ("a",), ("b",)
+
+
+@pytest.mark.parametrize(
+    ("before", "last"),
+    [
+        ([Who()], Who(groups=A)),
+        ([Who(groups=("a", "b"))], Who(groups=B)),
+        ([Who(groups=A), Who(groups=B)], Who(groups=("a", "b"))),
+        ([Who(validator=("staff",)), Who(validator=("idp",))], Who(groups=A)),
+        ([Who(kind=(Kind.PERSON,)), Who(kind=(Kind.NODE, Kind.SERVICE))], Who()),
+        ([Who(claims={"x": A})], Who(claims={"x": A, "y.z": B})),
+        ([Who(claims={"x[].y": ("a", "b")})], Who(claims={"x[].y": B})),
+        ([Who(purpose=A)], Who(purpose=A, groups=B)),
+        ([Who(assurance=(Assurance.ASSERTED, Assurance.AUTHENTICATED))], Who()),
+        ([], Who(validator=("unproved",))),
+    ],
+    ids=repr,
+)
+def test_a_grant_that_is_never_reached_is_an_error(before: list[Who], last: Who) -> None:
+    rules = [Rule([STAFF, IDP], unproved=MIGRATION)]
+    named = Grant(["echo"], UNPROVED, "unproved")
+    grants = [Grant(["echo"], who, f"g{index}") for index, who in enumerate(before)]
+    Policy(rules, [*grants, named])
+    found = problems(rules, [*grants, Grant(["echo"], last), named])
+    expected = "is never reached: " if before else "matches nobody"
+    assert [each.split(":")[0].removesuffix(".who") for each in found] == [f"authorize[{len(before)}]"]
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "last"),
+    [
+        ([Who(groups=A)], Who(groups=("a", "b"))),
+        ([Who(groups=A, kind=(Kind.PERSON,))], Who(groups=A)),
+        ([Who(validator=("staff",))], Who()),
+        ([Who(claims={"x": A})], Who(claims={"y": A})),
+        ([Who(claims={"x": A, "y": A})], Who(claims={"x": A})),
+        ([Who(claims={"x.y": A})], Who(claims={"x": A})),
+        ([Who()], Who(assurance=(Assurance.AUTHENTICATED, Assurance.ASSERTED))),
+        ([Who(purpose=A)], Who(purpose=B)),
+    ],
+    ids=repr,
+)
+def test_a_grant_that_somebody_gets_to_is_none(before: list[Who], last: Who) -> None:
+    Policy([Rule([STAFF, IDP])], [Grant(["echo"], who) for who in [*before, last]])
+
+
+def test_an_emergency_before_the_same_grant_is_reached_and_after_it_is_not() -> None:
+    emergency, usual = Grant(["echo"], Who(groups=A), "e", break_glass=BreakGlass("r")), Grant(["echo"], Who(groups=A))
+    Policy([Rule([STAFF])], [emergency, usual])
+    assert "is never reached" in problems([Rule([STAFF])], [usual, emergency])[0]
+    assert "is never reached" in problems([Rule([STAFF])], [emergency, replace(emergency, name="f")])[0]
+
+
+def test_a_thousand_networks_are_checked_in_a_moment() -> None:
+    """Ten times what it takes: the borders of networks must not be tried against each other one by one."""
+    import time
+
+    networks: list[Network] = [ip_network(f"10.{n // 250}.{n % 250}.0/24") for n in range(1000)]
+    began = time.monotonic()
+    Policy([*(Rule([STAFF], When(network=(each,))) for each in networks), Rule([STAFF])])
+    assert time.monotonic() - began < 20
