@@ -83,7 +83,7 @@ def _models(ending: str) -> list[str]:
 _STORAGE = frozenset(STORAGE_CLASSES.values())
 _RECEIVING = _scp(_STORAGE)  # C-GET's sub-operations come to the requestor (PS3.4 C.5.3)
 _N_REQUESTS = ("N-CREATE", "N-SET", "N-GET", "N-ACTION", "N-DELETE")
-_ANY_REQUEST = ("C-ECHO", "C-STORE", "C-FIND", "C-GET", "C-MOVE", *_N_REQUESTS)
+_ANY_REQUEST = ("C-ECHO", "C-STORE", "C-FIND", "C-GET", *_N_REQUESTS)  # C-MOVE goes elsewhere, and needs its word
 _PRINT = [uid for uid in OTHER_CLASSES.values() if uid.startswith("1.2.840.10008.5.1.1.")]
 _NOT_PRINT = _named("MediaCreationManagement", "DisplaySystem")  # registered among print, and other services
 
@@ -131,7 +131,7 @@ def capability_words() -> tuple[str, ...]:
 def capabilities_of(word: str) -> tuple[Capability, ...]:
     """What `word` stands for: a capability, or the keyword or UID of a SOP class.
 
-    A SOP class of the table may be used as the table says, another one in both roles with whatever requests.
+    A SOP class of the table may be used as the table says, another one in both roles with any request but C-MOVE.
     Raises `ConfigurationError`, naming the nearest word, for any other.
     """
     if word in CAPABILITIES:
