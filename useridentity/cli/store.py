@@ -71,7 +71,7 @@ def _store(where: Target, instances: list[Instance], report: Report, stop: Stop,
     from useridentity.cli.requestor.storing import store
 
     def done() -> None:
-        meter.counted(report.stored, len(instances), meter.octets)
+        meter.counted(report.stored, len(instances))
 
     store(where, instances, report, stop, done, meter.moved)
 

@@ -10,13 +10,13 @@ import json
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from useridentity.cli.requestor.options import Options
@@ -24,6 +24,11 @@ from useridentity.cli.requestor.outcome import Exit, Failure
 
 MEGABYTE = 1_000_000
 REFRESH = 10  # a second
+GAP = "  "
+
+LOGGERS = ("useridentity", "pynetdicom", "pydicom")
+"""Without handlers of their own the logging module would print what they warn of, as pydicom's warnings would be:
+among the results, and with what a peer sent in them."""
 
 
 def safe(text: object) -> str:
@@ -34,10 +39,13 @@ def safe(text: object) -> str:
 @contextmanager
 def ending(quiet: bool) -> Iterator[None]:
     """A failure becomes words on standard error and an exit code."""
-    # Nobody else listens to these; without a handler of their own the logging module would print what they warn of.
-    logging.getLogger("useridentity").addHandler(logging.NullHandler())
+    for name in LOGGERS:
+        if not logging.getLogger(name).handlers:
+            logging.getLogger(name).addHandler(logging.NullHandler())
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except Failure as failure:
         error = Console(stderr=True, soft_wrap=True, highlight=False)
         error.print(Text("error: ", "bold red") + Text(safe(failure.what)))
@@ -89,15 +97,23 @@ class Output:
         self._error.print(Text("warning: ", "yellow") + Text(safe(sentence)))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows for people, as wide as they need to be where the terminal is, folded where it is not."""
-        console = Console(highlight=False)
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for index, column in enumerate(columns):
-            longest = max([len(column), *(len(row[index]) for row in rows)])
-            table.add_column(column, overflow="fold", min_width=min(longest, 10))
-        for row in rows:
-            table.add_row(*(Text(safe(cell)) for cell in row))
-        console.print(table)
+        """Rows for people: a table where the terminal is wide enough for it, else a block of lines for each."""
+        console = Console(soft_wrap=True, highlight=False)
+        shown = [columns, *([safe(cell) for cell in row] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+        if sum(widths) + len(GAP) * (len(widths) - 1) > console.width:
+            for row in shown[1:]:
+                self._block(console, columns, row)
+            return
+        for row in shown:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            console.print(Text(GAP.join(cells).rstrip(), "bold" if row is columns else ""))
+
+    def _block(self, console: Console, columns: Sequence[str], row: Sequence[str]) -> None:
+        width = max(map(len, columns))
+        for name, cell in zip(columns, row, strict=True):
+            console.print(Text(name.ljust(width), "bold") + Text(GAP + cell))
+        console.print()
 
     @contextmanager
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Meter]:
@@ -118,13 +134,16 @@ class Output:
 
 
 class Meter:
-    """How far a long work is: in octets where their sum is known beforehand, else in things done."""
+    """How far a long work is. Told of every piece, it shows some: drawing takes longer than sending."""
 
     def __init__(self, bar: Progress, what: str, total: int | None, unit: str) -> None:
         self._bar = bar
         self._unit = unit
         self._started = time.monotonic()
-        self._of = total
+        self._shown = 0.0
+        self._octets_wanted = total
+        self._done = 0
+        self._of: int | None = None
         self.octets = 0
         self._task = bar.add_task(what, total=total, counted="", rate="")
 
@@ -141,14 +160,22 @@ class Meter:
     def moved(self, octets: int) -> None:
         """So many more octets have gone or come."""
         self.octets += octets
-        self._bar.update(self._task, rate=self.rate)
+        self._show()
 
-    def counted(self, done: int, of: int | None, completed: float | None = None) -> None:
-        """So many things are done; `completed` is how far the bar is, if that is something else."""
-        counted = f"{done}/{of} {self._unit}" if of else f"{done} {self._unit}"
-        self._bar.update(
-            self._task, completed=done if completed is None else completed, total=self._of or of, counted=counted
-        )
+    def counted(self, done: int, of: int | None) -> None:
+        """So many things are done, of so many if that is known."""
+        self._done, self._of = done, of
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if now - self._shown < 1 / REFRESH:
+            return
+        self._shown = now
+        completed, total = (self.octets, self._octets_wanted) if self._octets_wanted else (self._done, self._of)
+        counted = f"{self._done}/{self._of} {self._unit}" if self._of else f"{self._done} {self._unit}"
+        rate = self.rate if self.octets else ""
+        self._bar.update(self._task, completed=completed, total=total, counted=counted, rate=rate)
 
 
 def exit_of(done: int, failed: int) -> Exit:

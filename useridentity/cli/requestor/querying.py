@@ -43,8 +43,10 @@ def _level(query: Dataset, model: Model) -> Level:
 
 
 def _advice(target: Target, query: Dataset) -> str:
-    if query.get("QueryRetrieveLevel") in ("SERIES", "IMAGE") and not query.get("StudyInstanceUID"):
-        return "below the study level it may want the UIDs of the levels above: -k StudyInstanceUID="
+    above = {"SERIES": ["StudyInstanceUID"], "IMAGE": ["StudyInstanceUID", "SeriesInstanceUID"]}
+    missing = [name for name in above.get(query.get("QueryRetrieveLevel", ""), []) if not query.get(name)]
+    if missing:
+        return f"at this level it may want the UIDs of those above: {' '.join(f'-k {name}=' for name in missing)}"
     return f"ask the log of {target.where}"
 
 

@@ -6,16 +6,21 @@ to its size. Here what waits to be sent is bounded, whatever the size of the obj
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pydicom import dcmread
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 
 from useridentity.cli.requestor.files import Instance
-from useridentity.cli.requestor.outcome import Status
+from useridentity.cli.requestor.outcome import Exit, Failure, Status
 from useridentity.cli.requestor.session import lost, status_of
 
 if TYPE_CHECKING:
@@ -40,15 +45,33 @@ Moved = Callable[[int], None]
 """Told of the octets that were handed over."""
 
 
-def send(assoc: Association, context_id: int, message_id: int, instance: Instance, moved: Moved) -> Status:
-    """Store one instance; raises `Failure` where the association ends, and `OSError` where the file cannot be read,
-    before anything was sent."""
+@contextmanager
+def data_set(instance: Instance) -> Iterator[tuple[BinaryIO, int]]:
+    """The data set as it is in the file, and its length; raises `OSError`."""
     with instance.path.open("rb") as file:
         file.seek(instance.offset)
-        with _Exchange(assoc):
-            _request(assoc, context_id, message_id, instance)
-            _stream(assoc, context_id, file, instance.length, moved)
-            _, response = assoc.dimse.get_msg(block=True)
+        yield file, instance.length
+
+
+@contextmanager
+def data_set_in_default_syntax(instance: Instance) -> Iterator[tuple[BinaryIO, int]]:
+    """The data set in Implicit VR Little Endian, and its length; it was not compressed. Raises `OSError`."""
+    octets = None
+    with suppress(Exception):  # of which pydicom raises any for a data set that is damaged
+        octets = encode(dcmread(instance.path), True, True)
+    if octets is None:
+        raise OSError(errno.EILSEQ, "its data set cannot be written in Implicit VR Little Endian")
+    yield BytesIO(octets), len(octets)
+
+
+def send(
+    assoc: Association, context_id: int, message_id: int, instance: Instance, data: BinaryIO, length: int, moved: Moved
+) -> Status:
+    """Store one instance with this data set; raises `Failure` where the association ends."""
+    with _Exchange(assoc):
+        _request(assoc, context_id, message_id, instance)
+        _stream(assoc, context_id, data, length, moved)
+        _, response = assoc.dimse.get_msg(block=True)
     if not isinstance(response, C_STORE):
         assoc.abort()
         raise lost(assoc)
@@ -102,8 +125,8 @@ def fragment_size(maximum_pdu_size: int) -> int:
 def _fragments(file: BinaryIO, length: int, size: int) -> Iterator[bytes]:
     while length > 0:
         piece = file.read(min(size, length))
-        if not piece:
-            raise EOFError("the file has become shorter")
+        if not piece:  # nothing can be said in the middle of a message but that it is over
+            raise Failure(Exit.ABORTED, "aborted: a file became shorter while it was sent")
         length -= len(piece)
         yield (DATA if length else DATA_LAST) + piece
 

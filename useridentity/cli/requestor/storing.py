@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pynetdicom import build_context
 
 from useridentity.cli.requestor.files import Instance, Problem
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.peer import Target
-from useridentity.cli.requestor.sending import Moved, send
+from useridentity.cli.requestor.sending import Moved, data_set, data_set_in_default_syntax, send
 from useridentity.cli.requestor.session import association
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.presentation import PresentationContext
 
 MAX_CONTEXTS = 128
 """Presentation contexts of an association: their IDs are odd octets (PS3.8 Table 9-13)."""
+
+CONVERTED = {ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian}
+"""Transfer syntaxes whose data sets can be written in the default one without loss. Big endian's are not: pydicom
+does not turn the octets of their pixels round."""
 
 MAX_MESSAGE_ID = 65_535
 
@@ -55,16 +64,31 @@ class Report:
             self.failures.append(Problem(instance.path, f"refused: {status}"))
 
 
-def groups(instances: Sequence[Instance]) -> Iterator[tuple[list[PresentationContext], list[Instance]]]:
-    """The contexts and the instances of each association: one context for each pair of syntaxes, 128 at most."""
+def groups(instances: Sequence[Instance]) -> Iterator[tuple[list[Context], list[Instance]]]:
+    """The contexts and the instances of each association.
+
+    A context for each pair of SOP class and transfer syntax, and where that is not compressed one for the default
+    transfer syntax, which is to be offered (PS3.5 10.1) and which every acceptor takes.
+    """
     by_context: dict[Context, list[Instance]] = {}
     for each in instances:
         by_context.setdefault((each.sop_class, each.transfer_syntax), []).append(each)
-    needed = list(by_context)
-    for start in range(0, len(needed), MAX_CONTEXTS):
-        chosen = needed[start : start + MAX_CONTEXTS]
-        contexts = [build_context(abstract, transfer) for abstract, transfer in chosen]
-        yield contexts, [each for context in chosen for each in by_context[context]]
+    contexts: dict[Context, None] = {}
+    members: list[Instance] = []
+    for context, of_context in by_context.items():
+        needed = dict.fromkeys([context, *_by_default(context)])
+        if len(contexts | needed) > MAX_CONTEXTS:
+            yield list(contexts), members
+            contexts, members = {}, []
+        contexts |= needed
+        members += of_context
+    if members:
+        yield list(contexts), members
+
+
+def _by_default(context: Context) -> list[Context]:
+    sop_class, transfer_syntax = context
+    return [(sop_class, ImplicitVRLittleEndian)] if transfer_syntax in CONVERTED else []
 
 
 def store(
@@ -72,7 +96,7 @@ def store(
 ) -> None:
     """Store them all, calling `done` after each; raises `Failure` where an association cannot be had or ends."""
     for contexts, members in groups(instances):
-        with association(target, contexts, stop) as assoc:
+        with association(target, [build_context(*each) for each in contexts], stop) as assoc:
             accepted = _accepted(assoc)
             for number, each in enumerate(members):
                 stop.check()
@@ -90,12 +114,17 @@ def _accepted(assoc: Association) -> dict[Context, int]:
 def _store_one(
     assoc: Association, accepted: dict[Context, int], message_id: int, each: Instance, report: Report, moved: Moved
 ) -> None:
-    context_id = accepted.get((each.sop_class, each.transfer_syntax))
+    context_id, opened = accepted.get((each.sop_class, each.transfer_syntax)), data_set
+    if context_id is None and each.transfer_syntax in CONVERTED:
+        context_id, opened = accepted.get((each.sop_class, ImplicitVRLittleEndian)), data_set_in_default_syntax
     if context_id is None:
         syntaxes = f"{UID(each.sop_class).name} in {UID(each.transfer_syntax).name}"
         report.failures.append(Problem(each.path, f"refused: the acceptor takes no {syntaxes}"))
         return
-    try:
-        report.add(each, send(assoc, context_id, message_id, each, moved))
-    except OSError as error:
-        report.failures.append(Problem(each.path, f"cannot be read: {error.strerror}"))
+    with ExitStack() as stack:
+        try:
+            data, length = stack.enter_context(opened(each))
+        except OSError as error:
+            report.failures.append(Problem(each.path, f"cannot be read: {error.strerror}"))
+            return
+        report.add(each, send(assoc, context_id, message_id, each, data, length, moved))

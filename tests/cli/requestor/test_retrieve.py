@@ -1,0 +1,298 @@
+"""`useridentity find`, `get` and `move` against DCMTK's archive; what is shown, and what is written where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pynetdicom import evt
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    CTImageStorage,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+)
+
+from tests.cli.requestor.conftest import Command
+from tests.lib.archive import Archive, archive
+from tests.pynetdicom.support import serving
+from useridentity import Policy
+from useridentity.cli.requestor.keeping import Folder
+
+CT_STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
+CT_INSTANCE = "1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
+
+
+@pytest.fixture(scope="module")
+def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """With a CT and an MR image of two patients."""
+    files = [Path(str(get_testdata_file(name, download=False))) for name in ("CT_small.dcm", "MR_small.dcm")]
+    with archive(tmp_path_factory.mktemp("dcmqrscp") / "archive", files) as running:
+        yield running
+
+
+def test_matches_are_lines_of_the_columns_asked_for(command: Command, dcmqrscp: Archive) -> None:
+    done = command("find", *dcmqrscp.peer, "--columns", "PatientID,StudyDate")
+    assert (done.code, done.err) == (0, "")
+    assert sorted(done.out.splitlines()) == ["1CT1\t20040119", "4MR1\t20040826"]
+
+
+def test_a_key_narrows_the_matches(command: Command, dcmqrscp: Archive) -> None:
+    done = command("find", *dcmqrscp.peer, "-k", "PatientID=1CT1", "--columns", "StudyInstanceUID")
+    assert done.out == f"{CT_STUDY}\n"
+
+
+def test_nothing_found_is_said_and_no_failure(command: Command, dcmqrscp: Archive) -> None:
+    done = command("find", *dcmqrscp.peer, "-k", "PatientID=NOBODY")
+    assert (done.code, done.out, done.err) == (0, "", "no matches\n")
+    assert command("find", *dcmqrscp.peer, "-k", "PatientID=NOBODY", "--quiet").err == ""
+
+
+def test_json_that_find_writes_is_an_identifier_for_get(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
+    found = command("find", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}", "--level", "series", "--json")
+    assert found.json["Modality"] == "CT"
+    (tmp_path / "series.json").write_text(found.out)
+    done = command("get", *dcmqrscp.peer, "--identifier", "series.json", "--output", "series", "--json")
+    assert (done.code, done.json["files"]) == (0, [f"{CT_INSTANCE}.dcm"])
+    assert dcmread(tmp_path / "series" / f"{CT_INSTANCE}.dcm").PatientID == "1CT1"
+
+
+@pytest.mark.parametrize("model", ["study", "patient"])
+def test_either_model_finds_a_study(command: Command, dcmqrscp: Archive, model: str) -> None:
+    keys = ("-k", "PatientID=1CT1", "--level", "study", "--columns", "StudyInstanceUID")
+    assert command("find", *dcmqrscp.peer, *keys, "--model", model).out == f"{CT_STUDY}\n"
+
+
+def test_a_query_that_is_refused_says_what_may_be_missing(command: Command, dcmqrscp: Archive) -> None:
+    done = command("find", *dcmqrscp.peer, "--level", "series")
+    assert done.code == 8
+    assert "-k StudyInstanceUID=" in done.err
+
+
+def test_get_writes_what_was_stored(command: Command, dcmqrscp: Archive, ct_dataset: Dataset, tmp_path: Path) -> None:
+    done = command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1", "-o", "new/folder")
+    assert (done.code, done.err) == (0, "")
+    assert "sent 1 of 1 instances: 1 file in new/folder" in done.out
+    assert [path.name for path in (tmp_path / "new/folder").iterdir()] == [f"{CT_INSTANCE}.dcm"]
+    assert dcmread(tmp_path / f"new/folder/{CT_INSTANCE}.dcm").PixelData == ct_dataset.PixelData
+    assert command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1", "-o", "new/folder").code == 0  # the same again
+
+
+def test_a_file_with_other_content_is_left_as_it_is(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
+    (tmp_path / f"{CT_INSTANCE}.dcm").write_text("precious")
+    done = command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1")
+    assert done.code == 8
+    assert "exists, with other content; it was left as it is" in done.err
+    assert (tmp_path / f"{CT_INSTANCE}.dcm").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [f"{CT_INSTANCE}.dcm"]
+
+
+def test_nothing_to_get_is_said(command: Command, dcmqrscp: Archive) -> None:
+    done = command("get", *dcmqrscp.peer, "-k", "PatientID=NOBODY")
+    assert done.code == 0
+    assert "has nothing that matches" in done.out
+
+
+def test_get_of_nothing_named_is_a_wrong_command_line(command: Command) -> None:
+    done = command("get", "127.0.0.1", 104)
+    assert done.code == 2
+    assert "`useridentity find` tells them" in done.err
+
+
+def test_move_to_ourselves_receives_what_it_asked_for(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
+    here = ("--receive", dcmqrscp.workstation, "--to", "WS_1", "--output", "here")
+    done = command("move", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}", *here, "--json")
+    assert (done.code, done.json["files"]) == (0, [f"{CT_INSTANCE}.dcm"])
+    assert f"receiving at 127.0.0.1:{dcmqrscp.workstation} as WS_1, from whoever connects" in done.err
+    assert dcmread(tmp_path / "here" / f"{CT_INSTANCE}.dcm").PatientID == "1CT1"
+
+
+def test_a_policy_guards_the_receiver(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
+    """dcmqrscp sends no identity, so a policy that demands one keeps it out."""
+    here = ("--receive", dcmqrscp.workstation, "--to", "WS_1")
+    peer = ("move", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}")
+    assert command(*peer, *here, "-o", "open").code == 0
+    (tmp_path / "identity.toml").write_text(
+        'version = 1\n\n[validator.names]\ntype = "username"\n\n[[authenticate]]\naccept = ["names"]\n'
+    )
+    done = command(*peer, *here, "--policy", "identity.toml", "-o", "guarded")
+    assert done.code == 8
+    assert "from whoever connects" not in done.err
+    assert not list((tmp_path / "guarded").iterdir())
+
+
+def test_a_destination_that_is_unknown_is_refused_in_words(command: Command, dcmqrscp: Archive) -> None:
+    done = command("move", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}", "--to", "NOWHERE")
+    assert done.code == 8
+    assert "move destination unknown (A801H)" in done.err
+    assert "must know the destination's AE title, address and port" in done.err
+
+
+def test_a_move_without_destination_is_a_wrong_command_line(command: Command, dcmqrscp: Archive) -> None:
+    done = command("move", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}")
+    assert done.code == 2
+    assert "--receive PORT" in done.err
+
+
+def test_a_port_that_is_taken_is_said(command: Command, dcmqrscp: Archive) -> None:
+    done = command("move", *dcmqrscp.peer, "-k", "PatientID=1CT1", "--receive", dcmqrscp.port, "--to", "WS_1")
+    assert done.code == 1
+    assert "cannot receive at" in done.err
+
+
+def hostile_archive(*uids: str) -> Any:
+    """An acceptor of C-GET that sends CT images by these SOP Instance UIDs."""
+
+    def on_get(event: Any) -> Iterator[Any]:
+        yield len(uids)
+        for uid in uids:
+            dataset = dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
+            dataset.SOPInstanceUID = uid
+            yield 0xFF00, dataset
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), build_context(CTImageStorage)]
+    contexts[1].scu_role, contexts[1].scp_role = False, True
+    return serving(Policy.unguarded(), handlers=[(evt.EVT_C_GET, on_get)], contexts=contexts)
+
+
+def test_a_number_failing_of_several_is_partial(command: Command, tmp_path: Path) -> None:
+    """Files that are there already, with other content, are the ones that fail."""
+    (tmp_path / "1.2.4.dcm").write_text("precious")
+    with hostile_archive("1.2.3", "1.2.4") as scp:
+        peer = ("get", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--sop-class", "CTImageStorage")
+        done = command(*peer)
+    assert done.code == 9
+    assert (tmp_path / "1.2.4.dcm").read_text() == "precious"
+    assert (tmp_path / "1.2.3.dcm").exists()
+
+
+@pytest.mark.parametrize("uid", ["../../evil", "/etc/passwd", "..", "", "1.2/3", "1.2\0", "a" * 300, ".1", "1..2"])
+def test_a_uid_that_is_none_names_no_file(tmp_path: Path, uid: str) -> None:
+    folder = Folder(tmp_path / "kept")
+    assert folder.keep(received("1.2.3")) == 0x0000
+    assert folder.keep(received(uid)) == 0x0117
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["1.2.3.dcm"]
+    assert len(folder.problems) == 1
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"content of 1.2.3")
+    folder = Folder(tmp_path / "kept")
+    (folder.path / "1.2.3.dcm").symlink_to(outside)
+    (folder.path / "1.2.4.dcm").symlink_to(tmp_path / "not there yet")
+    assert folder.keep(received("1.2.3")) == 0x0111
+    assert folder.keep(received("1.2.4")) == 0x0111
+    assert not (tmp_path / "not there yet").exists()
+    assert outside.read_bytes() == b"content of 1.2.3"
+
+
+def received(uid: str) -> Any:
+    """What `Folder.keep` asks of an event."""
+
+    class Request:
+        AffectedSOPInstanceUID = uid
+
+    class Event:
+        request = Request()
+
+        def encoded_dataset(self) -> bytes:
+            return f"content of {uid}".encode()
+
+    return Event()
+
+
+def test_a_disk_that_is_full_is_told_to_the_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path)
+
+    def full(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    assert folder.keep(received("1.2.3")) == 0
+    monkeypatch.setattr("os.link", full)
+    assert folder.keep(received("1.2.4")) == 0xA700
+    assert "No space left" in folder.problems[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["1.2.3.dcm"]
+
+
+def finder(*answers: Any) -> Any:
+    """An acceptor of C-FIND that gives these answers."""
+
+    def on_find(event: Any) -> Iterator[Any]:
+        finder_saw.append(event.identifier)
+        yield from answers
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelFind)]
+    return serving(Policy.unguarded(), handlers=[(evt.EVT_C_FIND, on_find)], contexts=contexts)
+
+
+finder_saw: list[Dataset] = []
+
+
+def test_what_a_peer_answers_cannot_move_the_cursor_or_make_lines(command: Command) -> None:
+    evil = Dataset()
+    evil.PatientID = "1\x1b[2J"
+    evil.StudyDescription = "one\ttwo\nthree"
+    with finder((0xFF00, evil)) as scp:
+        done = command("find", "127.0.0.1", scp.port, "--columns", "PatientID,StudyDescription")
+        assert done.out == "1\\x1b[2J\tone\\ttwo\\nthree\n"
+        asjson = command("find", "127.0.0.1", scp.port, "--json")
+        assert json.loads(asjson.out)["PatientID"] == "1\x1b[2J"
+        assert "\x1b" not in asjson.out
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (("PatientID=1\\2",), {"PatientID": ["1", "2"]}),
+        (("00100020=7",), {"PatientID": "7"}),
+        (("(0010,0020)=7",), {"PatientID": "7"}),
+        (("RequestAttributesSequence.ScheduledProcedureStepID=S",), {"RequestAttributesSequence": [{"ScheduledProcedureStepID": "S"}]}),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_keys_reach_the_peer(command: Command, keys: tuple[str, ...], expected: Any) -> None:
+    from useridentity.cli.requestor.identifier import plain
+
+    finder_saw.clear()
+    with finder() as scp:
+        options = [word for key in keys for word in ("-k", key)]
+        assert command("find", "127.0.0.1", scp.port, *options).code == 0
+    asked = plain(finder_saw[0])
+    assert {name: asked[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ('{"PatientID": "7"}', 0),
+        ('{"00100020": {"vr": "LO", "Value": ["7"]}}', 0),
+        ('{"PatientName": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}, "PatientID": "7"}', 0),
+        ('{"PatientsID": "7"}', 1),
+        ('["PatientID"]', 1),
+        ('{"PatientID": true}', 1),
+        ('{"RequestAttributesSequence": "x"}', 1),
+        ("{", 1),
+        ("[" * 100_000, 1),
+    ],
+)
+def test_json_identifiers_are_either_form_and_strict(command: Command, tmp_path: Path, content: str, code: int) -> None:
+    (tmp_path / "query.json").write_text(content)
+    finder_saw.clear()
+    with finder() as scp:
+        done = command("find", "127.0.0.1", scp.port, "--identifier", "query.json")
+    assert done.code == code, done.err
+    if code:
+        assert "query.json" in done.err
+        assert finder_saw == []
+    else:
+        assert finder_saw[0].PatientID == "7"
+
+
+@pytest.mark.parametrize("key", ["PatientsID=7", "PatientID.Modality=CT", "=7", "Rows=many", "PatientID[0=1"])
+def test_a_key_that_is_none_is_a_wrong_command_line(command: Command, key: str) -> None:
+    assert command("find", "127.0.0.1", 104, "-k", key).code == 2

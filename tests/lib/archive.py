@@ -1,0 +1,107 @@
+"""DCMTK's and Orthanc's archives, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lib import dcmtk
+from tests.parts import require
+
+HANG = 20.0  # seconds; ten times what an archive takes to start on a busy machine
+ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A running archive: its port, its AE title, and the port at which it believes WS_1 to be."""
+
+    port: int
+    ae_title: str
+    workstation: int
+
+    @property
+    def peer(self) -> tuple[str, ...]:
+        """What a command is told of it."""
+        return (ADDRESS, str(self.port), "--called", self.ae_title, "--calling", "WS_1")
+
+
+@contextmanager
+def archive(folder: Path, files: Sequence[Path] = ()) -> Iterator[Archive]:
+    """DCMTK's dcmqrscp with these files in it, until the block ends."""
+    made = Archive(free_port(), "ARCHIVE", free_port())
+    storage = folder / "storage"
+    storage.mkdir(parents=True)
+    configuration = folder / "dcmqrscp.cfg"
+    configuration.write_text(
+        f"NetworkTCPPort = {made.port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
+        f"HostTable BEGIN\nws = (WS_1, {ADDRESS}, {made.workstation})\nHostTable END\n"
+        "VendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nARCHIVE {storage} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    with _running("dcmqrscp", "-c", configuration, port=made.port):
+        for path in files:
+            done = dcmtk.run("storescu", "-aec", made.ae_title, ADDRESS, made.port, path)
+            assert done.returncode == 0, done.stderr
+        yield made
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Archive]:
+    """An empty Orthanc, until the block ends."""
+    made = Archive(free_port(), "ORTHANC", free_port())
+    folder.mkdir(parents=True)
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomAet": made.ae_title,
+        "DicomPort": made.port,
+        "HttpServerEnabled": False,
+        "DicomModalities": {"ws": ["WS_1", ADDRESS, made.workstation]},
+        "Plugins": [],
+    }
+    configuration = folder / "orthanc.json"
+    configuration.write_text(json.dumps(settings))
+    with _running("Orthanc", configuration, port=made.port):
+        yield made
+
+
+@contextmanager
+def _running(program: str, *arguments: object, port: int) -> Iterator[None]:
+    command = [require(program), *map(str, arguments)]
+    environment = os.environ | {"TCP_NODELAY": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _await(port, process)
+            yield
+        finally:
+            process.terminate()
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + HANG
+    while True:
+        try:
+            socket.create_connection((ADDRESS, port)).close()
+        except ConnectionRefusedError:
+            assert process.poll() is None, "the archive ended"
+            assert time.monotonic() < deadline, "the archive does not listen"
+            time.sleep(0.02)
+        else:
+            return
+
+
+def free_port() -> int:
+    """A port that nobody listens on, at any address."""
+    with closing(socket.socket()) as free:
+        free.bind(("", 0))
+        return int(free.getsockname()[1])
