@@ -4,6 +4,10 @@ Syslog has no acknowledgement, so whether TCP took the octets says nothing about
 is an orderly end: a receiver answers close_notify with its own (4.4), and having read the one means having read
 all that came before it. So now and then the connection is closed, and what was sent on it counts as delivered only
 if it ended like that; otherwise it is sent again on the next one.
+
+A close_notify may also be the receiver's own, when it refuses us after the handshake, and some receivers send none
+(rsyslog with GnuTLS). So TCP is asked too: whoever closes a socket without having read everything resets the
+connection, and whoever has closed it acknowledges nothing any more.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import ssl
 import struct
 import termios
 from collections.abc import Sequence
+from contextlib import suppress
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.sink import Confirm, Undelivered
@@ -29,6 +34,12 @@ SECONDS = 10.0
 
 CONFIRM = Confirm(records=1000, seconds=5.0)
 """A connection carries so much before it is closed: a handshake more is nothing beside 1,000 messages, or in 5 s."""
+
+
+CLOSING_SECONDS = 1.0
+"""Waited for the receiver to close the connection once it has answered close_notify; it may leave that to us."""
+
+_OPEN = (1, 8)  # TCP_ESTABLISHED and TCP_CLOSE_WAIT of tcp(7): not reset
 
 
 class TlsSyslog:
@@ -61,9 +72,8 @@ class TlsSyslog:
         if self._socket is None:
             return
         try:
-            self._socket.unwrap().close()
-        except ssl.SSLEOFError:
-            self._confirm_by_tcp(self._socket)
+            self._unwrap(self._socket)
+            _require_all_read(self._socket)
         except (OSError, ValueError) as error:
             raise self._undelivered(error) from None
         finally:
@@ -82,16 +92,14 @@ class TlsSyslog:
             plain.close()
             raise
 
-    def _confirm_by_tcp(self, connection: ssl.SSLSocket) -> None:
-        """The receiver closed without close_notify, as rsyslog with GnuTLS does. That its TCP has acknowledged every
-        octet and has sent no reset tells that it had read them: a socket closed with octets unread resets."""
-        if _unacknowledged(connection):
-            raise Undelivered(f"{self.name}: closed the connection before it had read everything")
-        if not self._said:
-            self._said = True
-            LOGGER.warning(
-                "%s: closes without close_notify; what it confirms is less certain (RFC 5425 4.4)", self.name
-            )
+    def _unwrap(self, connection: ssl.SSLSocket) -> None:
+        """Exchange close_notify, or have it answered by the end of the connection alone."""
+        try:
+            connection.unwrap()
+        except ssl.SSLEOFError:
+            if not self._said:
+                self._said = True
+                LOGGER.info("%s: ends connections without close_notify, which RFC 5425 4.4 demands", self.name)
 
     def _undelivered(self, error: Exception) -> Undelivered:
         self.close()
@@ -110,10 +118,15 @@ def _require_open(connection: ssl.SSLSocket) -> None:
     raise ConnectionError(0, "closed the connection")
 
 
-def _unacknowledged(connection: ssl.SSLSocket) -> int:
-    """Octets that the other side's TCP has not acknowledged (SIOCOUTQ, tcp(7))."""
-    count: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
-    return count
+def _require_all_read(connection: ssl.SSLSocket) -> None:
+    """The receiver has closed the connection without a reset, and had acknowledged all of it."""
+    connection.settimeout(CLOSING_SECONDS)
+    with suppress(TimeoutError):
+        socket.socket.recv(connection, 1)  # below TLS, which has ended
+    unacknowledged = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    if unacknowledged or state not in _OPEN:
+        raise ConnectionError(0, "closed the connection before it had read everything")
 
 
 def _words(error: Exception) -> str:
