@@ -53,6 +53,8 @@ class _Working(threading.Thread, Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         super().__init__(name="requestor", daemon=True)
         self._work = work
+        # Not `join`: once Ctrl-C has interrupted it, the next one returns at once (CPython 3.11).
+        self.ended = threading.Event()
         self._result: list[T] = []
         self._error: BaseException | None = None
 
@@ -61,10 +63,12 @@ class _Working(threading.Thread, Generic[T]):
             self._result.append(self._work())
         except BaseException as error:  # noqa: BLE001  it is raised again where it is waited for
             self._error = error
+        finally:
+            self.ended.set()
 
     def result(self) -> T:
         """Wait for the end; what the work returned, or raised."""
-        self.join()
+        self.ended.wait()
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -86,5 +90,5 @@ def interruptible(work: Callable[[Stop], T], note: Callable[[str], None]) -> T:
         return working.result()
     except KeyboardInterrupt:
         stop.association.abort()
-        working.join(GRACE)
+        working.ended.wait(GRACE)
         raise interrupted() from None

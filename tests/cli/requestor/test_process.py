@@ -1,0 +1,237 @@
+"""The commands as processes: Ctrl-C, secrets, terminals, completion."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
+
+from tests.cli.conftest import Terminal
+from tests.pynetdicom.support import PASSCODE, Acceptor, serving, until
+from useridentity import Policy
+from useridentity.pynetdicom import identity_of
+
+RunOnTerminal = Callable[..., AbstractContextManager[Terminal]]
+HANG = 60.0  # seconds; a command takes well under one
+
+
+@contextmanager
+def running(script: str, *arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [script, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=HANG)
+
+
+def test_control_c_while_storing_ends_after_the_object_and_releases(script: str, ct_path: Path, tmp_path: Path) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+    copy = tmp_path / "second.dcm"
+    copy.write_bytes(ct_path.read_bytes())
+
+    def slow(event: Any) -> int:
+        arrived.set()
+        go_on.wait(HANG)
+        return 0
+
+    with (
+        serving(Policy.unguarded(), handlers=[(evt.EVT_C_STORE, slow)]) as scp,
+        running(script, "store", "127.0.0.1", scp.port, ct_path, copy) as process,
+    ):
+        assert arrived.wait(HANG)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "ending; Ctrl-C again aborts the association\n"
+        go_on.set()
+        out, err = process.communicate(timeout=HANG)
+        assert process.returncode == 130
+        assert "stored 1 file" in out
+        assert err == "error: interrupted\n"
+        until(lambda: "EVT_CONN_CLOSE" in scp.events)
+        assert "EVT_RELEASED" in scp.events
+        assert "EVT_ABORTED" not in scp.events
+
+
+def test_a_second_control_c_aborts(script: str, ct_path: Path) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def slow(event: Any) -> int:
+        arrived.set()
+        go_on.wait(HANG)
+        return 0
+
+    with (
+        serving(Policy.unguarded(), handlers=[(evt.EVT_C_STORE, slow)]) as scp,
+        running(script, "store", "127.0.0.1", scp.port, ct_path) as process,
+    ):
+        assert arrived.wait(HANG)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline().startswith("ending")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=HANG)
+        go_on.set()
+        assert (process.returncode, err) == (130, "error: interrupted\n")
+        until(lambda: "EVT_ABORTED" in scp.events)
+
+
+def test_control_c_cancels_a_query_and_releases(script: str) -> None:
+    asked, cancelled = threading.Event(), threading.Event()
+
+    def endless(event: Any) -> Iterator[Any]:
+        match = Dataset()
+        match.PatientID = "1"
+        while not event.is_cancelled:
+            asked.set()
+            yield 0xFF00, match
+        cancelled.set()
+        yield 0xFE00, None
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelFind)]
+    with (
+        serving(Policy.unguarded(), handlers=[(evt.EVT_C_FIND, endless)], contexts=contexts) as scp,
+        running(script, "find", "127.0.0.1", scp.port, "--columns", "PatientID") as process,
+    ):
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=HANG)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert cancelled.wait(HANG)
+        until(lambda: "EVT_RELEASED" in scp.events)
+
+
+def test_control_c_before_the_association_leaves_at_once(script: str) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with running(script, "echo", "127.0.0.1", silent.getsockname()[1], "--timeout", "300") as process:
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=HANG)
+        assert (process.returncode, err) == (130, "error: interrupted\n")
+
+
+def test_a_passcode_is_asked_for_and_not_shown(terminal: RunOnTerminal, acceptor: Acceptor) -> None:
+    who = ("--identity", "passcode:alice", "--plaintext", "allow")
+    with terminal("echo", "127.0.0.1", str(acceptor.port), *who) as person:
+        person.type("Passcode for alice: ", PASSCODE.decode())
+        assert person.end() == 0
+    assert PASSCODE.decode() not in person.shown
+    assert [identity_of(event).subject for event in acceptor.served] == ["passcode:alice"]
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_giving_up_at_the_prompt_sends_nothing(terminal: RunOnTerminal, acceptor: Acceptor, key: str) -> None:
+    who = ("--identity", "passcode:alice", "--plaintext", "allow")
+    with terminal("echo", "127.0.0.1", str(acceptor.port), *who) as person:
+        person.type("Passcode for alice: ", key)
+        assert person.end() != 0
+    assert "Traceback" not in person.shown
+    assert acceptor.served == []
+
+
+@pytest.mark.parametrize("source", ["environment", "standard input", "file"])
+def test_no_secret_is_in_the_command_line_or_the_output(
+    script: str, acceptor: Acceptor, passcode_file: Path, source: str
+) -> None:
+    """The most talkative log included; the environment's copy does not reach the output either."""
+    who = ["--identity", "passcode:alice", "--plaintext", "allow", "-vv"]
+    given = {"standard input": ["--passcode-file", "-"], "file": ["--passcode-file", str(passcode_file)]}
+    environment = {"USERIDENTITY_PASSCODE": PASSCODE.decode()} if source == "environment" else {}
+    done = subprocess.run(
+        [script, "echo", "127.0.0.1", str(acceptor.port), *who, *given.get(source, [])],
+        input=PASSCODE if source == "standard input" else b"",
+        capture_output=True,
+        timeout=HANG,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0
+    assert b"A-ASSOCIATE" in done.stderr.upper()
+    assert PASSCODE not in done.stdout + done.stderr
+    assert PASSCODE not in b"\0".join(os.fsencode(word) for word in done.args)
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_table_fits_the_terminal(script: str, tmp_path: Path, columns: int) -> None:
+    """As a table where there is room, as blocks where there is not; values stay whole, to be copied."""
+    match = Dataset()
+    match.PatientID, match.PatientName, match.StudyInstanceUID = "17", "LONG^NAME" * 3, "1.2." + "3" * 60
+
+    def answer(event: Any) -> Iterator[Any]:
+        yield 0xFF00, match
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelFind)]
+    with serving(Policy.unguarded(), handlers=[(evt.EVT_C_FIND, answer)], contexts=contexts) as scp:
+        shown = on_terminal(columns, script, "find", "127.0.0.1", str(scp.port))
+    lines = shown.splitlines()
+    assert "1.2." + "3" * 60 in shown
+    assert "1 match" in shown
+    heads = [line for line in lines if "PatientID" in line]
+    assert ("StudyInstanceUID" in heads[0]) is (columns == 200)
+
+
+def on_terminal(columns: int, *command: str) -> str:
+    """What a command shows on a terminal of this width, without its colours."""
+    import fcntl
+    import pty
+    import re
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"}
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:  # EIO: the other end is gone
+        pass
+    finally:
+        process.wait(HANG)
+        os.close(ours)
+    # What the progress bar drew and took away again ends with an erased line.
+    text = re.sub(r"\x1b\[2K|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[[0-9;]*m", "", shown.decode())
+    return "\n".join(line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def test_the_shell_completes_commands_and_options(script: str) -> None:
+    def completed(*words: str) -> list[str]:
+        environment = {
+            **os.environ,
+            "_USERIDENTITY_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(["useridentity", *words]),
+            "COMP_CWORD": str(len(words)),
+        }
+        return subprocess.run(
+            [script], env=environment, capture_output=True, text=True, timeout=HANG, check=True
+        ).stdout.split()
+
+    assert completed("ech") == ["echo"]
+    assert "--identity" in completed("echo", "--id")
+    assert completed("echo", "--identity", "kerb") == ["kerberos:"]
