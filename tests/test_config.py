@@ -86,7 +86,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
             "[limits]",
             "[limit]",
             'identity.toml:3: limit: unknown key; did you mean "limits"? '
-            "(known: authenticate, authorize, limits, state, validator, version)",
+            "(known: audit, authenticate, authorize, limits, state, validator, version)",
         ),
         (
             'associate_deadline = "2s"',

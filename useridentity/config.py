@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from useridentity.audit.settings import AuditSettings
+from useridentity.audit.trail import Trail
 from useridentity.config_rules import RuleReader, Validators
 from useridentity.errors import ConfigurationError
 from useridentity.plugins import validator_settings
@@ -20,7 +22,7 @@ from useridentity.validator import Validator
 
 VERSION = 1
 _PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*:[^/?#@]+@")
-TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize")
+TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize", "audit")
 
 
 def load_policy(path: Path, running: Policy | None = None) -> Policy:
@@ -65,14 +67,32 @@ class _Loader:
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
         for key, what in problems(rules, grants):
             self._report(key, what)
+        settings = self._audit_settings(content["audit"]) if "audit" in content else None
+        audit = self._audit(settings)
         if self._problems or state is None:
             raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
-        policy = Policy([each for each in rules if each], [each for each in grants if each], limits=limits, store=store)
-        policy.source = Source(self._file.path.absolute(), state.url)
+        found = [each for each in rules if each], [each for each in grants if each]
+        policy = Policy(*found, limits=limits, store=store, audit=audit)
+        policy.source = Source(self._file.path.absolute(), state.url, settings)
         return policy
 
     def _report(self, key: Key, what: str) -> None:
         self._problems.append((self._file.line(key), self._file.problem(key, what)))
+
+    def _audit_settings(self, table: object) -> AuditSettings | None:
+        return decode(AuditSettings, table, ("audit",), self._report, self._folder)
+
+    def _audit(self, settings: AuditSettings | None) -> Trail | None:
+        if self._running is not None:
+            if self._running.source is None or settings != self._running.source.audit:
+                self._report(("audit",), "is not what is in use; restart the program to change it")
+            return self._running.audit
+        try:
+            return settings.open() if settings else None
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._report(("audit",), problem)
+        return None
 
     def _store(self, settings: StateSettings) -> Store | None:
         if self._running is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from useridentity.decision import Accepted, Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, Unavailable
@@ -25,6 +25,10 @@ from useridentity.state import Store
 from useridentity.state.limits import PenaltyLimits
 from useridentity.toml_file import spelled
 from useridentity.validator import Validator, Verified
+
+if TYPE_CHECKING:  # nothing here does any I/O
+    from useridentity.audit.settings import AuditSettings
+    from useridentity.audit.trail import Trail
 
 __all__ = ["Assign", "BreakGlass", "Checks", "Grant", "Limits", "Policy", "Rule", "Unproved", "When", "Who"]
 
@@ -171,17 +175,19 @@ class Proof:
 
 
 class Source(NamedTuple):
-    """Where a policy was read: its file, and the place of its state, which `reload` leaves where it is."""
+    """Where a policy was read: its file, and the places of its state and its records, which `reload` leaves there."""
 
     path: Path
     state_url: str
+    audit: AuditSettings | None = None
 
 
 class Policy:
     """The rules of an association acceptor: a handle on what `reload` replaces as a whole.
 
     `store` keeps what must be remembered between associations (`open_store`); None for the memory of each
-    server alone. Without any `authorize`, whoever is accepted may do all that the server offers.
+    server alone. `audit` takes the records of every association; None for no trail. Without any `authorize`,
+    whoever is accepted may do all that the server offers.
     Raises `ConfigurationError`, listing everything that is wrong, where the rules cannot work.
     """
 
@@ -192,11 +198,13 @@ class Policy:
         *,
         limits: Limits | None = None,
         store: Store | None = None,
+        audit: Trail | None = None,
     ) -> None:
         if found := [f"{spelled(key)}: {what}" for key, what in problems(authenticate, authorize)]:
             raise ConfigurationError(found)
         self.content = Content.of(authenticate, authorize, limits or Limits())
         self.store = store
+        self.audit = audit
         self.source: Source | None = None
 
     @property

@@ -16,6 +16,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from useridentity.audit.settings import AuditSettings
 from useridentity.config import VERSION, StateSettings
 from useridentity.config_rules import DestinationSettings, GrantSettings, RuleSettings
 from useridentity.permission import capability_words
@@ -157,6 +158,7 @@ def policy_schema(types: Iterable[str] = BUILT_IN) -> Schema:
         "version": described({"enum": [VERSION]}, "Of this format."),
         "limits": table(Limits),
         "state": table(StateSettings),
+        "audit": table(AuditSettings),
         "validator": {"type": "object", "additionalProperties": _validator(settings)},
         "authenticate": array(table(RuleSettings)),
         "authorize": array(table(GrantSettings, **_GRANT)),

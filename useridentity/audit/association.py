@@ -46,9 +46,9 @@ def host() -> str:
     return socket.getfqdn()
 
 
-def application(trail: Trail, kind: Kind, ae_title: str, address: str, port: int) -> None:
-    """Record the start or the stop of an acceptor."""
-    trail.note(Record(kind, acceptor=Acceptor(ae_title, host(), address, port, os.getpid())))
+def application_entity(ae_title: str, address: str, port: int) -> Acceptor:
+    """This process as an acceptor."""
+    return Acceptor(text(ae_title.strip()), host(), address, port, os.getpid())
 
 
 def outcome_of(status: int | None) -> Outcome:
@@ -74,7 +74,7 @@ class Ends:
         """`address` and `port` are the acceptor's own, `certificate` the subject of the requestor's."""
         return cls(
             Requestor(text(facts.calling_ae_title), str(facts.address), facts.port, facts.tls.value, text(certificate)),
-            Acceptor(text(facts.called_ae_title), host(), address, port, os.getpid()),
+            application_entity(facts.called_ae_title, address, port),
         )
 
 

@@ -22,10 +22,10 @@ from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import WireError
 from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.pynetdicom.acse import GuardedACSE
+from useridentity.pynetdicom.audited import AuditedAssociation
 from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, bound_now
 from useridentity.pynetdicom.scoped import StudyLookup
-from useridentity.pynetdicom.service import ServingAssociation
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ABORT = 7
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 
-class AcceptorAssociation(ServingAssociation):
+class AcceptorAssociation(AuditedAssociation):
     """An association that exists for its peer only once the policy has accepted it."""
 
     def __init__(self, server: GuardedServer, request: socket.socket, address: Any) -> None:
@@ -51,7 +51,7 @@ class AcceptorAssociation(ServingAssociation):
         self._arrived = time.monotonic()
         self._accepted = False
         self._titles = ("", "")
-        super().__init__(server.ae, MODE_ACCEPTOR)
+        super().__init__(server.ae, MODE_ACCEPTOR, server.driver.policy.audit)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
         self.acse = self._guarded_acse = GuardedACSE(self)
         self._server = server
@@ -88,7 +88,7 @@ class AcceptorAssociation(ServingAssociation):
         """The last door: nothing accepts an association that was not decided, whoever asks for it."""
         if pdu[0] == wire.ACCEPT and not self._accepted:
             raise PermissionError("an A-ASSOCIATE-AC without a decision to accept")
-        return pdu
+        return super().outgoing(pdu)
 
     def wake(self) -> None:
         super().wake()
@@ -181,8 +181,9 @@ class AcceptorAssociation(ServingAssociation):
 
     def _answer_malformed(self, error: WireError) -> None:
         """Answer, and wait a moment for the peer to read it: closing at once could destroy the answer."""
-        rejected = Rejected(Reason.MALFORMED, str(error))
-        log.decision(self._facts(None), rejected, self._arrived)
+        facts, rejected = self._facts(None), Rejected(Reason.MALFORMED, str(error))
+        self.recorded(rejected, facts, None, self._transport)
+        log.decision(facts, rejected, self._arrived)
         if error.about_identity:
             self.is_rejected = True
             self._socket.send(wire.encode_rejection(rejected.answer))
@@ -209,6 +210,7 @@ class AcceptorAssociation(ServingAssociation):
         outcome = self._guarded_acse.negotiate_contexts()
         facts, credential = self._facts(request, outcome.proposals), request.credential
         decision = self._refuse_before_credentials(request) or self._decide(facts, credential)
+        decision = self.recorded(decision, facts, credential, self._transport)
         abandoned = self._is_abandoned
         log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
         if abandoned:
@@ -225,6 +227,7 @@ class AcceptorAssociation(ServingAssociation):
             self._guarded_acse.accept(
                 decision.server_response if asked else None, outcome.narrowed(decision.permission)
             )
+            self.record_established()
 
     def _end_of(self, expires_at: datetime | None, now: datetime) -> float:
         """When the association ends, on the monotonic clock: setting the machine's clock prolongs nothing."""
@@ -291,6 +294,7 @@ class AcceptorAssociation(ServingAssociation):
         finally:
             self.server.lobby.leave(self)
             self._give_up_place()
+            self.record_end()
 
     def _step_back(self) -> None:
         """Give up the place inside, and be counted among those at the door for as long as the peer does not go."""

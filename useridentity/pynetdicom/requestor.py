@@ -15,6 +15,7 @@ from useridentity import wire
 from useridentity.credential import Confirmation, Credential, Offer
 from useridentity.decision import Answer
 from useridentity.errors import NotConfirmed, WireError
+from useridentity.pynetdicom.audited import SubOperations
 from useridentity.pynetdicom.reactor import PromptAssociation
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class IdentityExchange:
         self.confirmation = confirmation
 
 
-class RequestorAssociation(PromptAssociation):
+class RequestorAssociation(SubOperations, PromptAssociation):
     """An association this application asks for."""
 
     def __init__(self, ae: ApplicationEntity, exchange: IdentityExchange | None) -> None:

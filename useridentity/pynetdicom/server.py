@@ -27,6 +27,7 @@ from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, peer_address
 from useridentity.policy import Limits, Policy
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.audited import AuditedServer
 from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.service import Admission
 from useridentity.tls_reload import ServerTls
@@ -145,6 +146,7 @@ class GuardedServer(ThreadedAssociationServer):
         self._reloading = threading.Lock()
         self._drops = 0
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers)  # type: ignore[arg-type]  # ServerTls
+        self._recording = AuditedServer(policy.audit, ae_title, self.server_address)
 
     @property
     def limits(self) -> Limits:
@@ -169,8 +171,9 @@ class GuardedServer(ThreadedAssociationServer):
         Raises `ConfigurationError` with everything that is wrong.
         """
         with self._reloading:
-            for use in self._prepared():
-                use()
+            with self._recording.reload():
+                for use in self._prepared():
+                    use()
             self.lobby.limits = self.limits
             return self._drop() if drop else 0
 
@@ -260,6 +263,7 @@ class GuardedServer(ThreadedAssociationServer):
         finally:
             self.lobby.close()
             self.driver.close()
+            self._recording.stop()
 
 
 def refuse_user_id(event: Any, handler: Callable[..., Any]) -> None:

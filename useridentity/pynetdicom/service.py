@@ -19,7 +19,7 @@ from useridentity.permission import NOTHING, Permission
 from useridentity.pynetdicom.messages import GuardedDIMSE
 from useridentity.pynetdicom.reactor import PromptAssociation
 from useridentity.pynetdicom.requests import NOT_AUTHORIZED, NOT_PERMITTED, PROOF_ENDED, objection, refusal
-from useridentity.pynetdicom.scoped import Scoping, StudyLookup
+from useridentity.pynetdicom.scoped import Refusal, Scoping, StudyLookup
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -113,29 +113,29 @@ class ServingAssociation(PromptAssociation):
         context = self._accepted_cx.get(context_id)
         if context is None or not msg.is_valid_request:
             super()._serve_request(msg, context_id)  # which serves neither
-        elif comment := self._judge(msg, context):
-            self._refuse(msg, context_id, comment)
-        elif self.scoping is not None and (refused := self.scoping.refuses(msg, context)):
-            LOGGER.warning("%s is out of scope: %s", self.identity, refused.detail)
-            self._refuse(msg, context_id, refused.comment, refused.status)
+        elif refused := self._judge(msg, context):
+            self._refuse(msg, context_id, refused)
         else:
             self._serve(msg, context_id)
 
-    def _judge(self, request: Any, context: PresentationContext) -> str:
-        """Why a request is refused, as the peer is told; empty where it is to be served."""
+    def _judge(self, request: Any, context: PresentationContext) -> Refusal | None:
+        """How a request is refused; None where it is to be served."""
         if self._is_over:
-            return PROOF_ENDED
+            return Refusal(NOT_AUTHORIZED, PROOF_ENDED, PROOF_ENDED)
         reason = objection(self.permission or NOTHING, request, context)
         if reason:
             LOGGER.warning("%s is not permitted %s", self.identity, reason)
-            return NOT_PERMITTED
-        return ""
+            return Refusal(NOT_AUTHORIZED, NOT_PERMITTED, reason)
+        refused = self.scoping.refuses(request, context) if self.scoping is not None else None
+        if refused:
+            LOGGER.warning("%s is out of scope: %s", self.identity, refused.detail)
+        return refused
 
-    def _refuse(self, request: Any, context_id: int, comment: str, status: int = NOT_AUTHORIZED) -> None:
-        """Answer with `status`, 0124H if not another; where the service has none such, abort."""
+    def _refuse(self, request: Any, context_id: int, refused: Refusal) -> None:
+        """Answer as `refused` says; where the service has no such status, abort."""
         if isinstance(request, C_STORE) and request._dataset_path is not None:  # _config.STORE_RECV_CHUNKED_DATASET
             _discard(request)
-        response = refusal(request, comment, status)
+        response = refusal(request, refused.comment, refused.status)
         if response is None:
             self.abort()
         else:

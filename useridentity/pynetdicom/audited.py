@@ -1,0 +1,347 @@
+"""What an association of a guarded server tells the audit trail: every decision, every request and its end.
+
+A policy without `[audit]` has no trail; then all of this passes everything on.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_FIND, C_STORE
+from pynetdicom.dsutils import decode
+
+from useridentity.audit.association import AssociationTrail, Ends, application_entity, outcome_of
+from useridentity.audit.record import MAX_IDENTIFIER, EndedBy, Kind, Operation, Outcome, Record, Study, text
+from useridentity.audit.trail import Trail
+from useridentity.audit.transfers import Instance, Transfers
+from useridentity.credential import Credential
+from useridentity.decision import Decision, Reason, Rejected
+from useridentity.errors import ConfigurationError, Unavailable
+from useridentity.facts import Facts
+from useridentity.pynetdicom.messages import GuardedDIMSE
+from useridentity.pynetdicom.scoped import Refusal
+from useridentity.pynetdicom.service import ServingAssociation
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.presentation import PresentationContext
+
+RELEASE_RQ, RELEASE_RP, ABORT = 5, 6, 7
+"""PDU-types that end an association (PS3.8 9.3.6 to 9.3.8)."""
+
+PENDING = (0xFF00, 0xFF01)
+"""Statuses of a response that others follow (PS3.7 Annex C)."""
+
+STUDY_WORDS = ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber")
+"""What a record of an instance is made of, beside its UIDs."""
+
+LAST_TAG = 0x0020000D
+"""Study Instance UID: the last of these elements in a data set."""
+
+UNAVAILABLE = {"C-STORE": 0xA700, "C-FIND": 0xA700, "C-MOVE": 0xA702, "C-GET": 0xA702}
+"""Statuses while nothing can be recorded: Refused, Out of Resources (PS3.4 Tables B.2-1, C.4-1 to C.4-3), which a
+peer tries again; 0124H would tell a user for good that he is not authorized. Others have 0110H, Processing failure,
+which the DIMSE-N services list (PS3.7 10.1) and those of DIMSE-C do not."""
+
+PROCESSING_FAILURE = 0x0110
+
+UNRECORDED = ("C-ECHO",)
+"""Requests that touch nothing."""
+
+
+@dataclass(slots=True)
+class Served:
+    """A request that is being served, and what has come of it so far."""
+
+    trail: AssociationTrail
+    operation: Operation
+    instance: Instance | None = None
+    sent: Transfers = field(default_factory=Transfers)
+
+    def answered(self, status: int | None) -> None:
+        """A response goes out."""
+        pending = self.operation.request == "C-FIND" and status in PENDING
+        self.operation = replace(self.operation, status=status, matches=self.operation.matches + pending)
+
+    def sub_operation(self, instance: Instance, status: int | None, address: str) -> None:
+        """An instance went to the destination, or did not."""
+        self.operation = replace(self.operation, destination_address=address)
+        operation = replace(self.operation, status=status)
+        self.trail.sends(operation, self.sent, instance, outcome_of(status))
+
+    def ended(self) -> None:
+        """The request has been served, well or not."""
+        request = self.operation.request
+        if self.instance is not None:
+            self.trail.stored(self.operation, self.instance)
+        elif request == "C-FIND":
+            self.trail.queried(self.operation)
+        elif request in ("C-MOVE", "C-GET"):
+            self.trail.retrieved(self.operation, self.sent)
+        else:
+            self.trail.performed(self.operation)
+
+
+SERVED: ContextVar[Served | None] = ContextVar("served", default=None)
+"""The request that the running thread serves: what it sends meanwhile belongs to it."""
+
+
+class WatchedDIMSE(GuardedDIMSE):
+    """Sees the responses that go out."""
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        served = SERVED.get()
+        if served is not None and served.trail is self.assoc.audit and primitive.is_valid_response:  # type: ignore[attr-defined]
+            served.answered(primitive.Status)
+        super().send_msg(primitive, context_id)
+
+
+class SubOperations(Association):
+    """An association that may carry sub-operations of a C-MOVE or C-GET that somebody else has asked for."""
+
+    def send_c_store(self, dataset: Any, *args: Any, **kwargs: Any) -> Dataset:
+        served = SERVED.get()
+        if served is None or served.operation.request not in ("C-MOVE", "C-GET"):
+            return super().send_c_store(dataset, *args, **kwargs)
+        status = None
+        try:
+            answer = super().send_c_store(dataset, *args, **kwargs)
+            status = answer.get("Status")
+            return answer
+        finally:
+            receiver = self.requestor if self.is_acceptor else self.acceptor
+            address = receiver.address_info.address if receiver.address_info else ""
+            served.sub_operation(_instance_sent(dataset), status, address)
+
+
+class AuditedAssociation(SubOperations, ServingAssociation):
+    """An acceptor's association that tells its trail, where it has one."""
+
+    def __init__(self, ae: ApplicationEntity, mode: str, trail: Trail | None) -> None:
+        self.audit = AssociationTrail(trail) if trail is not None else None
+        self._ended_by: EndedBy | None = None
+        self._octets = [0, 0]
+        super().__init__(ae, mode)
+        self.dimse = WatchedDIMSE(self)
+
+    def recorded(self, decision: Decision, facts: Facts, credential: Credential | None, connection: Any) -> Decision:
+        """The decision that may be told: another one where it must be recorded first and cannot be."""
+        if self.audit is None:
+            return decision
+        own = self.acceptor.address_info
+        subject = _subject(connection) if facts.peer_certificate else ""
+        ends = Ends.of(facts, own.address if own else "", own.port if own else 0, subject)
+        told = self.audit.decided(decision, credential, ends)
+        if isinstance(told, Rejected):
+            self.admission = None
+        return told
+
+    def record_established(self) -> None:
+        """The peer was told that it is accepted, unless a handler aborted instead."""
+        if self.audit is not None and self.is_established:
+            self.audit.established()
+
+    def record_end(self) -> None:
+        """The association is over, however it ended; for one that was never accepted nothing is recorded here."""
+        if self.audit is not None:
+            by = self._ended_by or EndedBy.CONNECTION
+            self.audit.ended(
+                by, released=self.is_released, octets_received=self._octets[0], octets_sent=self._octets[1]
+            )
+
+    # What passes.
+
+    def incoming(self, pdu: bytearray) -> bytearray:
+        self._octets[0] += len(pdu)
+        if pdu[0] in (RELEASE_RQ, ABORT):
+            self._ended_by = self._ended_by or EndedBy.REQUESTOR
+        return super().incoming(pdu)
+
+    def outgoing(self, pdu: bytes) -> bytes:
+        self._octets[1] += len(pdu)
+        if pdu[0] in (RELEASE_RQ, ABORT):
+            self._ended_by = self._ended_by or EndedBy.ACCEPTOR
+        return super().outgoing(pdu)
+
+    # What is asked.
+
+    def _refuse(self, request: Any, context_id: int, refused: Refusal, reason: Reason = Reason.NOT_AUTHORISED) -> None:
+        if self.audit is not None:
+            operation = replace(self._operation(request, context_id), status=refused.status)
+            self.audit.refused(operation, refused.detail, reason)
+        super()._refuse(request, context_id, refused)
+
+    def _serve(self, request: Any, context_id: int) -> None:
+        if self.audit is None or request.msg_type in UNRECORDED:
+            super()._serve(request, context_id)
+            return
+        try:
+            served = self._begun(self.audit, request, context_id)
+        except Unavailable as unavailable:
+            status = UNAVAILABLE.get(request.msg_type, PROCESSING_FAILURE)
+            refused = Refusal(status, "the audit trail cannot be written", unavailable.detail)
+            self._refuse(request, context_id, refused, Reason.AUDIT_UNAVAILABLE)
+            return
+        token = SERVED.set(served)
+        try:
+            super()._serve(request, context_id)
+        finally:
+            SERVED.reset(token)
+            served.ended()
+
+    def _begun(self, trail: AssociationTrail, request: Any, context_id: int) -> Served:
+        """What is served, once it is recorded that it is."""
+        operation = self._operation(request, context_id)
+        if isinstance(request, C_STORE):
+            instance = _instance_received(request, self._accepted_cx[context_id])
+            trail.begins_store(operation, instance)
+            return Served(trail, operation, instance)
+        trail.begins(operation, tuple(_studies_asked(request, self._accepted_cx[context_id])))
+        return Served(trail, operation)
+
+    def _operation(self, request: Any, context_id: int) -> Operation:
+        uid = getattr(request, "AffectedSOPClassUID", None) or getattr(request, "RequestedSOPClassUID", None)
+        identifier = getattr(request, "Identifier", None)
+        octets = identifier.getvalue() if identifier is not None else b""
+        return Operation(
+            request=request.msg_type,
+            sop_class=str(uid or ""),
+            message_id=request.MessageID or 0,
+            destination=text((getattr(request, "MoveDestination", None) or "").strip()),
+            transfer_syntax=str(self._accepted_cx[context_id].transfer_syntax[0]) if octets else "",
+            identifier=octets[:MAX_IDENTIFIER],
+            truncated=len(octets) > MAX_IDENTIFIER,
+        )
+
+
+class AuditedServer:
+    """A server's part of the trail: it is open while the server is, and has its start, its stop and its reloads."""
+
+    def __init__(self, trail: Trail | None, ae_title: str, address: Any) -> None:
+        self._trail = trail
+        self._own = application_entity(ae_title, *address[:2])
+        if trail is not None:
+            trail.hold()
+            trail.note(Record(Kind.APPLICATION_STARTED, acceptor=self._own))
+
+    def stop(self) -> None:
+        """The server has ended; calling twice does nothing."""
+        trail, self._trail = self._trail, None
+        if trail is not None:
+            trail.note(Record(Kind.APPLICATION_STOPPED, acceptor=self._own))
+            trail.let_go()
+
+    @contextmanager
+    def reload(self) -> Iterator[None]:
+        """Record a reload of the policy, and whether it failed."""
+        outcome, detail = Outcome.SUCCESS, ""
+        try:
+            yield
+        except ConfigurationError as error:
+            outcome, detail = Outcome.FAILED, text(error)
+            raise
+        finally:
+            if self._trail is not None:
+                self._trail.note(Record(Kind.POLICY_RELOADED, outcome, detail=detail, acceptor=self._own))
+
+
+def _instance_received(request: Any, context: PresentationContext) -> Instance:
+    """What is recorded of a C-STORE request; the UIDs of its command set where the data set cannot be read."""
+    uids = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+    try:
+        if request._dataset_path is not None:  # _config.STORE_RECV_CHUNKED_DATASET
+            found = _head_of_file(request._dataset_path)
+        else:
+            found = _head_of(request.DataSet, context)
+        return _instance(found, *uids)
+    except Exception:  # noqa: BLE001  whatever pydicom finds wrong with a peer's data set; the handler decides about it
+        return Instance("", "", "", "", *uids)
+    finally:
+        if request.DataSet is not None:
+            request.DataSet.seek(0)
+
+
+def _instance_sent(dataset: Any) -> Instance:
+    """What is recorded of an instance that was sent: a data set, or the file it is in."""
+    try:
+        found = _head_of_file(Path(dataset)) if isinstance(dataset, str | Path) else dataset
+        return _instance(found, str(found.get("SOPClassUID", "")), str(found.get("SOPInstanceUID", "")))
+    except Exception:  # noqa: BLE001  as above; that something was sent is recorded all the same
+        return Instance()
+
+
+def _instance(found: Dataset, sop_class: str, sop_instance: str) -> Instance:
+    study, patient, name, accession = (text(found.get(word) or "") for word in STUDY_WORDS)
+    return Instance(study, patient, name, accession, sop_class, sop_instance)
+
+
+def _head_of(octets: BytesIO, context: PresentationContext) -> Dataset:
+    """The elements up to the Study Instance UID."""
+    syntax = context.transfer_syntax[0]
+    octets.seek(0)
+    if syntax.is_deflated:
+        return decode(octets, syntax.is_implicit_VR, syntax.is_little_endian, deflated=True)
+    return read_dataset(octets, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_behind)
+
+
+def _head_of_file(path: Path) -> Dataset:
+    return dcmread(path, stop_before_pixels=True, specific_tags=[*STUDY_WORDS, "SOPClassUID", "SOPInstanceUID"])
+
+
+def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) > LAST_TAG
+
+
+def _studies_asked(request: Any, context: PresentationContext) -> Iterator[Study]:
+    """The studies and the patient that an identifier names outright; nothing of one that cannot be read."""
+    identifier = getattr(request, "Identifier", None)
+    if identifier is None:
+        return
+    try:
+        found = _head_of(identifier, context)
+        uids = found.get("StudyInstanceUID") or ""
+        patient, accession = _literal(found, "PatientID"), _literal(found, "AccessionNumber")
+        name = _literal(found, "PatientName") if isinstance(request, C_FIND) else ""
+        named = [uids] if isinstance(uids, str) else list(uids)
+    except Exception:  # noqa: BLE001  as above
+        return
+    finally:
+        identifier.seek(0)
+    if any((*named, patient, accession, name)):
+        for uid in named:
+            yield Study(text(uid), patient, name, (accession,) if accession else ())
+
+
+def _literal(found: Dataset, word: str) -> str:
+    """A value that matches nothing but itself (PS3.4 C.2.2.2.4)."""
+    value = text(found.get(word) or "")
+    return "" if set(value) & set("*?\\") else value
+
+
+def _subject(connection: Any) -> str:
+    """The subject of the verified TLS client certificate, its last name first as in RFC 4514."""
+    found = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    parts: Any = (found or {}).get("subject", ())
+    names = [f"{_SHORT.get(key, key)}={value}" for part in parts for key, value in part]
+    return ",".join(reversed(names))
+
+
+_SHORT = {
+    "commonName": "CN",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+}
