@@ -21,7 +21,7 @@ from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import Validator
 
 VERSION = 1
-_PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*:[^/?#@]+@")
+_PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*:([^/?#]+)@")
 TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize", "audit")
 
 
@@ -50,14 +50,16 @@ class _Loader:
         self._running = running
         self._folder = file.path.absolute().parent
         self._problems: list[tuple[int, str]] = []
+        self._secrets: list[str] = []
 
     def policy(self) -> Policy:
         content = self._file.content
         report_unknown(content, TABLES, (), self._report)
         if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
-        for key, what in _secrets((), content):
+        for key, secret, what in _secrets((), content):
             self._report(key, what)
+            self._secrets.append(secret)
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
         state = decode(StateSettings, content.get("state", {}), ("state",), self._report, self._folder)
         store = self._store(state) if state else None
@@ -77,7 +79,8 @@ class _Loader:
         return policy
 
     def _report(self, key: Key, what: str) -> None:
-        self._problems.append((self._file.line(key), self._file.problem(key, what)))
+        if not any(secret in what for secret in self._secrets):  # what is wrong with it otherwise can wait
+            self._problems.append((self._file.line(key), self._file.problem(key, what)))
 
     def _audit_settings(self, table: object) -> AuditSettings | None:
         return decode(AuditSettings, table, ("audit",), self._report, self._folder)
@@ -142,15 +145,15 @@ class _Loader:
         return validator
 
 
-def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str]]:
-    """Secrets that stand in the file itself, where everybody sees them who looks after the rules; not repeated."""
+def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str, str]]:
+    """Secrets that stand in the file itself, for all to see who look after the rules; not to be repeated."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _secrets((*key, name), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _secrets((*key, index), inner)
-    elif isinstance(value, str) and _PASSWORD_IN_URL.match(value):
-        yield key, "holds a password in clear; take it out, and name a file that holds it: password_file=PATH"
+    elif isinstance(value, str) and (found := _PASSWORD_IN_URL.match(value)):
+        yield key, found[1], "holds a password in clear; take it out, and name a file with it: ?password_file=PATH"
     elif isinstance(value, str) and "PRIVATE KEY-----" in value:
-        yield key, "holds a private key in clear; take it out, and give the path of a file that holds it"
+        yield key, value, "holds a private key in clear; take it out, and give the path of a file with it"
