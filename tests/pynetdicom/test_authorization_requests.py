@@ -1,0 +1,175 @@
+"""What is not permitted is refused, and nothing else: the answers, the files, C-CANCEL, and what a handler may ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pynetdicom import _config, build_context, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    CTImageStorage,
+    Verification,
+)
+
+from tests.lib.commands import ECHO, IDENTIFIER, cancel_elements, message, request, request_elements
+from tests.lib.pdus import associate_rq, presentation_context
+from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
+from tests.pynetdicom.support import Acceptor, until
+from tests.pynetdicom.test_authorization_liars import ALICE, CT_CX, ECHO_CX, FIND, Server, permitting
+from useridentity.pynetdicom import permission_of, reactor
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
+
+Accept = Callable[..., Acceptor]
+
+
+# What is not permitted
+
+
+def test_a_refused_request_leaves_the_association_and_its_order_alone(accept: Accept) -> None:
+    server = Server(accept, "echo", "store")
+    echo, store = request("C-ECHO", Verification, ECHO_CX), request("C-STORE", CTImageStorage, CT_CX)
+    forbidden = message(request_elements("N-CREATE", CTImageStorage), IDENTIFIER, CT_CX)
+    assert server.answers(echo, forbidden, store, of=3) == [PduType.P_DATA_TF] * 3
+    assert server.handled == ["C_ECHO", "C_STORE"]
+
+
+@pytest.mark.threat("D1")
+def test_an_association_that_would_be_accepted_with_nothing_is_rejected(accept: Accept) -> None:
+    offered = (presentation_context(1, CTImageStorage),)
+    for words, answered in ((["store"], PduType.ASSOCIATE_AC), (["echo"], PduType.ASSOCIATE_RJ)):
+        acceptor = accept(permitting(*words))
+        with RawPeer(acceptor.port) as peer:
+            peer.send(associate_rq(ALICE, contexts=offered))
+            answer = peer.read_pdu()
+            assert isinstance(answer, Pdu)
+            assert answer.type is answered
+            assert answered is PduType.ASSOCIATE_AC or answer.answer == (1, 2, 1)
+
+
+def test_what_the_acceptor_does_not_support_is_no_matter_of_permission(accept: Accept) -> None:
+    """Stock accepts an association without any context; only the permission makes it a rejection."""
+    acceptor = accept(permitting("store"), contexts=[build_context(Verification)])
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
+        answer = peer.read_pdu()
+        assert isinstance(answer, Pdu)
+        assert answer.type is PduType.ASSOCIATE_AC
+
+
+def test_a_handler_may_ask_what_is_permitted(accept: Accept) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def on_echo(event: evt.Event) -> int:
+        permission = permission_of(event)
+        seen.append((permission.allows("store"), permission_of(event.assoc).allows("find")))
+        return 0
+
+    def on_requested(event: evt.Event) -> None:
+        with pytest.raises(LookupError):
+            permission_of(event)
+
+    acceptor = accept(
+        permitting("echo", "store"), handlers=[(evt.EVT_C_ECHO, on_echo), (evt.EVT_REQUESTED, on_requested)]
+    )
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE))
+        assert isinstance(peer.read_pdu(), Pdu)
+        peer.send(message(ECHO))
+        assert isinstance(peer.read_pdu(), Pdu)
+    assert seen == [(True, False)]
+
+
+@pytest.fixture
+def chunked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Data sets are written to files here as they come."""
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_the_file_of_a_refused_store_is_deleted(accept: Accept, chunked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor, "HEARTBEAT", 60.0)  # the association finds its end when the request wakes it
+    there: list[int] = []
+
+    def on_store(event: evt.Event) -> int:
+        there.append(len(list(chunked.iterdir())))
+        return 0
+
+    contexts = [build_context(CTImageStorage)]
+    acceptor = accept(permitting("store"), contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
+        assert isinstance(peer.read_pdu(), Pdu)
+        store = request("C-STORE", CTImageStorage)
+        peer.send(store)
+        assert isinstance(peer.read_pdu(), Pdu)
+        (assoc,) = acceptor.server.active_associations
+        assert isinstance(assoc, AcceptorAssociation)
+        assoc._ends = 0.0
+        peer.send(store)
+        assert isinstance(peer.read_pdu(), Pdu)
+    acceptor.settle()
+    assert there == [1]
+    assert list(chunked.iterdir()) == []
+
+
+# C-CANCEL is judged by the request that it belongs to
+
+
+class Query:
+    """A C-FIND that goes on until it is cancelled, or told to end."""
+
+    def __init__(self, accept: Accept) -> None:
+        self.started, self.end = threading.Event(), threading.Event()
+        self.cancelled: list[bool] = []
+        self.received = 0
+        handlers = [(evt.EVT_C_FIND, self._on_find), (evt.EVT_DIMSE_RECV, self._count)]
+        self.port = accept(
+            permitting("find", "echo"), contexts=[build_context(FIND), build_context(Verification)], handlers=handlers
+        ).port
+
+    def _count(self, _event: evt.Event) -> None:
+        self.received += 1
+
+    def _on_find(self, event: evt.Event) -> Iterator[tuple[int, None]]:
+        self.started.set()
+        cancelled = False  # to ask takes the answer away
+        for _ in range(int(HANG * 100)):
+            cancelled = event.is_cancelled
+            if cancelled or self.end.wait(0.01):
+                break
+        self.cancelled.append(cancelled)
+        yield (0xFE00 if cancelled else 0x0000), None
+
+    def cancelled_by(self, cancellation: bytes) -> bool:
+        with RawPeer(self.port) as peer:
+            peer.send(
+                associate_rq(ALICE, contexts=(presentation_context(1, FIND), presentation_context(3, Verification)))
+            )
+            assert isinstance(peer.read_pdu(), Pdu)
+            peer.send(request("C-FIND", FIND, 1, message_id=5))
+            assert self.started.wait(HANG)
+            peer.send(cancellation)
+            if cancellation != CANCEL:
+                until(lambda: self.received == 2)
+                self.end.set()
+            assert isinstance(peer.read_pdu(), Pdu)
+        return self.cancelled.pop()
+
+
+CANCEL = message(cancel_elements(5), None, 1)
+
+
+def test_a_cancellation_of_the_request_that_is_served_cancels_it(accept: Accept) -> None:
+    assert Query(accept).cancelled_by(CANCEL)
+
+
+@pytest.mark.parametrize(
+    "cancellation",
+    [message(cancel_elements(6), None, 1), message(cancel_elements(5), None, 3)],
+    ids=["of another request", "on another context"],
+)
+def test_another_cancellation_cancels_nothing(accept: Accept, cancellation: bytes) -> None:
+    assert not Query(accept).cancelled_by(cancellation)
