@@ -171,11 +171,24 @@ def explain(policy: Policy, supposed: Supposed, now: datetime) -> Explanation:
     planned = policy.plan(facts)
     if isinstance(planned, Rejected):
         return Explanation(facts, rules, (), (), (len(policy.rules) - len(rules), 0), planned)
-    results = {each.name: supposed.answer(each, facts) for each in _members(planned.alternatives)}
+    results = _answers(planned, supposed)
     grants = _grants(policy, planned, results)
     unseen = len(policy.rules) - len(rules), len(policy.grants) - len(grants) if grants else 0
     asked = tuple(map(label, planned.alternatives))
     return Explanation(facts, rules, asked, grants, unseen, policy.conclude(planned, results))
+
+
+def _answers(planned: Checks, supposed: Supposed) -> Mapping[str, Result]:
+    """The answers in the order of `checks.Driver`: the certificate's first, and none after one that is negative."""
+    results: dict[str, Result] = {}
+    for alternative in planned.alternatives:
+        for validator in sorted(alternative, key=lambda each: each.identity_type is not None):
+            answer = results.setdefault(validator.name, supposed.answer(validator, planned.facts))
+            if not isinstance(answer, Verified):
+                break
+        else:
+            break
+    return results
 
 
 def _grants(policy: Policy, planned: Checks, results: Mapping[str, Result]) -> tuple[Step, ...]:

@@ -28,7 +28,19 @@ from useridentity.schema import policy_schema
 
 __all__ = ["main"]
 
-ASK = ["policy", "explain", "p.toml", "--calling", "WS_1", "--called", "PACS", "--peer", "10.1.0.1"]
+ASK = [
+    "policy",
+    "explain",
+    "p.toml",
+    "--on",
+    "2026-11-22",
+    "--calling",
+    "WS_1",
+    "--called",
+    "PACS",
+    "--peer",
+    "10.1.0.1",
+]
 RESEARCHER = ["--identity", "username", "--group", "research", "--claim", "npi=2"]
 
 
@@ -113,8 +125,7 @@ def test_the_deciding_rules_are_shown_and_why_the_others_did_not(main: Main) -> 
     )
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "WS_1 at 10.1.0.1 calls PACS without TLS, and sends User-Identity-Type 1, on",
-        f"{datetime.now(UTC):%Y-%m-%d}.",
+        "WS_1 at 10.1.0.1 calls PACS without TLS, and sends a username, on 2026-11-22.",
         "",
         "[[authenticate]]",
         "  - old devices: the address 10.1.0.1 is not in 10.20.7.0/24",
@@ -232,6 +243,9 @@ BROKEN = [
     POLICY.replace('permit = ["echo", "store"]', "permit = []"),
     POLICY.partition("[[authenticate]]")[0],
     "version = ",
+    POLICY.replace("version = 1", "version = true"),
+    'version = 1\nvalidator = 3\n[[authenticate]]\naccept = ["x"]',
+    'version = 1\nvalidator.x = 3\n[[authenticate]]\naccept = ["x"]',
     "[limits]\nassociate_deadline = 3\nversion = 1",
 ]
 

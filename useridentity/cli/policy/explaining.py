@@ -9,7 +9,7 @@ from useridentity.cli.policy.output import listed, say
 from useridentity.credential import IdentityType
 from useridentity.decision import REFUSED, UNDECIDED, Accepted, Answer, Rejected
 from useridentity.explain import Explanation, Step
-from useridentity.facts import Facts, Proposal
+from useridentity.facts import Facts, Proposal, Tls
 from useridentity.permission import Permission
 from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
@@ -17,6 +17,17 @@ from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 NOTHING_PROVED = (
     "No credential was looked at: it is supposed to be good for the validators asked, or as the options say."
 )
+
+_TLS = {Tls.NONE: "without TLS", Tls.SERVER: "over TLS", Tls.MUTUAL: "over TLS with a client certificate"}
+
+_SENT: Mapping[int | None, str] = {
+    None: "no identity",
+    IdentityType.USERNAME: "a username",
+    IdentityType.USERNAME_PASSCODE: "a username and passcode",
+    IdentityType.KERBEROS: "a Kerberos ticket",
+    IdentityType.SAML: "a SAML assertion",
+    IdentityType.JWT: "a JSON Web Token",
+}
 
 _RESPONSES = {
     IdentityType.USERNAME: "a server response of length 0",
@@ -79,11 +90,9 @@ def wire(found: Explanation) -> str:
 
 
 def _association(facts: Facts) -> str:
-    tls = {"none": "without TLS", "server": "over TLS", "mutual": "over TLS with a verified client certificate"}
-    sent = "no identity" if facts.identity_type is None else f"User-Identity-Type {facts.identity_type}"
     return (
-        f"{facts.calling_ae_title} at {facts.address} calls {facts.called_ae_title} {tls[facts.tls.value]}, and sends "
-        f"{sent}, on {facts.now:%Y-%m-%d}."
+        f"{facts.calling_ae_title} at {facts.address} calls {facts.called_ae_title} {_TLS[facts.tls]}, and sends "
+        f"{_SENT[facts.identity_type]}, on {facts.now:%Y-%m-%d}."
     )
 
 

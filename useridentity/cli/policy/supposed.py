@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from useridentity.config import TABLES, VERSION
-from useridentity.config_rules import RuleReader
+from useridentity.config_rules import RuleReader, Validators
 from useridentity.credential import Credential
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.explain import IDENTITY_TYPES
@@ -68,11 +68,10 @@ class _Loader:
     def policy(self) -> Policy:
         content = self._file.content
         report_unknown(content, TABLES, (), self._report)
-        if content.get("version") != VERSION:
+        if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
         limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
-        tables = content.get("validator", {})
-        validators = {name: self._validator(name, tables[name]) for name in tables}
+        validators = self._validators(content.get("validator", {}))
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
@@ -82,12 +81,18 @@ class _Loader:
             raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
         return Policy([each for each in rules if each], [each for each in grants if each], limits=limits)
 
-    def _validator(self, name: str, table: Mapping[str, Any]) -> Validator | None:
+    def _validators(self, tables: object) -> Validators:
+        if not isinstance(tables, Mapping):
+            self._report(("validator",), "should be tables: [validator.NAME]")
+            return {}
+        return {name: self._validator(name, table) for name, table in tables.items()}
+
+    def _validator(self, name: str, table: object) -> Validator | None:
         key = ("validator", name)
-        kind = table.get("type") if isinstance(table, Mapping) else None
-        if not isinstance(kind, str):
+        if not isinstance(table, Mapping) or not isinstance(table.get("type"), str):
             self._report(key, 'needs a type, such as type = "passcode"')
             return None
+        kind = table["type"]
         try:
             cls = validator_settings(kind)
         except ConfigurationError as error:
@@ -97,7 +102,11 @@ class _Loader:
         settings: Any = decode(cls, rest, key, self._report, self._folder)
         if settings is None:
             return None
-        number = TYPES[kind] if kind in TYPES else settings.build(Runtime(name, self._folder)).identity_type
+        try:
+            number = TYPES[kind] if kind in TYPES else settings.build(Runtime(name, self._folder)).identity_type
+        except (ConfigurationError, OSError) as error:
+            self._report(key, str(error))
+            return None
         return StandIn(name, number, getattr(settings, "plaintext", "allow"))
 
     def _report(self, key: Key, what: str) -> None:
