@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import build_context, evt
+from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
+    PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
     StorageCommitmentPushModel,
 )
 
 from tests.lib.rawpeer import HANG
 from tests.pynetdicom.support import PASSCODE, Acceptor, requestor
-from useridentity import CredentialUnavailable, Policy, Username, UsernamePasscode
+from useridentity import (
+    Assurance,
+    CredentialUnavailable,
+    Grant,
+    Policy,
+    Rule,
+    Username,
+    UsernamePasscode,
+    UsernameValidator,
+    Who,
+)
+from useridentity.permission import Destination
 from useridentity.pynetdicom import AE, Outcome, identity_of, outcome_of
 
 Accept = Callable[..., Acceptor]
 
 MOVE_DESTINATION_UNKNOWN = 0xA801
+NOT_AUTHORIZED = 0x0124
 SUCCESS = 0x0000
 
 
-def archive(accept: Accept, destination: int, dataset: Dataset, host: str = "127.0.0.1", **arguments: Any) -> Acceptor:
+def archive(
+    accept: Accept,
+    destination: int,
+    dataset: Dataset,
+    host: str = "127.0.0.1",
+    policy: Policy | None = None,
+    **arguments: Any,
+) -> Acceptor:
     """An acceptor that answers a C-MOVE by storing one object at that host and port, with these arguments."""
 
     def on_move(event: evt.Event) -> Iterator[Any]:
@@ -35,9 +56,8 @@ def archive(accept: Accept, destination: int, dataset: Dataset, host: str = "127
         yield 1
         yield 0xFF00, dataset
 
-    return accept(
-        contexts=[build_context(PatientRootQueryRetrieveInformationModelMove)], handlers=[(evt.EVT_C_MOVE, on_move)]
-    )
+    contexts = [build_context(PatientRootQueryRetrieveInformationModelMove)]
+    return accept(policy, contexts=contexts, handlers=[(evt.EVT_C_MOVE, on_move)])
 
 
 def move(acceptor: Acceptor) -> int:
@@ -93,7 +113,7 @@ def test_a_move_whose_store_is_refused_fails_with_the_status_for_that(
 
 def test_a_move_to_a_name_that_does_not_resolve_fails_with_that_status_too(accept: Accept, ct_dataset: Dataset) -> None:
     store, _ = destination(accept)
-    arguments = {"identity": Username("archive")}
+    arguments: dict[str, Any] = {"identity": Username("archive")}
     assert move(archive(accept, store.port, ct_dataset, **arguments)) == SUCCESS
     assert move(archive(accept, store.port, ct_dataset, "nowhere.invalid", **arguments)) == MOVE_DESTINATION_UNKNOWN
 
@@ -153,3 +173,94 @@ def test_a_storage_commitment_is_reported_over_an_association_with_an_identity_o
     assoc.release()
     assert reported_by == ["username:archive"]
     assert [str(outcome) for outcome in outcomes] == ["accepted, identity confirmed"]
+
+
+# A permission's destinations
+
+
+def moving(*destinations: Destination | str) -> Policy:
+    """Everybody may move, to these destinations only."""
+    grant = Grant(["move"], who=Who(assurance=(Assurance.ASSERTED,)), destinations=destinations)
+    return Policy([Rule([UsernameValidator()])], authorize=[grant])
+
+
+REACHED = {
+    "the AE title": (["STORE"], SUCCESS),
+    "a pattern": (["ST*"], SUCCESS),
+    "another AE title": (["WS_1"], NOT_AUTHORIZED),
+    "the AE title at its address": ([Destination("STORE", ip_network("127.0.0.1"))], SUCCESS),
+    "the AE title at another address": ([Destination("STORE", ip_network("127.0.0.2"))], MOVE_DESTINATION_UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("destinations", "status"), REACHED.values(), ids=REACHED)
+@pytest.mark.threat("D5")
+def test_a_move_reaches_what_is_permitted(
+    accept: Accept, ct_dataset: Dataset, destinations: list[Destination | str], status: int
+) -> None:
+    """The address is known only once the handler has yielded it: too late for 0124H, and A801H says it as well."""
+    store, stored_by = destination(accept)
+    identity = Username("archive")
+    assert move(archive(accept, store.port, ct_dataset, policy=moving(*destinations), identity=identity)) == status
+    assert len(stored_by) == (1 if status == SUCCESS else 0)
+
+
+def test_what_else_a_move_handler_connects_to_is_its_own_affair(accept: Accept, ct_dataset: Dataset) -> None:
+    store, stored_by = destination(accept)
+    behind, _ = destination(accept)
+    fetched: list[bool] = []
+
+    def on_move(event: evt.Event) -> Iterator[Any]:
+        upstream = requestor(CTImageStorage).associate(
+            "127.0.0.1", behind.port, ae_title="BEHIND", identity=Username("archive")
+        )
+        fetched.append(upstream.is_established)
+        upstream.release()
+        contexts = [build_context(CTImageStorage, ct_dataset.file_meta.TransferSyntaxUID)]
+        yield "127.0.0.1", store.port, {"contexts": contexts, "identity": Username("archive")}
+        yield 1
+        yield 0xFF00, ct_dataset
+
+    policy = moving(Destination("STORE", ip_network("127.0.0.1")))
+    contexts = [build_context(PatientRootQueryRetrieveInformationModelMove)]
+    assert move(accept(policy, contexts=contexts, handlers=[(evt.EVT_C_MOVE, on_move)])) == SUCCESS
+    assert fetched == [True]
+    assert len(stored_by) == 1
+
+
+def test_sub_operations_of_a_retrieval_are_no_requests_of_the_peer(accept: Accept, ct_dataset: Dataset) -> None:
+    """Who may get and not store is sent objects, and answers; the answers are judged by nothing."""
+    model = PatientRootQueryRetrieveInformationModelGet
+    received: list[Dataset] = []
+
+    def on_get(event: evt.Event) -> Iterator[Any]:
+        yield 1
+        yield 0xFF00, ct_dataset
+
+    def on_store(event: evt.Event) -> int:
+        received.append(event.dataset)
+        return SUCCESS
+
+    syntax = ct_dataset.file_meta.TransferSyntaxUID
+    contexts = [build_context(model), build_context(CTImageStorage, syntax)]
+    for context in contexts:
+        context.scu_role = context.scp_role = True
+    grant = Grant(["get"], who=Who(assurance=(Assurance.ASSERTED,)))
+    policy = Policy([Rule([UsernameValidator()])], authorize=[grant])
+    acceptor = accept(policy, contexts=contexts, handlers=[(evt.EVT_C_GET, on_get)])
+    ae = AE("WORKSTATION")
+    ae.add_requested_context(model)
+    ae.add_requested_context(CTImageStorage, syntax)
+    assoc = ae.associate(
+        "127.0.0.1",
+        acceptor.port,
+        ext_neg=[build_role(CTImageStorage, scp_role=True)],
+        evt_handlers=[(evt.EVT_C_STORE, on_store)],
+        identity=Username("alice"),
+    )
+    query = Dataset()
+    query.QueryRetrieveLevel, query.PatientID = "PATIENT", "1CT1"
+    *_, (status, _) = assoc.send_c_get(query, model)
+    assert (status.Status, status.NumberOfCompletedSuboperations) == (SUCCESS, 1)
+    assert [each.SOPInstanceUID for each in received] == [ct_dataset.SOPInstanceUID]
+    assoc.release()
