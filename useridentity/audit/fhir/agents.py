@@ -51,19 +51,24 @@ def process_agent(participant: Participant, *, requestor: bool) -> Json:
 
 def user_agents(participant: Participant, user: User, style: MessageStyle) -> list[Json]:
     """The user, who is always the requestor (BALP), with what else belongs to the token."""
-    build = _BUILDERS.get(user.credential_form) if is_proved(user) else None
+    build = _BUILDERS[user.credential_form] if _has_token(user) else None
     return build(participant, user, style) if build else [_plain(participant, user, style)]
 
 
 def profile(user: User, style: MessageStyle) -> str:
     """The BALP profile that the agents of `user_agents` fulfil; empty where there is none."""
-    if not is_proved(user) or user.credential_form not in _BUILDERS:
+    if not _has_token(user):
         return ""
     kind = "SAML" if user.credential_form == "assertion" else "OAUTH"
     name = (
         "Opaque" if user.credential_form == "opaque" else "Comprehensive" if _comprehensive(user, style) else "Minimal"
     )
     return f"{BALP}/StructureDefinition/IHE.BasicAudit.{kind}accessTokenUse.{name}"
+
+
+def _has_token(user: User) -> bool:
+    """Whether the user was proved by something with an id, which all the patterns demand."""
+    return is_proved(user) and user.credential_form in _BUILDERS and bool(user.credential_id)
 
 
 def _comprehensive(user: User, style: MessageStyle) -> bool:
@@ -88,7 +93,7 @@ def _user(who: Json, user: User, style: MessageStyle, roles: Sequence[Json]) -> 
             "who": without_empty({"identifier": who, "display": visible(user.display_name)}),
             "name": visible(user.display_name),
             "requestor": True,
-            "purposeOfUse": [concept(coding(style.purpose(word))) for word in user.purposes],
+            "purposeOfUse": [concept(coding(style.purpose(word))) for word in user.purposes if word],
         }
     )
 
@@ -102,7 +107,7 @@ def _token_user(agent_type: str, policy: str, participant: Participant, user: Us
     comprehensive = _comprehensive(user, style)
     # In the minimal pattern of an assertion roles are discouraged; a token's are in both.
     roles = _roles(participant) if comprehensive or agent_type is _OAUTH_AGENT else []
-    roles += [{"text": visible(role)} for role in user.attributes.get("role", ()) if comprehensive]
+    roles += [{"text": visible(role)} for role in _all(user, "role") if comprehensive]
     agent = _user(identifier(user.user_id, _issuer(user)), user, style, roles)
     kind = concept(_RECIPIENT, {"system": _AGENT_TYPES, "code": agent_type})
     extension = _extensions(user) if comprehensive else []
@@ -159,7 +164,7 @@ def _issuer(user: User) -> str:
 
 
 def _all(user: User, name: str) -> tuple[str, ...]:
-    return user.attributes.get(name, ())
+    return tuple(value for value in user.attributes.get(name, ()) if value)
 
 
 def _first(user: User, name: str) -> str:

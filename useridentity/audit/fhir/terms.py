@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from useridentity.audit.codes import RFC_3881, Code
+from useridentity.audit.message.model import NOT_KNOWN
 from useridentity.audit.message.text import visible
 
 Json = dict[str, Any]
@@ -24,7 +25,8 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 def coding(code: Code) -> Json:
     """A Coding; a scheme that is no URI becomes one of ours."""
-    return {"system": system_uri(code.scheme), "code": _token(code.value), "display": visible(code.meaning)}
+    made = {"system": system_uri(code.scheme), "code": _token(code.value), "display": visible(code.meaning)}
+    return without_empty(made)
 
 
 def concept(*codings: Json) -> Json:
@@ -45,8 +47,8 @@ def uri(text: str) -> str:
 
 
 def identifier(value: str, system: str = "", kind: Json | None = None) -> Json:
-    """An Identifier."""
-    return without_empty({"type": kind, "system": system, "value": visible(value)})
+    """An Identifier; FHIR has no empty value."""
+    return without_empty({"type": kind, "system": system, "value": visible(value) or NOT_KNOWN})
 
 
 def detail(name: str, value: str) -> Json:

@@ -21,7 +21,7 @@ _FEDERATED = (IdentityType.SAML, IdentityType.JWT)
 def user_participant(user: User, style: MessageStyle, point: AccessPoint | None = None) -> Participant | None:
     """The user who was proved, else the one who was claimed, else None; not yet as requestor."""
     if is_proved(user):
-        roles = tuple(style.role(group) for group in user.groups)
+        roles = tuple(style.role(group) for group in user.groups if group)
         return Participant(
             login(user), user.subject, _user_name(user, style), roles=roles, access_point=point, is_user=True
         )

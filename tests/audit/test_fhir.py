@@ -1,0 +1,237 @@
+"""AuditEvents: FHIR's own model, the elements that BALP's profiles require, and golden files.
+
+`fhir.resources` 8 judges by R4B (4.3.0), in which AuditEvent is what it was in R4 (4.0.1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.audit import golden
+from tests.audit.samples import JWT, OPAQUE, SAML, USERS, corpus, record
+from tests.parts import require
+from useridentity.audit.fhir import audit_events, batch
+from useridentity.audit.message import MessageStyle
+from useridentity.audit.record import Kind, Record, User
+
+Json = dict[str, Any]
+
+MINIMAL, COMPREHENSIVE = golden.STYLE, replace(golden.STYLE, detail="comprehensive")
+PROFILES = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
+USER_AGENTS = "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes"
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
+
+
+def resources(made: Record, style: MessageStyle = MINIMAL) -> list[Json]:
+    return [event.resource for event in audit_events(made, style)]
+
+
+def admit(resource: Json) -> None:
+    """Raises where FHIR's model does not admit it."""
+    require("fhir")
+    from fhir.resources.R4B.auditevent import AuditEvent
+
+    AuditEvent.model_validate(resource)
+
+
+def codes(concept: Json) -> set[tuple[str, str]]:
+    return {(each["system"], each["code"]) for each in concept.get("coding", [])}
+
+
+def agents(resource: Json, system: str, code: str) -> list[Json]:
+    return [each for each in resource["agent"] if (system, code) in codes(each.get("type", {}))]
+
+
+def everything() -> Iterator[tuple[User, Json]]:
+    for style in (MINIMAL, COMPREHENSIVE):
+        for user in USERS.values():
+            for made in corpus(user).values():
+                yield from ((made.user, each) for each in resources(made, style))
+
+
+@pytest.mark.parametrize("style", [MINIMAL, COMPREHENSIVE], ids=["minimal", "comprehensive"])
+@pytest.mark.parametrize("user", USERS.values(), ids=USERS)
+def test_fhir_admits_every_event(user: User, style: MessageStyle) -> None:
+    for made in corpus(user).values():
+        for resource in resources(made, style):
+            admit(resource)
+
+
+def test_fhir_does_not_admit_what_is_wrong() -> None:
+    """The twin of the test above: the model would notice."""
+    (resource,) = resources(corpus()["accepted"])
+    admit(resource)
+    for missing in ("type", "recorded", "agent", "source"):
+        with pytest.raises(ValueError, match=missing):
+            admit({key: value for key, value in resource.items() if key != missing})
+
+
+def test_fhir_admits_the_bundle() -> None:
+    require("fhir")
+    from fhir.resources.R4B.bundle import Bundle
+
+    Bundle.model_validate(batch([event for made in corpus().values() for event in audit_events(made, MINIMAL)]))
+
+
+@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [("accepted", "minimal"), ("accepted", "comprehensive"), ("queried", "minimal"), ("moved", "minimal")],
+)
+def test_every_identity_type_gives_the_event_that_was_reviewed(name: str, kind: str, detail: str) -> None:
+    style = MINIMAL if detail == "minimal" else COMPREHENSIVE
+    made = json.dumps(resources(corpus(USERS[name])[kind], style), indent=1, ensure_ascii=False) + "\n"
+    assert made == golden.expected(f"fhir/{name}-{kind}-{detail}.json", made)
+
+
+@pytest.mark.parametrize("style", [MINIMAL, COMPREHENSIVE], ids=["minimal", "comprehensive"])
+def test_an_assertion_follows_balps_saml_pattern(style: MessageStyle) -> None:
+    """SAMLaccessTokenUse.Minimal: agent[user] 1.., and what is fixed, required and forbidden in it."""
+    for made in corpus(SAML).values():
+        for resource in resources(made, style):
+            if "meta" not in resource:
+                assert not agents(resource, USER_AGENTS, "UserSamlAgent")
+                continue
+            assert resource["meta"]["profile"] == [f"{PROFILES}SAMLaccessTokenUse.{style.detail.capitalize()}"]
+            (user,) = agents(resource, USER_AGENTS, "UserSamlAgent")
+            assert user["requestor"] is True
+            assert user["policy"] == [SAML.credential_id]
+            assert user["who"]["identifier"] == {"system": SAML.issuer, "value": SAML.user_id}
+            assert codes(user["purposeOfUse"][0]) == {("urn:oid:2.16.840.1.113883.5.8", "TREAT")}
+            assert not user.keys() & {"altId", "media", "network"}
+
+
+def test_the_comprehensive_saml_pattern_has_what_the_assertion_said() -> None:
+    (resource,) = resources(corpus(SAML)["accepted"], COMPREHENSIVE)
+    (user,) = agents(resource, USER_AGENTS, "UserSamlAgent")
+    others = {
+        next(iter(codes(each["valueIdentifier"]["type"])))[1]: each["valueIdentifier"]["value"]
+        for each in user["extension"]
+        if each["url"].endswith("/ihe-otherId")
+    }
+    assert others == {"SAML-subject-id": "Alice Archer", "NPI": "1234567890", "PRN": "P-77"}
+    (level,) = [each for each in user["extension"] if each["url"].endswith("/ihe-assuranceLevel")]
+    assert level["valueCodeableConcept"]["text"] == "urn:oasis:names:tc:SAML:2.0:ac:classes:X509"
+    (organization,) = agents(resource, "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV")
+    assert organization["who"] == {"identifier": {"value": "urn:oid:1.2.3.4"}, "display": "St. Example"}
+    (community,) = agents(resource, "urn:ihe:iti:xca:2010", "homeCommunityId")
+    assert community["who"]["identifier"]["value"] == "urn:oid:1.2.3"
+    (consent,) = [each for each in resource["entity"] if each["type"]["code"] == "Consent"]
+    assert {each["type"] for each in consent["detail"]} == {
+        "urn:ihe:iti:xua:2012:acp",
+        "urn:oasis:names:tc:xacml:2.0:resource:resource-id",
+    }
+
+
+def test_a_token_follows_balps_oauth_pattern() -> None:
+    for name in ("accepted", "stored", "queried"):
+        (resource,) = resources(corpus(JWT)[name])
+        assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Minimal"]
+        (user,) = agents(resource, USER_AGENTS, "UserOauthAgent")
+        assert user["requestor"] is True
+        assert user["policy"] == [f"urn:ietf:params:oauth:jti:{JWT.credential_id}"]
+        assert user["who"]["identifier"] == {"system": JWT.issuer, "value": JWT.user_id}
+        assert not user.keys() & {"altId", "media", "network"}
+
+
+def test_the_comprehensive_oauth_pattern_has_the_client() -> None:
+    """OAUTHaccessTokenUse.Comprehensive: oClient 1..1 of type 110150, oUser of type IRCP with policy 1..1."""
+    (resource,) = resources(corpus(JWT)["accepted"], COMPREHENSIVE)
+    assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Comprehensive"]
+    (client,) = agents(resource, DCM, "110150")
+    assert client["who"]["identifier"]["value"] == "viewer"
+    (user,) = agents(resource, "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP")
+    assert user["who"]["display"] == user["name"] == "Alice Archer"
+    assert len(user["policy"]) == 1
+
+
+def test_a_token_without_a_client_stays_with_the_minimal_pattern() -> None:
+    (resource,) = resources(corpus(replace(JWT, attributes={}))["accepted"], COMPREHENSIVE)
+    assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Minimal"]
+
+
+def test_an_opaque_token_is_its_last_32_characters() -> None:
+    (resource,) = resources(corpus(OPAQUE)["accepted"])
+    assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Opaque"]
+    (user,) = agents(resource, USER_AGENTS, "UserOauthAgent")
+    assert user["policy"] == [OPAQUE.credential_id]
+
+
+@pytest.mark.parametrize("name", ["username", "passcode", "kerberos", "node"])
+def test_users_without_a_token_claim_no_profile(name: str) -> None:
+    """BALP has no pattern for them: the qualified subject identifies them, and there is no policy to look up."""
+    (resource,) = resources(corpus(USERS[name])["accepted"])
+    assert "meta" not in resource
+    (user,) = [each for each in resource["agent"] if each["requestor"]]
+    assert user["who"]["identifier"] == {"value": USERS[name].subject}
+    assert "policy" not in user
+
+
+def test_who_was_only_claimed_has_no_token() -> None:
+    for name in ("rejected", "rejected-penalty"):
+        (resource,) = resources(corpus(SAML)[name])
+        assert "meta" not in resource
+        assert not any("policy" in each for each in resource["agent"])
+
+
+def test_one_agent_is_the_requestor_and_it_is_the_user() -> None:
+    for _, resource in everything():
+        asking = [each for each in resource["agent"] if each["requestor"]]
+        assert len(asking) <= 1
+        if users := [each for each in resource["agent"] if "v3-ParticipationType" in json.dumps(each.get("type"))]:
+            assert users == asking
+
+
+def test_an_entity_has_a_name_or_a_query_and_never_both() -> None:
+    """FHIR's sev-1, which `fhir.resources` does not check."""
+    for _, resource in everything():
+        for entity in resource["entity"]:
+            assert not {"name", "query"} <= entity.keys()
+
+
+def test_an_event_names_its_record_by_which_a_duplicate_is_known() -> None:
+    for made in corpus().values():
+        for position, resource in enumerate(resources(made), 1):
+            first = resource["entity"][0]
+            assert first["type"]["code"] == "XrequestId"
+            assert first["what"]["identifier"]["value"] == made.event_id
+            if len(resources(made)) > 1:
+                assert {"type": "part", "valueString": f"{position} of {len(resources(made))}"} in first["detail"]
+
+
+def test_users_have_no_network_address_and_machines_do() -> None:
+    (resource,) = resources(corpus()["accepted"])
+    addresses = [each["network"]["address"] for each in resource["agent"] if "network" in each]
+    assert addresses == ["pacs.example.org", "10.20.0.7"]
+
+
+_anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(
+    st.builds(
+        User,
+        identity_type=st.sampled_from([None, 1, 2, 3, 4, 5]),
+        presented=_anything,
+        subject=_anything,
+        user_id=_anything,
+        display_name=_anything,
+        issuer=_anything,
+        assurance=st.just("authenticated"),
+        groups=st.lists(_anything, max_size=2).map(tuple),
+        credential_form=st.sampled_from(["", "jti", "assertion", "opaque"]),
+        credential_id=_anything,
+    ),
+    st.sampled_from([Kind.ACCEPTED, Kind.STORED, Kind.QUERIED, Kind.REFUSED]),
+)
+@settings(deadline=None)
+def test_any_record_gives_events_that_fhir_admits(user: User, kind: Kind) -> None:
+    for resource in resources(record(kind, 1, user), COMPREHENSIVE):
+        admit(resource)
