@@ -265,7 +265,7 @@ def stand(rules: list[Rule], grants: list[Grant]) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_what_is_explained_is_what_a_server_decides(data: st.DataObject) -> None:
     """For any policy and any association: the same decision, and the named rules are those that decided."""
     asked = {each.name: each for each in (Asked("node", None), Asked("staff", 2), Asked("names", 1))}
