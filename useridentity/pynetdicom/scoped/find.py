@@ -21,6 +21,9 @@ Keep = Callable[[Dataset], Dataset | None]
 BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
 """What a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
 
+PATIENT_GROUPS = (0x0010, 0x0012)
+"""The groups in which the attributes of patients are (PS3.6; PS3.3 C.7.1)."""
+
 
 def rows(answers: Iterable[Any], keep: Keep, is_over: Callable[[], bool]) -> Iterator[Row]:
     """The answers of a handler of EVT_C_FIND with the rows that `keep` leaves.
@@ -109,7 +112,12 @@ def _elements(row: Dataset) -> Dataset:
 
 
 def _says(study: Study, element: DataElement) -> bool:
-    """Whether the index says of `study` what a row says in `element`."""
+    """Whether the index says of `study` what a row says in `element`.
+
+    What is empty says something of a patient only; nothing else of a study is told at PATIENT level.
+    """
+    if element.is_empty and element.tag.group not in PATIENT_GROUPS:
+        return True
     said = study.attributes.get(element.tag)
     if element.VR == "SQ":
         return list(said.value if said else ()) == list(element.value)

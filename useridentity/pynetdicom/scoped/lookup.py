@@ -96,7 +96,7 @@ class Studies:
 
     def of_patient(self, patient_id: str, more: Iterable[str] = ()) -> tuple[Study, ...]:
         """All studies with this Patient ID, whoever issued it, with the attributes `more`; raises `Undecided`."""
-        keywords = frozenset(more) | {"IssuerOfPatientID"}
+        keywords = frozenset(more)
         if (patient_id, keywords) not in self._patients:
             asked = self._asked("PatientID", patient_id, keywords)
             self._patients[patient_id, keywords] = tuple(
@@ -116,7 +116,7 @@ class Studies:
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = "STUDY"
-        for keyword in {"StudyInstanceUID", "PatientID", *self._bound.values, *more}:
+        for keyword in {"StudyInstanceUID", "PatientID", "IssuerOfPatientID", *self._bound.values, *more}:
             identifier.add(DataElement(keyword, dictionary_VR(keyword), None))
         identifier[key].value = value
         return identifier

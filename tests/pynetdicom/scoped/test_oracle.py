@@ -1,0 +1,178 @@
+"""The oracle: a scoped archive answers as one does whose index holds nothing but the user's studies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset
+
+from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, archive, association, find, identifier
+from tests.pynetdicom.scoped.index import LEVELS, Index, Series, Study
+
+PATIENT_IDS = ["P1", "P2", "p1", "患者1"]
+ISSUERS = ["", "HOSP_A", "HOSP_B"]
+NAMES = ["", "Doe^Jane", "Doe^John", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Wang^XiaoDong=王^小东="]
+PHYSICIANS = ["", "House^Gregory", "Wilson^James"]
+ACCESSIONS = ["", "A1", "A2", "A3"]
+DATES = ["", "20260101", "20260301", "20261122"]
+MODALITIES = ["CT", "MR", "SR"]
+
+WRITABLE: dict[str, list[str]] = {
+    "PatientID": [*PATIENT_IDS, "P*"],
+    "IssuerOfPatientID": [*ISSUERS, "*"],
+    "PatientName": [*NAMES, "=山田^太郎", "*"],
+    "AccessionNumber": [*ACCESSIONS, "?1"],
+    "ReferringPhysicianName": PHYSICIANS,
+    "PhysiciansOfRecord": PHYSICIANS,
+    "ModalitiesInStudy": MODALITIES,
+    "OtherPatientIDs": ["OLD1", "OLD2"],
+    "StudyInstanceUID": ["1.2.0", "1.2.1", "1.2.2", "1.2.9"],
+}
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> Index:
+    """A few patients, some with the same ID from different issuers, and their studies."""
+    identity = st.tuples(st.sampled_from(PATIENT_IDS), st.sampled_from(ISSUERS))
+    studies: list[Study] = []
+    for patient_id, issuer in draw(st.lists(identity, min_size=1, max_size=5, unique=True)):
+        patient = {
+            "PatientID": patient_id,
+            "IssuerOfPatientID": issuer,
+            "PatientName": draw(st.sampled_from(NAMES)),
+            "PatientSex": draw(st.sampled_from(["", "F", "M"])),
+            "OtherPatientIDs": draw(st.sampled_from([[], ["OLD1"], ["OLD1", "OLD2"]])),
+        }
+        studies += [draw(_studies(patient, len(studies) + n)) for n in range(draw(st.integers(1, 3)))]
+    return Index(studies)
+
+
+@st.composite
+def _studies(draw: st.DrawFn, patient: dict[str, Any], number: int) -> Study:
+    uid = f"1.2.{number}"
+    shapes = draw(
+        st.lists(
+            st.tuples(st.sampled_from(MODALITIES), st.integers(1, 2)),
+            max_size=2,
+            min_size=draw(st.sampled_from([0, 1, 1])),
+        )
+    )
+    series = [
+        Series({"SeriesInstanceUID": f"{uid}.{n}", "Modality": modality}, size)
+        for n, (modality, size) in enumerate(shapes)
+    ]
+    attributes = {
+        "StudyInstanceUID": uid,
+        "StudyDate": draw(st.sampled_from(DATES)),
+        "AccessionNumber": draw(st.sampled_from(ACCESSIONS)),
+        "ReferringPhysicianName": draw(st.sampled_from(PHYSICIANS)),
+        "PhysiciansOfRecord": draw(st.lists(st.sampled_from(PHYSICIANS[1:]), max_size=2, unique=True)),
+    }
+    return Study(patient, attributes, series)
+
+
+SCOPES = st.dictionaries(st.sampled_from(sorted(WRITABLE)), st.just(None), min_size=1, max_size=2).flatmap(
+    lambda chosen: st.fixed_dictionaries(
+        {
+            path: st.lists(st.sampled_from(WRITABLE[path]), min_size=1, max_size=4, unique=True) | st.just([])
+            for path in chosen
+        }
+    )
+)
+"""Values of claims: some are empty or have wildcards, which a policy could not write itself."""
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[str, Dataset]:
+    """A C-FIND of any level in any of PS3.4's ways of matching, and its information model."""
+    model = draw(st.sampled_from([PATIENT_ROOT, STUDY_ROOT]))
+    level = draw(st.sampled_from(LEVELS if model is PATIENT_ROOT else LEVELS[1:]))
+    keys = dict.fromkeys(draw(st.lists(st.sampled_from(sorted(OPTIONAL)), max_size=8)))
+    keys |= {
+        keyword: draw(OPTIONAL[keyword]) for keyword in draw(st.lists(st.sampled_from(sorted(OPTIONAL)), max_size=2))
+    }
+    keys |= {keyword: draw(values) for keyword, values in UNIQUE[level].items()}
+    if model is PATIENT_ROOT and level != "PATIENT":
+        keys["PatientID"] = draw(st.sampled_from(PATIENT_IDS[:2]))
+    return model["FIND"], identifier(level, **keys)
+
+
+UIDS = [f"1.2.{n}" for n in range(4)]
+OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
+    "PatientID": st.sampled_from([None, *PATIENT_IDS, "P?", "*1"]),
+    "IssuerOfPatientID": st.sampled_from([None, *ISSUERS]),
+    "PatientName": st.sampled_from([None, "doe*", "*^Jane", "=山田*", *NAMES]),
+    "PatientSex": st.sampled_from([None, "F"]),
+    "OtherPatientIDs": st.sampled_from([None, "OLD2"]),
+    "StudyDate": st.sampled_from([None, "20260101", "20260101-20260401", "-20260201", "20260201-"]),
+    "AccessionNumber": st.sampled_from([None, "A?", "A1"]),
+    "PhysiciansOfRecord": st.sampled_from([None, "House*"]),
+    "ModalitiesInStudy": st.sampled_from([None, "CT", "MR"]),
+    "NumberOfStudyRelatedInstances": st.none(),
+    "NumberOfPatientRelatedStudies": st.none(),
+    "NumberOfPatientRelatedSeries": st.none(),
+    "NumberOfPatientRelatedInstances": st.none(),
+}
+SERIES = [f"{uid}.{n}" for uid in UIDS for n in range(2)]
+UNIQUE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "PATIENT": {"PatientID": OPTIONAL["PatientID"]},
+    "STUDY": {"StudyInstanceUID": st.sampled_from([None, None, "1.2.1", ["1.2.0", "1.2.2", "1.2.4"]])},
+    "SERIES": {"StudyInstanceUID": st.sampled_from(UIDS), "SeriesInstanceUID": st.sampled_from([None, None, *SERIES])},
+    "IMAGE": {
+        "StudyInstanceUID": st.sampled_from(UIDS),
+        "SeriesInstanceUID": st.sampled_from(SERIES),
+        "SOPInstanceUID": st.sampled_from([None, None, "1.2.1.0.1", ["1.2.0.0.1", "1.2.0.0.2"]]),
+    },
+}
+
+
+def belongs(claims: dict[str, list[str]]) -> Callable[[Study], bool]:
+    """Whose study it is, told from the attributes without any code of the package."""
+
+    def is_one_of(value: Any, allowed: Sequence[str], *, name: bool) -> bool:
+        for each in value if isinstance(value, list) else [value]:
+            for one in allowed:
+                if not each or not one or set(one) & set("*?\\"):
+                    continue
+                pairs = zip(one.split("="), each.split("="), strict=False) if name else [(one, each)]
+                if all(not wanted or wanted == found for wanted, found in pairs):
+                    return True
+        return False
+
+    def decide(study: Study) -> bool:
+        said = {**study.patient, **study.own}
+        return all(
+            is_one_of(said.get(path), allowed, name="Name" in path or "Physicians" in path)
+            for path, allowed in claims.items()
+        )
+
+    return decide
+
+
+PHASES = set(Phase) - {Phase.explain}  # which takes longer than finding a counterexample
+
+
+@settings(
+    max_examples=int(os.environ.get("N", "40")), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+@given(indexes(), SCOPES, st.lists(queries(), min_size=8, max_size=16))
+def test_a_scoped_archive_answers_as_one_that_holds_only_the_users_studies(
+    index: Index, claims: dict[str, list[str]], asked: list[tuple[str, Dataset]]
+) -> None:
+    scope = {path: f"{{claims.{path}}}" for path in claims}
+    mine = index.only(belongs(claims))
+    event(f"{bool(mine.studies)} of {bool(index.studies)}, all: {len(mine.studies) == len(index.studies)}")
+    with (
+        archive(index.handlers, scope, claims=claims) as scoped,
+        archive(mine.handlers) as unscoped,
+        association(scoped) as here,
+        association(unscoped) as there,
+    ):
+        for model, wanted in asked:
+            answer = find(here, wanted, model)
+            assert answer == find(there, wanted, model), (wanted, claims, index.studies)
+            event(f"{wanted.QueryRetrieveLevel}: rows {len(answer[1]) > 0}")
