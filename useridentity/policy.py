@@ -7,171 +7,30 @@ decision. Who asks them, and how long that may take, is `checks.Driver`'s busine
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from useridentity.content import Content, Limits
 from useridentity.decision import Accepted, Decision, Reason, Rejected
-from useridentity.errors import ConfigurationError, Refused, Unavailable
-from useridentity.facts import Facts, Proposal
-from useridentity.identity import Identity
+from useridentity.errors import ConfigurationError
+from useridentity.facts import Facts
 from useridentity.match import BreakGlass, When, Who
-from useridentity.permission import EVERYTHING, Permission
-from useridentity.rule_index import WhenIndex, WhoIndex
+from useridentity.permission import Permission
+from useridentity.proof import Checks, Result, refusal, waived
 from useridentity.rule_problems import problems
-from useridentity.rules import ADMITTING, UNPROVED, Alternative, Assign, Assigning, Grant, Rule, Unproved, label
-from useridentity.settings import Bytes, Seconds
+from useridentity.rules import ADMITTING, UNPROVED, Assign, Assigning, Grant, Rule, Unproved, label
 from useridentity.state import Store
-from useridentity.state.limits import PenaltyLimits
 from useridentity.toml_file import spelled
-from useridentity.validator import Validator, Verified
 
 if TYPE_CHECKING:  # nothing here does any I/O
     from useridentity.audit.settings import AuditSettings
     from useridentity.audit.trail import Trail
 
-__all__ = ["Assign", "BreakGlass", "Checks", "Grant", "Limits", "Policy", "Rule", "Unproved", "When", "Who"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a stranger may cost. Times in seconds, sizes in bytes.
-
-    Fields:
-        associate_deadline: from connect to the complete A-ASSOCIATE-RQ, absolute.
-        tls_handshake: for the TLS handshake, within `associate_deadline`.
-        max_associate_pdu: of an A-ASSOCIATE-RQ; 128 contexts with every registered transfer syntax
-            and a full user information item stay below it.
-        max_pending_per_peer, max_pending: connections without a complete request, per address and
-            in all; beyond the first a connection is closed at accept, beyond the second the one
-            that has waited longest is.
-        validator_deadline: for all that is asked about one association.
-        max_association: how long an association may last; a credential that ends earlier ends it earlier.
-        penalty: what wrong credentials cost.
-    """
-
-    associate_deadline: Seconds = 10.0
-    tls_handshake: Seconds = 5.0
-    max_associate_pdu: Bytes = 256 * 1024
-    max_pending_per_peer: int = 8
-    max_pending: int = 256
-    validator_deadline: Seconds = 10.0
-    max_association: Seconds = 12 * 3600.0
-    penalty: PenaltyLimits = field(default_factory=PenaltyLimits)
-
-
-Result = Verified | Refused | Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a policy says: its rules in order, each with a name."""
-
-    rules: tuple[Rule, ...]
-    grants: tuple[Grant, ...]
-    limits: Limits
-    rule_index: WhenIndex = field(repr=False)
-    grant_index: WhoIndex = field(repr=False)
-
-    @classmethod
-    def of(cls, rules: Sequence[Rule], grants: Sequence[Grant], limits: Limits) -> Content:
-        """With the names of those that have none, and ready to be searched."""
-        named = [
-            replace(each, accept=tuple(each.accept), name=each.name or f"rule {number}")
-            for number, each in enumerate(rules, 1)
-        ]
-        granted = [replace(each, name=each.name or f"grant {number}") for number, each in enumerate(grants, 1)]
-        indexes = WhenIndex([each.when for each in named]), WhoIndex([each.who for each in granted])
-        return cls(tuple(named), tuple(granted), limits, *indexes)
-
-    def rule_for(self, facts: Facts) -> Rule | None:
-        """The first rule that matches."""
-        candidates = (self.rules[each] for each in self.rule_index.candidates(facts))
-        return next((rule for rule in candidates if rule.when.matches(facts)), None)
-
-    def rule_but_for_tls(self, facts: Facts) -> Rule | None:
-        """The first rule that would match if the connection were secured as it asks."""
-        candidates = (self.rules[each] for each in self.rule_index.but_for_tls(facts))
-        return next((rule for rule in candidates if replace(rule.when, tls=None).matches(facts)), None)
-
-    def grant_for(self, identity: Identity, validator: str) -> Grant | None:
-        """The first grant that matches an identity that `validator` accepted."""
-        candidates = (self.grants[each] for each in self.grant_index.candidates(identity, validator))
-        return next((grant for grant in candidates if grant.matches(identity, validator)), None)
-
-    def authorize(self, accepted: Accepted, contexts: Sequence[Proposal]) -> Decision:
-        """`accepted` with what its identity may do; rejected where that is nothing of what was proposed."""
-        found = self._granted(accepted)
-        if isinstance(found, Rejected):
-            return found
-        if contexts and not any(_admits(found.permission, each) for each in contexts):
-            return _unauthorised(accepted, f"{found.grant!r} permits nothing of what was proposed")
-        return found
-
-    def _granted(self, accepted: Accepted) -> Decision:
-        if not self.grants:
-            return replace(accepted, permission=EVERYTHING, grant="")
-        identity = accepted.identity
-        grant = self.grant_for(identity, accepted.validator)
-        if grant is None:
-            return _unauthorised(accepted, f"no [[authorize]] rule matches {identity.subject}")
-        return replace(accepted, permission=grant.permission_for(identity), grant=grant.name)
-
-
-def _unauthorised(accepted: Accepted, detail: str) -> Rejected:
-    return Rejected(Reason.NOT_AUTHORISED, detail, accepted.rule, accepted.validator, accepted.identity)
-
-
-def _admits(permission: Permission, proposal: Proposal) -> bool:
-    roles = permission.roles(proposal.abstract_syntax)
-    return (proposal.scu and roles.scu) or (proposal.scp and roles.scp)
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """What to ask: the first of `alternatives` whose validators all verify is accepted.
-
-    `facts` and `content` are those of the plan, so that a policy reloaded meanwhile changes nothing for it.
-    """
-
-    rule: str
-    alternatives: tuple[Alternative, ...]
-    facts: Facts
-    content: Content = field(repr=False)
-
-    def proof(self, results: Mapping[str, Result]) -> Proof | None:
-        """The first alternative of which every validator has verified; `results` are by the validators' names."""
-        for alternative in self.alternatives:
-            answers = [results.get(each.name) for each in alternative]
-            verified = [answer for answer in answers if isinstance(answer, Verified)]
-            if len(verified) == len(alternative):
-                return Proof(alternative, tuple(verified))
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """An alternative, and the answers of its validators."""
-
-    alternative: Alternative
-    answers: tuple[Verified, ...]
-
-    @property
-    def principal(self) -> Verified:
-        """The answer that says who the user is: the one about the 58H, where there was one."""
-        return next((answer for answer in self.answers if answer.identity.identity_type is not None), self.answers[0])
-
-    @property
-    def node(self) -> Identity | None:
-        """Whose certificate was asked for beside the user's identity."""
-        principal = self.principal
-        return next((answer.identity for answer in self.answers if answer is not principal), None)
-
-    def verified(self) -> Verified:
-        """All answers as one: the principal's, used up and ending with any of them."""
-        once = tuple(dict.fromkeys(each for answer in self.answers for each in answer.once))
-        ends = min((answer.expires_at for answer in self.answers if answer.expires_at is not None), default=None)
-        return replace(self.principal, once=once, expires_at=ends)
+__all__ = [
+    "Assign", "BreakGlass", "Checks", "Content", "Grant", "Limits", "Policy", "Result", "Rule", "Source", "Unproved",
+    "When", "Who",
+]  # fmt: skip
 
 
 class Source(NamedTuple):
@@ -265,7 +124,7 @@ class Policy:
         """The decision that follows from the answers, by the names of the validators that were asked."""
         proof = checks.proof(results)
         if proof is None:
-            return _refusal(checks, results)
+            return refusal(checks, results)
         verified, name = proof.verified(), label(proof.alternative)
         accepted = Accepted(
             verified.identity,
@@ -275,7 +134,7 @@ class Policy:
             verified.expires_at,
             permission=_NOTHING,
             node=proof.node,
-            waived=_waived(checks, results) if name == UNPROVED else None,
+            waived=waived(checks, results) if name == UNPROVED else None,
         )
         return checks.content.authorize(accepted, checks.facts.contexts)
 
@@ -318,33 +177,3 @@ def _nothing_to_ask(rule: Rule, facts: Facts) -> Rejected:
         return Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", rule.name)
     detail = f"no validator of the rule takes User-Identity-Type {facts.identity_type}"
     return Rejected(Reason.IDENTITY_TYPE_NOT_ACCEPTED, detail, rule.name)
-
-
-def _refusal(checks: Checks, results: Mapping[str, Result]) -> Rejected:
-    verdicts = [found for each in checks.alternatives if (found := _verdict(each, results)) is not None]
-    if not verdicts:
-        return Rejected(Reason.VALIDATOR_UNAVAILABLE, "no validator answered", checks.rule)
-    validator, result = max(verdicts, key=lambda verdict: _weight(verdict[1]))
-    return Rejected(result.reason, result.detail, checks.rule, validator.name)
-
-
-def _waived(checks: Checks, results: Mapping[str, Result]) -> Rejected:
-    """What would have been decided about somebody who was let in as UNPROVED."""
-    others = tuple(each for each in checks.alternatives if label(each) != UNPROVED)
-    if others:
-        return _refusal(replace(checks, alternatives=others), results)
-    return Rejected(Reason.IDENTITY_REQUIRED, "no user identity was sent", checks.rule)
-
-
-def _verdict(alternative: Alternative, results: Mapping[str, Result]) -> tuple[Validator, Refused | Unavailable] | None:
-    """Why not all of these verified; one that refuses settles it, whatever those say that cannot tell."""
-    answers = [(each, results.get(each.name)) for each in alternative]
-    negative = [(each, answer) for each, answer in answers if isinstance(answer, Refused | Unavailable)]
-    return next((each for each in negative if isinstance(each[1], Refused)), negative[0] if negative else None)
-
-
-def _weight(result: Refused | Unavailable) -> int:
-    """How much a negative answer tells: whose credential it is not, what is wrong with it, that nobody knows."""
-    if isinstance(result, Unavailable):
-        return 2
-    return int(result.reason is not Reason.ISSUER_UNKNOWN)
