@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from useridentity.config import TABLES, VERSION
-from useridentity.config_rules import RuleReader, Validators
+from useridentity import config
+from useridentity.audit.settings import AuditSettings
+from useridentity.config import StateSettings
 from useridentity.credential import Credential
-from useridentity.errors import ConfigurationError, Unavailable
+from useridentity.errors import Unavailable
 from useridentity.explain import IDENTITY_TYPES
 from useridentity.facts import Facts
-from useridentity.plugins import validator_settings
-from useridentity.policy import Limits, Policy
-from useridentity.rule_problems import problems
-from useridentity.settings import Runtime, decode, report_unknown
-from useridentity.toml_file import Key, TomlFile
+from useridentity.policy import Policy
+from useridentity.toml_file import TomlFile
 from useridentity.validator import CheckContext, Validator, Verified
 
 TYPES: Mapping[str, int | None] = {**IDENTITY_TYPES, "certificate": None}
@@ -59,55 +57,17 @@ def load(path: Path) -> Policy:
     return _Loader(TomlFile(path)).policy()
 
 
-class _Loader:
-    def __init__(self, file: TomlFile) -> None:
-        self._file = file
-        self._folder = file.path.absolute().parent
-        self._problems: list[tuple[int, str]] = []
+class _Loader(config._Loader):
+    """The loader of servers, but for what would open a file or a connection."""
 
-    def policy(self) -> Policy:
-        content = self._file.content
-        report_unknown(content, TABLES, (), self._report)
-        if content.get("version") != VERSION or content.get("version") is True:
-            self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
-        limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
-        validators = self._validators(content.get("validator", {}))
-        reader = RuleReader(self._report, self._folder)
-        rules = reader.rules(content.get("authenticate"), validators)
-        grants = reader.grants(content["authorize"]) if "authorize" in content else []
-        for key, what in problems(rules, grants):
-            self._report(key, what)
-        if self._problems:
-            raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
-        return Policy([each for each in rules if each], [each for each in grants if each], limits=limits)
+    def _built(self, settings: Any, name: str) -> Validator | None:
+        kind = self._file.content["validator"][name]["type"]
+        if kind not in TYPES:
+            return super()._built(settings, name)
+        return StandIn(name, TYPES[kind], getattr(settings, "plaintext", "allow"))
 
-    def _validators(self, tables: object) -> Validators:
-        if not isinstance(tables, Mapping):
-            self._report(("validator",), "should be tables: [validator.NAME]")
-            return {}
-        return {name: self._validator(name, table) for name, table in tables.items()}
+    def _store(self, settings: StateSettings) -> None:  # noqa: ARG002
+        return None
 
-    def _validator(self, name: str, table: object) -> Validator | None:
-        key = ("validator", name)
-        if not isinstance(table, Mapping) or not isinstance(table.get("type"), str):
-            self._report(key, 'needs a type, such as type = "passcode"')
-            return None
-        kind = table["type"]
-        try:
-            cls = validator_settings(kind)
-        except ConfigurationError as error:
-            self._report((*key, "type"), str(error))
-            return None
-        rest = {word: value for word, value in table.items() if word != "type"}
-        settings: Any = decode(cls, rest, key, self._report, self._folder)
-        if settings is None:
-            return None
-        try:
-            number = TYPES[kind] if kind in TYPES else settings.build(Runtime(name, self._folder)).identity_type
-        except (ConfigurationError, OSError) as error:
-            self._report(key, str(error))
-            return None
-        return StandIn(name, number, getattr(settings, "plaintext", "allow"))
-
-    def _report(self, key: Key, what: str) -> None:
-        self._problems.append((self._file.line(key), self._file.problem(key, what)))
+    def _audit(self, settings: AuditSettings | None) -> None:  # noqa: ARG002
+        return None
