@@ -12,9 +12,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "useridentity"
 
 CORE = [
-    "credential", "identity", "facts", "decision", "errors", "permission", "scope", "validator", "wire", "quirks", "dimse",
-    "policy", "content", "proof", "rules", "match", "claim_path", "purposes", "rule_index", "coverage", "rule_problems",
-    "grant_problems",
+    "credential", "identity", "facts", "decision", "errors", "permission", "scope", "validator", "wire", "quirks",
+    "dimse", "policy", "content", "proof", "rules", "match", "claim_path", "purposes", "rule_index", "coverage",
+    "rule_problems", "grant_problems",
 ]  # fmt: skip
 """No I/O, and nothing outside the standard library."""
 

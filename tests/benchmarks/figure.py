@@ -23,7 +23,7 @@ class Figure:
     Fields:
         name: what was done, and how often at once.
         ours, peer: medians, in `unit`; no `peer` where nobody else does the like.
-        unit: of both, "1/s" or "ms".
+        unit: of both, "1/s", "ms" or "us".
         aim: for `ours / peer`, or for `ours` where there is no peer: at least this where higher is
             better, at most this where it is not; None where the figure only informs.
         spread: of what the aim is for, round by round: how far the highest lies above the lowest,
