@@ -1,10 +1,11 @@
-// Opens one association with dcmjs-dimse, sends a C-ECHO and prints what it saw as one line of JSON.
+// Opens one association with dcmjs-dimse, sends a C-ECHO, and a C-FIND if asked to, and prints what it saw as one line of JSON.
 //
 // In, one line of JSON on standard input (argv would show passcodes to every process):
-//   {host, port, called, calling, identity: {type, primary, secondary, positiveResponseRequested}}
+//   {host, port, called, calling, find, identity: {type, primary, secondary, positiveResponseRequested}}
 //   the fields in base64; without `identity` none is sent.
 // Out: {outcome: "accepted" | "rejected" | "aborted" | "failed", result, source, reason, serverResponse, echo, error}
 //   serverResponse in hexadecimal, null where there was no 59H; echo is the C-ECHO status.
+//   find, where it was asked for, is the last status of the C-FIND.
 'use strict';
 
 const dimse = require('dcmjs-dimse');
@@ -26,6 +27,11 @@ function associate(config) {
 
   const client = new dimse.Client();
   client.addRequest(echo);
+  if (config.find) {
+    const find = dimse.requests.CFindRequest.createStudyFindRequest({ StudyInstanceUID: '' });
+    find.on('response', (response) => (seen.find = response.getStatus()));
+    client.addRequest(find);
+  }
   client.on('associationAccepted', (association) => {
     seen.outcome = 'accepted';
     if (association.getNegotiateUserIdentityServerResponse()) {
