@@ -23,7 +23,7 @@ HANG = 120.0  # seconds; it takes three
 
 WITHOUT_EXTRAS = """\
 import sys
-sys.modules.update({name: None for name in ("argon2", "gssapi", "jwt", "signxml")})
+sys.modules.update({name: None for name in ("argon2", "cryptography", "gssapi", "jwt", "signxml")})
 from useridentity.cli import main
 sys.argv = ["useridentity", "demo"]
 main()
@@ -31,7 +31,10 @@ main()
 
 NO, YES, MUTUAL = "rejected (1,2,1)", "accepted, confirmed", "accepted, both proved"
 BOTH = "C-ECHO, C-STORE by alice"
+BY_NODE = "C-ECHO, C-STORE by CT_1"
 KERBEROS = ("gssapi", "krb5kdc")
+NODES = ("cryptography",)
+BOUND = ("cryptography", "jwt")
 
 ROWS = [
     ("no identity", "rejected", "identity-required", NO, "nothing", ()),
@@ -52,6 +55,13 @@ ROWS = [
     ("JWT, by another key", "rejected", "credential-invalid", NO, "nothing", ("jwt",)),
     ("JWT, for another audience", "rejected", "credential-invalid", NO, "nothing", ("jwt",)),
     ("DCMTK storescu, JWT", "accepted", "https://idp.test#alice", YES, "C-STORE by alice", ("storescu", "jwt")),
+    ("certificate of CT_1", "accepted", "node:CT_1 (authenticated)", "accepted", BY_NODE, NODES),
+    ("certificate of CT_1, as MR_1", "rejected", "the calling AE title is 'MR_1'", NO, "nothing", NODES),
+    ("TLS without certificate", "rejected", "identity-required", NO, "nothing", NODES),
+    ("DCMTK storescu, certificate", "accepted", "node:CT_1", "accepted", "C-STORE by CT_1", ("storescu", *NODES)),
+    ("JWT and its certificate", "accepted", "https://rooms.test#alice", YES, BOTH, BOUND),
+    ("JWT, stolen by READER_2", "rejected", "bound to another TLS client certificate", NO, "nothing", BOUND),
+    ("the certificate alone", "rejected", "identity-required: no user identity", NO, "nothing", BOUND),
     ("type 9, which is none", "rejected", "identity-type-not-accepted", NO, "nothing", ()),
     ("a truncated identity", "rejected", "malformed", NO, "nothing", ()),
 ]
@@ -97,7 +107,14 @@ def test_what_is_not_installed_is_left_out_with_a_line_that_says_how_to_get_it(t
     without = shown_by(sys.executable, "-c", WITHOUT_EXTRAS, folder=tmp_path)
     sent = [row[0] for row in cells(without)]
     assert sent == ["no identity", "username alice", "type 9, which is none", "a truncated identity"]
-    for name, extra in (("passcodes", "passcode"), ("Kerberos", "kerberos"), ("SAML", "saml"), ("JWT", "jwt")):
+    extras = {
+        "passcodes": "passcode",
+        "Kerberos": "kerberos",
+        "SAML": "saml",
+        "JWT": "jwt",
+        "certificates": "certificate",
+    }
+    for name, extra in extras.items():
         assert f"Without {name}: pip install 'useridentity[{extra}]'" in without
 
 

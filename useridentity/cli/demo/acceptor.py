@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from useridentity.cli.demo.part import Part
+from useridentity.cli.demo.peers import HOST
 from useridentity.policy import Policy
 from useridentity.pynetdicom import AE, identity_of
 
@@ -26,15 +28,20 @@ def policy(parts: Sequence[Part]) -> str:
     named = [part for part in parts if part.validator]
     validators = "".join(f"[validator.{part.validator}]\n{part.settings}\n\n" for part in named)
     accept = ", ".join(f'"{part.validator}"' for part in named)
-    return f'version = 1\n\n{validators}[[authenticate]]\nname = "everybody"\naccept = [{accept}]\n'
+    rules = "".join(f"{part.rules}\n\n" for part in named if part.rules)
+    weakest = 'weakest = "asserted"       # a bare username lets anybody be anybody: for a demonstration only\n'
+    return f'version = 1\n\n{validators}{rules}[[authenticate]]\nname = "everybody"\naccept = [{accept}]\n{weakest}'
 
 
 class Archive:
-    """A running storage SCP, what it decided, and what reached its handlers."""
+    """A running storage SCP, what it decided, and what reached its handlers.
+
+    `port` is without TLS; `tls_port` with it, zero where no part wants it.
+    """
 
     def __init__(self, policy_text: str) -> None:
         self.policy_text = policy_text
-        self.port = 0
+        self.port = self.tls_port = 0
         self._reached: dict[str, list[str]] = {}
         self._decisions: queue.Queue[Mapping[str, Any]] = queue.Queue()
 
@@ -48,16 +55,20 @@ class Archive:
         ae.add_supported_context(Verification)
         ae.add_supported_context(CTImageStorage)
         handlers: list[EventHandlerType] = [(evt.EVT_C_ECHO, archive._on_echo), (evt.EVT_C_STORE, archive._on_store)]
-        server = ae.start_server(
-            ("127.0.0.1", 0), block=False, policy=Policy.load(folder / "identity.toml"), evt_handlers=handlers
-        )
-        assert server is not None  # noqa: S101  not blocking
-        archive.port = server.server_address[1]
+        guarded = Policy.load(folder / "identity.toml")
+
+        def port(tls: ssl.SSLContext | None) -> int:
+            server = ae.start_server((HOST, 0), block=False, ssl_context=tls, policy=guarded, evt_handlers=handlers)
+            assert server is not None  # noqa: S101  not blocking
+            return int(server.server_address[1])
+
         try:
+            archive.port = port(None)
+            archive.tls_port = next((port(part.tls) for part in parts if part.tls), 0)
             with archive._listening():
                 yield archive
         finally:
-            server.shutdown()
+            ae.shutdown()
 
     def next_decision(self) -> Mapping[str, Any]:
         """The fields of the log line about the next peer."""

@@ -35,8 +35,8 @@ def passcode(folder: Path) -> Iterator[Part]:
         Attempt("alice, right passcode", _as("alice", PASSCODE)),
         Attempt("alice, wrong passcode", _as("alice", WRONG)),
         Attempt("mallory, unknown here", _as("mallory", WRONG)),
-        *storescu("right passcode", "-usr", "alice", "-pwd", PASSCODE.decode()),
-        *storescu("wrong passcode", "-usr", "alice", "-pwd", WRONG.decode()),
+        *storescu("right passcode", "-usr", "alice", "-pwd", PASSCODE.decode(), "-rsp"),
+        *storescu("wrong passcode", "-usr", "alice", "-pwd", WRONG.decode(), "-rsp"),
     )
     settings = """\
 type = "passcode"

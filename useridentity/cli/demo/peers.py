@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -23,14 +24,16 @@ HOST = "127.0.0.1"
 CONFIRMED = "accepted, confirmed"
 
 
-def associate(identity: CredentialProvider | None) -> Callable[[int], str]:
+def associate(
+    identity: CredentialProvider | None, *, ae_title: str = "WORKSTATION", tls: ssl.SSLContext | None = None
+) -> Callable[[int], str]:
     """Associate, then C-ECHO and C-STORE."""
 
     def run(port: int) -> str:
-        ae = AE("WORKSTATION")
+        ae = AE(ae_title)
         ae.add_requested_context(Verification)
         ae.add_requested_context(CTImageStorage)
-        assoc = ae.associate(HOST, port, identity=identity)
+        assoc = ae.associate(HOST, port, tls_args=(tls, HOST) if tls else None, identity=identity)
         if assoc.is_established:
             assoc.send_c_echo()
             assoc.send_c_store(dcmread(_ct_image()))
@@ -48,7 +51,7 @@ def _saw(outcome: Outcome) -> str:
     return "accepted, both proved" if outcome.confirmation.mutual else CONFIRMED
 
 
-def storescu(what: str, *identity: str) -> tuple[Attempt, ...]:
+def storescu(what: str, *options: str, tls: bool = False) -> tuple[Attempt, ...]:
     """DCMTK's storescu with these options, where it is installed. A passcode it takes as one, and nowhere else."""
     program = shutil.which("storescu")
     if program is None:
@@ -56,16 +59,17 @@ def storescu(what: str, *identity: str) -> tuple[Attempt, ...]:
 
     def run(port: int) -> str:
         done = subprocess.run(  # noqa: S603  our own arguments
-            [program, *identity, "-rsp", HOST, str(port), _ct_image()],
+            [program, *options, HOST, str(port), _ct_image()],
             env={**os.environ, "TCP_NODELAY": "1"},  # or DCMTK adds a delay to every message
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
-        return CONFIRMED if done.returncode == 0 else _complaint(done.stderr)
+        accepted = CONFIRMED if "-rsp" in options else "accepted"
+        return accepted if done.returncode == 0 else _complaint(done.stderr)
 
-    return (Attempt(f"DCMTK storescu, {what}", run),)
+    return (Attempt(f"DCMTK storescu, {what}", run, tls),)
 
 
 def _complaint(stderr: str) -> str:

@@ -16,6 +16,7 @@ from rich.console import Console
 from useridentity.cli.demo.acceptor import Archive
 from useridentity.cli.demo.assertions import saml
 from useridentity.cli.demo.broken import broken
+from useridentity.cli.demo.certificates import certificates
 from useridentity.cli.demo.names import passcode, username
 from useridentity.cli.demo.part import Attempt, Part
 from useridentity.cli.demo.table import Row, table
@@ -53,6 +54,7 @@ KINDS = {
     "Kerberos": Kind(kerberos, "kerberos", "gssapi", missing_programs),
     "SAML": Kind(saml, "saml", "signxml"),
     "JWT": Kind(jwt, "jwt", "jwt"),
+    "certificates": Kind(certificates, "certificate", "cryptography"),
     "broken identities": Kind(broken),
 }
 
@@ -66,7 +68,8 @@ def show() -> None:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="useridentity-demo-")))
         parts, absent = _begin(folder, running)
         archive = running.enter_context(Archive.open(folder, parts))
-        console.print(f"An archive listens on 127.0.0.1:{archive.port}, behind this policy:\n")
+        tls = f" and, with TLS, {archive.tls_port}" if archive.tls_port else ""
+        console.print(f"An archive listens on 127.0.0.1:{archive.port}{tls}, behind this policy:\n")
         console.print(archive.policy_text, style="dim", markup=False)
         groups = [[_row(attempt, archive) for attempt in part.attempts] for part in parts]
         console.print(table(groups, console.width))
@@ -91,7 +94,7 @@ def _begin(folder: Path, running: ExitStack) -> tuple[list[Part], dict[str, str]
 
 
 def _row(attempt: Attempt, archive: Archive) -> Row:
-    saw = attempt.run(archive.port)
+    saw = attempt.run(archive.tls_port if attempt.tls else archive.port)
     decision = archive.next_decision()
     if decision["outcome"] == "accepted":
         why = f"{decision['subject']} ({decision['assurance']})"

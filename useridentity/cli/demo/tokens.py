@@ -26,7 +26,7 @@ def jwt(folder: Path) -> Iterator[Part]:
         Attempt("JWT, expired", _with(issuer.token("alice", iat=now - 600, exp=now - 300))),
         Attempt("JWT, by another key", _with(impostor.token("alice"))),
         Attempt("JWT, for another audience", _with(issuer.token("alice", aud="dicom:RESEARCH"))),
-        *storescu("JWT", "--jwt", str(file)),
+        *storescu("JWT", "--jwt", str(file), "-rsp"),
     )
     settings = f"""\
 type = "jwt"
