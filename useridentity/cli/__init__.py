@@ -37,7 +37,7 @@ def main() -> None:
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import demo, echo, find, get, move, passcode, policy, reload, store
+    from useridentity.cli import audit, demo, echo, find, get, move, passcode, policy, reload, store
 
     # A traceback with local variables would show passcodes.
     application = typer.Typer(
@@ -46,6 +46,7 @@ def _application() -> Typer:
         pretty_exceptions_enable=False,
     )
     # One line for each command.
+    application.add_typer(audit.app, name="audit")
     application.command("demo")(demo.demo)
     application.command("echo", epilog=echo.EPILOG)(echo.echo)
     application.command("find", epilog=find.EPILOG)(find.find)

@@ -1,0 +1,169 @@
+"""Finding records: by whom, from where, about which patient or study, how it ended, and when."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from useridentity.audit.archive import archives, files
+from useridentity.audit.record import Record
+from useridentity.audit.segment import microseconds, problem, reading, rows
+from useridentity.audit.terms import Field, folded, terms_of
+from useridentity.errors import ConfigurationError
+
+Found = tuple[int, Record]
+"""A record and its number."""
+
+COUNTED = 100_000
+"""Records that are counted to learn which of several conditions holds for the fewest: 5 ms."""
+
+EVER = (-(2**62), 2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What is looked for; every condition must hold, and empty ones do. Values are compared without case.
+
+    Fields:
+        user: a subject, user id, display name or presented name.
+        ae_title: of the requestor, the acceptor or a move destination.
+        peer: the requestor's address.
+        patient: a Patient ID, or the Patient's Name as it was sent.
+        study: a Study Instance UID or Accession Number.
+        outcome, kind: values of `Outcome` and `Kind`.
+        association: a correlation id.
+        since, until: aware times, both included.
+    """
+
+    user: str = ""
+    ae_title: str = ""
+    peer: str = ""
+    patient: str = ""
+    study: str = ""
+    outcome: str = ""
+    kind: str = ""
+    association: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def terms(self) -> list[tuple[int, str]]:
+        asked = {
+            Field.USER: self.user,
+            Field.AE: self.ae_title,
+            Field.PEER: self.peer,
+            Field.PATIENT: self.patient,
+            Field.STUDY: self.study,
+            Field.OUTCOME: self.outcome,
+            Field.KIND: self.kind,
+            Field.ASSOCIATION: self.association,
+        }
+        return [(int(field), folded(value)) for field, value in asked.items() if value]
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Microseconds from when to when."""
+        since = microseconds(self.since) if self.since else EVER[0]
+        return since, microseconds(self.until) if self.until else EVER[1]
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record that was just read is looked for."""
+        since, until = self.window
+        return since <= microseconds(record.time) <= until and terms_of(record).issuperset(self.terms)
+
+
+def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:
+    """The newest records that match, oldest of them first; raises `ConfigurationError` where there is no journal."""
+    found: list[Found] = []
+    for path in reversed(_files(journal)):
+        with _searching(path) as database:
+            found += _search(database, wanted, "DESC", limit - len(found))
+        if len(found) >= limit:
+            break
+    return found[::-1]
+
+
+def every(journal: Path, wanted: Filter) -> Iterator[Found]:
+    """All records that match, oldest first."""
+    for path in _files(journal):
+        with _searching(path) as database:
+            yield from _search(database, wanted, "ASC", -1)
+
+
+def by_number(journal: Path, sequence: int) -> Found | None:
+    """The record with this number."""
+    for path in _files(journal):
+        with _searching(path) as database:
+            for row in rows(database, sequence - 1, 1):
+                if row.sequence == sequence:
+                    return sequence, Record.from_json(row.body)
+    return None
+
+
+def last_number(journal: Path) -> int:
+    """The number of the newest record, 0 where there is none yet."""
+    with _searching(_files(journal)[-1]) as database:
+        return int(database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone()[0])
+
+
+def since_number(journal: Path, after: int) -> list[Found]:
+    """The records above a number, in order."""
+    found: list[Found] = []
+    full = [each.path for each in archives(journal) if each.last > after]
+    for path in [*full, journal]:
+        if path.exists():  # a file that was just put away is looked for again with the next call
+            with _searching(path) as database:
+                found += [(row.sequence, Record.from_json(row.body)) for row in rows(database, after)]
+    return found
+
+
+@contextmanager
+def _searching(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading; what is wrong with the file is told as a `ConfigurationError`."""
+    try:
+        with reading(path) as database:
+            yield database
+    except (sqlite3.Error, OSError, ConfigurationError) as error:
+        raise ConfigurationError(f"{path}: {problem(error)}") from None
+
+
+def _files(journal: Path) -> list[Path]:
+    found = files(journal) if journal.parent.is_dir() else []
+    if not found:
+        raise ConfigurationError(f"{journal}: there is no journal here; name its file")
+    return found
+
+
+def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int) -> Iterator[Found]:
+    terms = wanted.terms
+    if len(terms) > 1:
+        terms.sort(key=lambda term: _number(database, term, wanted))
+    source = "term" if terms else "record"
+    conditions = ["t.time BETWEEN ? AND ?"]
+    values: list[object] = [*wanted.window]
+    for number, term in enumerate(terms):
+        conditions.append("t.field = ? AND t.value = ?" if not number else _ALSO)
+        values += term
+    statement = (
+        f"SELECT r.sequence, r.body FROM {source} t JOIN record r ON r.sequence = t.sequence "  # noqa: S608
+        f"WHERE {' AND '.join(conditions)} ORDER BY t.time {order}, t.sequence {order} LIMIT ?"
+    )
+    for sequence, body in database.execute(statement, (*values, limit)):
+        yield sequence, Record.from_json(body)
+
+
+_ALSO = (
+    "EXISTS (SELECT 1 FROM term u WHERE u.field = ? AND u.value = ? AND u.time = t.time AND u.sequence = t.sequence)"
+)
+
+_COUNT = """SELECT count(*)
+    FROM (SELECT 1 FROM term WHERE field = ? AND value = ? AND time BETWEEN ? AND ? LIMIT ?)"""
+
+
+def _number(database: sqlite3.Connection, term: tuple[int, str], wanted: Filter) -> int:
+    """How many records a condition holds for, as far as that is counted."""
+    return int(database.execute(_COUNT, (*term, *wanted.window, COUNTED)).fetchone()[0])

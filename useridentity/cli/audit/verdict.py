@@ -1,0 +1,37 @@
+"""What a verification found, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from useridentity.audit.verify import Report
+from useridentity.cli.audit.output import safe
+
+MAX_SHOWN = 100
+"""Findings that are printed each: with the wrong key every record is one."""
+
+
+def sentences(report: Report, *, by_sink: bool) -> Iterator[str]:
+    """A line for each finding, and what it all means; `by_sink` where a sink's own anchors were given."""
+    for finding in report.findings[:MAX_SHOWN]:
+        yield safe(finding)
+    if len(report.findings) > MAX_SHOWN:
+        yield f"and {len(report.findings) - MAX_SHOWN} more"
+    for note in report.notes:
+        yield f"note: {safe(note)}"
+    if report.is_sound:
+        yield f"sound: records {report.first} to {report.last}, {report.records} in all"
+    else:
+        yield f"NOT SOUND: {len(report.findings)} findings in {report.records} records"
+    yield _anchored(report, by_sink)
+
+
+def _anchored(report: Report, by_sink: bool) -> str:
+    if not report.records:
+        return "there is nothing to be anchored"
+    if not report.anchored:
+        why = "no sink has taken an anchor yet" if not by_sink else "none of these anchors is of this journal"
+        return f"not anchored: {why}, so that records could have been cut off the end by whoever kept an older copy"
+    voucher = "these anchors say" if by_sink else "a sink has taken, as the journal says"
+    rest = report.last - report.anchored
+    return f"anchored up to record {report.anchored}, {voucher}; the last {rest} could be cut off unseen"
