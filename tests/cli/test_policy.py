@@ -7,7 +7,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import EntryPoint, EntryPoints
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,16 +17,18 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.policies import POLICY, Main, joined, main
-from useridentity import log
+from useridentity import log, plugins
 from useridentity.cli.policy import english, supposed
 from useridentity.cli.policy.checking import NEAR, warnings
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity
+from useridentity.mechanisms.username import UsernameValidator
 from useridentity.permission import EVERYTHING
 from useridentity.policy import Policy
 from useridentity.schema import policy_schema
+from useridentity.settings import Runtime
 
 __all__ = ["main"]
 
@@ -191,6 +195,47 @@ def test_scripts_get_json(main: Main) -> None:
     assert json.loads(main("policy", "check", "p.toml", "--json").out)["authorize"][0]["name"] == "old devices"
 
 
+@pytest.mark.parametrize(
+    ("sent", "type_", "wire"),
+    [
+        ("username", 'type = "username"', "with a server response of length 0"),
+        ("passcode", 'type = "passcode"\nstore = "file:x"', "with a server response of length 0"),
+        ("jwt", 'type = "jwt"\nissuer = "https://i"\naudience = "a"', "with a server response of length 0"),
+        (
+            "kerberos",
+            'type = "kerberos"\nservice = "dicom@h"\nkeytab = "k"',
+            "with the KRB_AP_REP to the ticket as its",
+        ),
+        ("saml", 'type = "saml"\nmetadata = "m.xml"\naudience = "a"', "with a samlp:Response as its server response"),
+        ("none", 'type = "certificate"\nissuer = "ca.pem"', "A-ASSOCIATE-AC without a 59H, as no 58H was sent"),
+    ],
+)
+def test_the_answer_is_that_of_the_identity_type(main: Main, tmp_path: Path, sent: str, type_: str, wire: str) -> None:
+    """PS3.7 D.3.3.7.2. The files that the types name are nowhere."""
+    rule = f'version = 1\n[validator.one]\n{type_}\n[[authenticate]]\naccept = ["one"]\n'
+    (tmp_path / "p.toml").write_text(rule)
+    done = main(*ASK, "--identity", sent, "--tls", "mutual")
+    assert done.code == 0
+    assert wire in joined(done.out)
+
+
+@dataclass(frozen=True)
+class DoorSettings:
+    """What another package's validator may have."""
+
+    def build(self, runtime: Runtime) -> UsernameValidator:
+        return UsernameValidator(runtime.name)
+
+
+def test_a_validator_of_another_package_is_asked_for_its_type(
+    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = EntryPoint("door", f"{__name__}:DoorSettings", plugins.VALIDATORS)
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: EntryPoints([door]))
+    (tmp_path / "p.toml").write_text(POLICY.replace('type = "username"', 'type = "door"', 1))
+    assert "Accepted as names:somebody, asserted." in main(*ASK, *RESEARCHER).out
+
+
 def test_wrong_options_are_all_told(main: Main) -> None:
     done = main(*ASK, "--tls", "mutal", "--claim", "npi", "--on", "2026", "--kind", "human")
     assert (done.code, done.out) == (2, "")
@@ -312,7 +357,8 @@ def acceptor_log(tmp_path: Path) -> Callable[[str, str, Accepted | Rejected], No
 
 def accepted(assurance: Assurance) -> Accepted:
     identity = Identity("x:y", "y", "x", assurance)
-    return Accepted(identity, "everybody", "unproved", permission=EVERYTHING)
+    waived = Rejected(Reason.IDENTITY_REQUIRED) if assurance is Assurance.UNPROVED else None
+    return Accepted(identity, "everybody", "unproved", permission=EVERYTHING, waived=waived)
 
 
 def test_who_still_sends_none_is_read_from_the_log(
@@ -340,6 +386,7 @@ def test_who_still_sends_none_is_read_from_the_log(
     assert "3 peers sent no identity, in 5 associations; 1 had one." in done.out
     found = json.loads(main("policy", "unproved", "log.txt", "--json").out)
     assert [each["calling"] for each in found["unproved"]] == ["CT_1", "MR_1", "NEW\x1b[31m"]
+    assert {each["waived"] for each in found["unproved"]} == {"identity-required"}
     assert found["proved"] == 1
 
 

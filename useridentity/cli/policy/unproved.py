@@ -27,6 +27,7 @@ class Sender:
         rule: the `[[authenticate]]` rule that lets it in.
         associations: how many.
         last: the time of the last, as the log has it; empty where its lines begin with no ISO 8601 time.
+        waived: why it would have been refused without `unproved`, the last time.
     """
 
     calling: str
@@ -35,6 +36,7 @@ class Sender:
     rule: str
     associations: int = 0
     last: str = ""
+    waived: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ def report(lines: Iterable[str]) -> Report:
         sender = found.setdefault(key, Sender(*key))
         sender.associations += 1
         sender.last = time or sender.last
+        sender.waived = str(fields.get("waived", ""))
     return Report(sorted(found.values(), key=lambda each: (-each.associations, each.calling, each.address)), proved)
 
 
