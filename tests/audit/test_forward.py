@@ -1,0 +1,346 @@
+"""Forwarding: at least once and in order, whatever is killed, pulled out or full; and nobody waits for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.audit.builders import opened, record
+from tests.audit.forwarding import HANG, append, event_ids, forwarding, received_events, until
+from tests.lib.certificates import Certificates
+from tests.lib.repository import repository
+from tests.lib.rsyslog import Rsyslog, rsyslog
+from tests.parts import require
+from useridentity.audit.forward import Forwarder
+from useridentity.audit.record import Record
+from useridentity.audit.sinks import AT_ONCE, Confirm, Sink, Undelivered, open_sink
+
+ROOT = Path(__file__).parents[2]
+
+
+class Listed:
+    """A sink that keeps what it gets, and fails as it is told to."""
+
+    def __init__(self, name: str = "list", batch: int = 10, confirm_after: Confirm = AT_ONCE) -> None:
+        self.name, self.batch, self.confirm_after = name, batch, confirm_after
+        self.received: list[Record] = []
+        self.failures: list[Exception] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def send(self, records: Sequence[Record]) -> int:
+        self.gate.wait(HANG)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.received += records
+        return sum(made.detail == "refused" for made in records)
+
+    def confirm(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def events(self) -> list[str]:
+        return [made.event_id for made in self.received]
+
+
+def test_every_record_is_forwarded_in_order(tmp_path: Path) -> None:
+    sink = Listed()
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        append(journal, 95)
+        until(lambda: forwarder.counters.queued == 0)
+        assert sink.events == event_ids(journal)
+        assert forwarder.counters.sent == journal.last
+
+
+def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+    sink = Listed()
+    for _ in range(3):
+        with opened(tmp_path) as journal, forwarding(journal, sink):
+            append(journal, 20)
+            until(lambda journal=journal: journal.cursor("list") == journal.last)  # type: ignore[misc]
+            assert sink.events == event_ids(journal)
+
+
+def test_what_was_not_confirmed_is_sent_again(tmp_path: Path) -> None:
+    """Two batches are sent before the receiver is asked, and then it does not answer."""
+    sink = Listed(confirm_after=Confirm(20, HANG))
+    with opened(tmp_path) as journal:
+        append(journal, 20)
+        sink.failures = []
+        lost = threading.Event()
+
+        def confirm() -> None:
+            if not lost.is_set():
+                lost.set()
+                raise Undelivered("it went away")
+
+        sink.confirm = confirm  # type: ignore[method-assign]
+        with forwarding(journal, sink):
+            until(lambda: journal.cursor("list") == journal.last)
+        assert sink.events == event_ids(journal) * 2
+
+
+def test_a_few_records_are_confirmed_after_a_while(tmp_path: Path) -> None:
+    sink = Listed(confirm_after=Confirm(1000, 0.05))
+    with opened(tmp_path) as journal, forwarding(journal, sink):
+        append(journal, 3)
+        until(lambda: journal.cursor("list") == journal.last)
+    assert len(sink.received) == 3
+
+
+def test_stopping_confirms_what_is_on_its_way(tmp_path: Path) -> None:
+    sink = Listed(confirm_after=Confirm(1000, HANG))
+    with opened(tmp_path) as journal:
+        append(journal, 3)
+        with forwarding(journal, sink):
+            until(lambda: len(sink.received) == 3)
+            assert journal.cursor("list") == 0
+        assert journal.cursor("list") == 3
+
+
+def test_what_the_receiver_has_of_a_batch_is_not_sent_again(tmp_path: Path) -> None:
+    sink = Listed()
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        sink.failures = [Undelivered("four of ten", taken=4)]
+        with forwarding(journal, sink):
+            until(lambda: journal.cursor("list") == 10)
+        assert sink.events == event_ids(journal)[4:]
+
+
+def test_an_outage_is_said_once_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sink = Listed()
+    old = record(time=datetime.now(UTC) - timedelta(hours=1))
+    with opened(tmp_path) as journal, caplog.at_level(logging.WARNING, "useridentity.audit"):
+        journal.append(old, wait=True)
+        sink.failures = [Undelivered("unreachable") for _ in range(5)]
+        with forwarding(journal, sink) as forwarder:
+            until(lambda: forwarder.counters.failed == 3)
+            during = forwarder.counters
+            until(lambda: forwarder.counters.queued == 0)
+            after = forwarder.counters
+    assert (during.sink, during.queued, during.sent, during.problem) == ("list", 1, 0, "unreachable")
+    assert 3600 <= during.oldest_seconds < 3600 + HANG
+    assert (after.queued, after.sent, after.failed, after.oldest_seconds, after.problem) == (0, 1, 5, 0.0, "")
+    assert caplog.messages == ["audit records wait: unreachable"]
+
+
+def test_refused_records_are_counted(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal, forwarding(journal, Listed()) as forwarder:
+        journal.append(record(detail="refused"), wait=True)
+        until(lambda: forwarder.counters.queued == 0)
+        assert (forwarder.counters.sent, forwarder.counters.refused) == (1, 1)
+
+
+def test_a_defect_in_a_sink_keeps_the_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sink = Listed()
+    sink.failures = [ZeroDivisionError("a defect")]
+    with opened(tmp_path) as journal, forwarding(journal, sink):
+        append(journal, 3)
+        until(lambda: journal.cursor("list") == 3)
+    assert len(sink.received) == 3
+    assert "list: a defect; its records stay in the journal" in caplog.messages
+
+
+def test_pauses_grow_while_a_receiver_is_away(tmp_path: Path) -> None:
+    sink = Listed()
+    sink.failures = [Undelivered("unreachable") for _ in range(100)]
+    with opened(tmp_path) as journal:
+        append(journal, 1)
+        with forwarding(journal, sink, longest_pause=HANG) as forwarder:
+            until(lambda: forwarder.counters.failed == 3)
+            began = time.monotonic()
+            until(lambda: forwarder.counters.failed == 4)
+            assert time.monotonic() - began > 0.2
+
+
+def test_sinks_have_places_of_their_own(tmp_path: Path) -> None:
+    """One that hangs keeps nothing from the other."""
+    quick, hanging = Listed("quick"), Listed("hanging")
+    hanging.gate.clear()
+    with opened(tmp_path) as journal, forwarding(journal, hanging), forwarding(journal, quick):
+        append(journal, 30)
+        until(lambda: journal.cursor("quick") == 30)
+        assert journal.cursor("hanging") == 0
+        hanging.gate.set()
+        until(lambda: journal.cursor("hanging") == 30)
+    assert hanging.events == quick.events
+
+
+def test_a_receiver_that_hangs_slows_no_record(tmp_path: Path) -> None:
+    """What an association waits for is its record on disk, and nothing of the forwarders."""
+    sink = Listed()
+    sink.gate.clear()
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        for number in range(50):
+            journal.append(record(number), wait=True)
+        assert forwarder.counters.queued == 50
+        assert sink.received == []
+        sink.gate.set()
+
+
+def test_a_forwarder_can_be_stopped_before_it_had_anything_to_do(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        forwarder = Forwarder(journal, Listed())
+        forwarder.start()
+        forwarder.stop()
+        assert forwarder.counters.queued == 0
+
+
+# Real receivers, and what happens to them.
+
+
+def tls_table(receiver: Rsyslog, certificates: Certificates) -> dict[str, Any]:
+    client = certificates.client
+    return {
+        "url": receiver.tls_url,
+        "ca": str(certificates.ca),
+        "cert": str(client.cert),
+        "key": str(client.key),
+    }
+
+
+def impatient(table: dict[str, Any], folder: Path) -> Sink:
+    """A sink over TLS that asks for confirmation sooner than it would."""
+    sink: Any = open_sink(table, folder)
+    sink.confirm_after = Confirm(500, 0.1)
+    made: Sink = sink
+    return made
+
+
+@pytest.mark.parametrize("driver", ["ossl", "gtls"])
+def test_a_syslog_receiver_that_is_killed_gets_everything_in_the_end(
+    tmp_path: Path, certificates: Certificates, driver: Any
+) -> None:
+    """kill -9 in the middle of a stream, three times."""
+    with rsyslog(tmp_path / "rsyslog", certificates, driver) as receiver, opened(tmp_path) as journal:
+        sink = impatient(tls_table(receiver, certificates), tmp_path)
+        with forwarding(journal, sink) as forwarder:
+            for round_ in range(3):
+                before = len(receiver.received)
+                append(journal, 1000)
+                until(lambda before=before: len(receiver.received) > before + 100)  # type: ignore[misc]
+                receiver.kill()
+                append(journal, 100)
+                until(lambda round_=round_: forwarder.counters.failed > round_)  # type: ignore[misc]
+                receiver.start()
+            append(journal, 10)
+        _await_everything(journal, lambda: received_events(receiver.received), sink)
+
+
+def _await_everything(journal: Any, received: Any, sink: Any) -> None:
+    """A last forwarder has nothing left to do, and every record was received."""
+    with forwarding(journal, sink) as forwarder:
+        until(lambda: forwarder.counters.queued == 0)
+    assert set(event_ids(journal)) == set(received())
+
+
+@pytest.mark.parametrize("mode", ["single", "batch"])
+def test_a_fhir_server_that_is_killed_gets_everything_in_the_end(
+    tmp_path: Path, certificates: Certificates, mode: str
+) -> None:
+    with repository(tmp_path / "repository", certificates) as server, opened(tmp_path) as journal:
+        sink = open_sink({"url": server.url, "mode": mode, "ca": str(certificates.ca)}, tmp_path)
+        with forwarding(journal, sink) as forwarder:
+            append(journal, 300)
+            until(lambda: len(server.received) > 100)
+            server.kill()
+            until(lambda: forwarder.counters.problem)
+            server.start()
+        _await_everything(journal, lambda: server.received, sink)
+        assert len(server.received) < 300 + 2 * sink.batch, "all but what was under way came once"
+
+
+@contextmanager
+def sender(folder: Path, table: dict[str, Any], count: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that appends records and forwards; killed when the block ends."""
+    command = [sys.executable, "-m", "tests.audit.forwarding", "send", str(folder), json.dumps(table), str(count)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_sender_that_is_killed_sends_everything_in_the_end(tmp_path: Path, certificates: Certificates) -> None:
+    """kill -9 in the middle of a stream, twice; what had reached its disk reaches the receiver."""
+    with rsyslog(tmp_path / "rsyslog", certificates) as receiver:
+        table = tls_table(receiver, certificates)
+        for _ in range(2):
+            before = len(receiver.received)
+            with sender(tmp_path, table, 2000):
+                until(lambda before=before: len(receiver.received) > before + 200)  # type: ignore[misc]
+        with opened(tmp_path) as journal:
+            _await_everything(journal, lambda: received_events(receiver.received), impatient(table, tmp_path))
+
+
+def test_datagrams_are_not_sent_to_nobody(tmp_path: Path, certificates: Certificates) -> None:
+    """A receiver that is killed on this machine is noticed; what was sent in that moment may be lost (RFC 5426)."""
+    with rsyslog(tmp_path / "rsyslog", certificates) as receiver, opened(tmp_path) as journal:
+        with forwarding(journal, open_sink(receiver.udp_url, tmp_path)) as forwarder:
+            append(journal, 50)
+            until(lambda: len(receiver.received) == 50)
+            receiver.kill()
+            append(journal, 50)
+            until(lambda: forwarder.counters.failed)
+            receiver.start()
+            until(lambda: len(set(received_events(receiver.received))) == 100)
+        assert set(received_events(receiver.received)) == set(event_ids(journal))
+
+
+def run_in_namespaces(flags: str, prepare: str, what: str, folder: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """What `tests.audit.forwarding` printed, run as root of its own in namespaces of its own."""
+    if subprocess.run([require("unshare"), flags, "true"], capture_output=True, check=False).returncode:
+        pytest.skip(f"this machine lets nobody have namespaces of their own (unshare {flags})")
+    command = [sys.executable, "-m", "tests.audit.forwarding", what, str(folder), json.dumps(table)]
+    done = subprocess.run(
+        ["unshare", flags, "sh", "-c", f'{prepare} && exec "$@"', str(folder), *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=2 * HANG, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
+
+
+def test_a_cable_that_is_pulled_out_costs_no_record_and_no_time(tmp_path: Path) -> None:
+    require("ip")
+    require("rsyslogd")
+    outcome = run_in_namespaces("-rn", "ip link set lo up", "cable", tmp_path, {})
+    assert set(outcome["journal"]) == set(outcome["received"])
+    assert outcome["queued"] >= 300
+    assert outcome["journalled"] < 3.0, "300 records were on disk while nothing could be sent; it takes 0.1 s"
+    assert outcome["problem"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "setting", "problem"),
+    [
+        ("", "jsonl:out.jsonl", "audit.db: is full, or its disk is"),
+        ("/small", "jsonl:small/out.jsonl", "out.jsonl: No space left on device"),
+    ],
+    ids=["of the journal", "of the sink"],
+)
+def test_a_full_disk_costs_no_record_that_was_journalled(
+    tmp_path: Path, folder: str, setting: str, problem: str
+) -> None:
+    (tmp_path / "small").mkdir() if folder else None
+    mount = f'mount -t tmpfs -o size=400k none "$0{folder}"'
+    outcome = run_in_namespaces("-rm", mount, "full", tmp_path, {"url": setting})
+    assert problem in outcome["problem"]
+    assert len(outcome["journal"]) >= 40
+    assert set(outcome["journal"]) == set(outcome["received"])
