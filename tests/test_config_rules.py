@@ -346,6 +346,7 @@ def test_grants_of_another_shape_are_refused_with_a_reason(folder: Path, text: s
         ('"ca.pem"', '"-----BEGIN PRIVATE KEY-----s3cret"', "validator.node.issuer"),
     ],
 )
+@pytest.mark.threat("P7")
 def test_a_secret_in_the_file_is_an_error_that_does_not_repeat_it(folder: Path, good: str, bad: str, key: str) -> None:
     text = GOOD.replace("version = 1\n", 'version = 1\n\n[state]\nurl = "redis://dicom@127.0.0.1"\n')
     load(folder, text)

@@ -14,6 +14,7 @@ from pynetdicom import StoragePresentationContexts, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.lib.certificates import Certificates
+from tests.mechanisms.jwt.issuer import jwk, write_keys
 from useridentity import Policy, Rule, UsernameValidator, passcode_check
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.pynetdicom import AE, outcome_of
@@ -36,6 +37,8 @@ def reader(
     """The names a reader of the documents would have, with a guarded acceptor to talk to."""
     monkeypatch.chdir(tmp_path)
     set_passcode(tmp_path / "passcodes.toml", "alice", PASSCODE)
+    write_keys(tmp_path, jwk())
+    (tmp_path / "ca.pem").write_bytes(Path(certificates.ca).read_bytes())
     (tmp_path / "identity.toml").write_text(snippets("README.md", "toml")[0])
     ssl_context = server_context(certificates.server.cert, certificates.server.key)
     acceptor = AE("ARCHIVE")

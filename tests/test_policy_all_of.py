@@ -113,6 +113,7 @@ def test_the_certificates_validator_is_not_shown_the_credential(driver: Make, st
 
 
 @pytest.mark.parametrize("negative", [INVALID, Unavailable("down"), ValueError()], ids=lambda each: type(each).__name__)
+@pytest.mark.threat("P1")
 def test_one_that_does_not_verify_is_enough_to_reject(
     driver: Make, staff: Watched, node: Watched, negative: Exception
 ) -> None:
@@ -125,6 +126,7 @@ def test_one_that_does_not_verify_is_enough_to_reject(
     assert reason(both.decide(FACTS, RIGHT)) is expected
 
 
+@pytest.mark.threat("P1")
 def test_without_a_58h_a_certificate_alone_is_not_both(driver: Make, staff: Watched, node: Watched) -> None:
     both = driver((staff, node))
     accepted(both.decide(FACTS, RIGHT))
@@ -186,6 +188,7 @@ def test_the_proof_ends_with_the_first_of_them_and_the_answer_is_the_58hs(
     assert (decision.expires_at, decision.server_response) == (SOONER, b"ticket")
 
 
+@pytest.mark.threat("P1")
 def test_each_answers_for_its_own_type(driver: Make, staff: Watched, node: Watched) -> None:
     """A certificate's validator that answers with a user of the 58H would be two proofs of one."""
     both = driver((staff, node))
@@ -207,6 +210,7 @@ def attempts(driver: Driver, presented: Callable[[int], Credential], count: int 
     return [reason(driver.decide(replace(FACTS, now=NOW + after), presented(n))) for n, after in enumerate(seconds)]
 
 
+@pytest.mark.threat("P2")
 def test_wrong_passcodes_beside_a_right_certificate_are_penalised(driver: Make, node: Watched) -> None:
     staff = Watched("staff", 2, INVALID)
     both = driver((staff, node))
@@ -215,6 +219,7 @@ def test_wrong_passcodes_beside_a_right_certificate_are_penalised(driver: Make, 
     assert found[-1] is Reason.PENALTY
 
 
+@pytest.mark.threat("P2")
 def test_a_wrong_certificate_costs_the_account_nothing_and_gives_no_guess(driver: Make, staff: Watched) -> None:
     node = Watched("node", None, INVALID)
     both = driver((staff, node))

@@ -89,6 +89,7 @@ def test_the_first_grant_that_matches_decides_and_no_other() -> None:
     assert (other.grant, other.permission.words) == ("wide", ("echo", "store"))
 
 
+@pytest.mark.threat("P5")
 def test_who_no_grant_names_is_rejected() -> None:
     grant = Grant(["echo"], Who(groups=("radiology",)))
     accepted(decided(grant))
@@ -119,6 +120,7 @@ def test_who_no_grant_names_is_rejected() -> None:
     ],
     ids=repr,
 )
+@pytest.mark.threat("P5")
 def test_a_grant_is_for_those_it_describes(who: Who, change: dict[str, Any] | None) -> None:
     assert accepted(decided(Grant(["echo"], who))).grant == "grant 1"
     if change is None:
@@ -130,6 +132,7 @@ def test_a_grant_is_for_those_it_describes(who: Who, change: dict[str, Any] | No
 
 
 @pytest.mark.parametrize("assurance", [Assurance.ASSERTED, Assurance.ASSIGNED, Assurance.UNPROVED])
+@pytest.mark.threat("P5")
 def test_who_proved_nothing_matches_only_where_that_is_named(assurance: Assurance) -> None:
     weak = replace(ALICE, assurance=assurance, user_id="token")
     named = Grant(["echo"], Who(assurance=(assurance,)))
@@ -197,6 +200,7 @@ def test_what_may_be_used_once_is_not_used_up_by_who_is_not_authorised() -> None
         (BreakGlass(claim="reason"), replace(ALICE, claims={"reason": "x" * 999}), "x" * (MAX_REASON - 1) + "…"),
     ],
 )
+@pytest.mark.threat("P9")
 def test_an_emergency_needs_a_reason_or_a_listed_group_and_is_marked(
     break_glass: BreakGlass, identity: Identity, reason: str | None
 ) -> None:
@@ -229,6 +233,7 @@ def test_a_device_that_sends_no_identity_is_who_the_policy_says() -> None:
     assert (decision.validator, decision.grant, decision.server_response) == ("assigned", "devices store", None)
 
 
+@pytest.mark.threat("P3")
 def test_who_sends_an_identity_is_never_taken_for_the_device() -> None:
     accepted(decided(OF_DEVICES, facts=ANONYMOUS, rule=ASSIGNING))
     refusing = FunctionValidator("idp", 5, _refuse, cpu_short=True)
@@ -247,6 +252,7 @@ REPORTED = Grant(["store"], Who(assurance=(Assurance.UNPROVED,)), "reported")
 
 
 @pytest.mark.parametrize("without", [{"assign": Assign("ct1")}, {"unproved": MIGRATION}], ids=["assign", "unproved"])
+@pytest.mark.threat("P3")
 def test_who_shows_a_certificate_that_does_not_match_is_refused_and_not_let_in_otherwise(
     without: dict[str, Any],
 ) -> None:
@@ -283,6 +289,7 @@ def test_who_sends_no_identity_is_let_in_for_a_while_and_what_would_have_been_re
         ("2027-03-31T23:00:00-05:00", False),
     ],
 )
+@pytest.mark.threat("P4")
 def test_the_last_day_of_a_migration_is_a_day_of_utc_and_ends_it_without_a_reload(now: str, admitted: bool) -> None:
     rule = Rule([answering(ALICE)], unproved=MIGRATION)
     decision = decided(REPORTED, facts=replace(ANONYMOUS, now=datetime.fromisoformat(now)), rule=rule)
@@ -290,6 +297,7 @@ def test_the_last_day_of_a_migration_is_a_day_of_utc_and_ends_it_without_a_reloa
     assert admitted or rejected(decision).reason is Reason.IDENTITY_REQUIRED
 
 
+@pytest.mark.threat("P3")
 def test_a_wrong_identity_is_not_let_in_by_a_migration() -> None:
     rule = Rule([FunctionValidator("idp", 5, _refuse, cpu_short=True)], unproved=MIGRATION)
     accepted(decided(REPORTED, facts=ANONYMOUS, rule=rule))

@@ -86,6 +86,7 @@ def problems(rules: Any, grants: Any = ()) -> list[str]:
         ([STAFF], "staff", "accept: is no list of validators"),
     ],
 )
+@pytest.mark.threat("P6")
 def test_alternatives_that_cannot_be_told_apart_or_reached_are_errors(good: Any, bad: Any, expected: str) -> None:
     Policy([Rule(good)])
     assert any(expected in each and each.startswith("authenticate[0].accept: ") for each in problems([Rule(bad)]))
@@ -98,6 +99,7 @@ def test_what_opens_more_is_allowed_where_it_is_said() -> None:
     assert 'leave it out, or write "asserted"' in problems([Rule([STAFF], weakest="yes")])[0]  # type: ignore[arg-type]
 
 
+@pytest.mark.threat("P6")
 def test_two_validators_of_one_name_are_an_error_in_whatever_rules_they_are() -> None:
     rules = [Rule([STAFF], CT), Rule([replace(STAFF, name="other")])]
     Policy(rules)
@@ -243,6 +245,7 @@ def test_letting_in_without_an_identity_has_to_be_meant(good: Rule, bad: Rule, k
     assert any(each.startswith(f"{key}: ") and expected in each for each in problems([bad], grants))
 
 
+@pytest.mark.threat("P5")
 def test_those_who_prove_nothing_need_a_grant_that_names_them() -> None:
     migrating, assigning = Rule([STAFF], CT, unproved=MIGRATION), Rule([STAFF], When(network=LAN), assign=Assign("x"))
     Policy([migrating], [Grant(["echo"], UNPROVED)])

@@ -110,6 +110,7 @@ def test_what_the_file_says_now_holds_from_the_next_association_on(file: File) -
     ],
     ids=lambda change: change[1],
 )
+@pytest.mark.threat("P8")
 def test_a_file_that_cannot_be_used_changes_nothing(file: File, change: tuple[str, str]) -> None:
     before, content = file.accepted(), file.policy.content
     file.write(change, ('"5s"', '"6s"'))
@@ -255,6 +256,7 @@ def test_a_device_becomes_who_the_new_policy_says(file: File) -> None:
     assert decision.identity.subject == "assigned:ct2"
 
 
+@pytest.mark.threat("P4")
 def test_a_migration_that_has_ended_ends_for_those_who_are_in(file: File) -> None:
     file.write(MIGRATING, UNPROVED)
     file.policy.reload()
