@@ -32,7 +32,8 @@ class Archive(NamedTuple):
 def archives(journal: Path) -> list[Archive]:
     """The full files of the journal at this path, oldest first."""
     pattern = re.compile(re.escape(journal.stem) + r"-(\d+)-(\d+)" + re.escape(journal.suffix))
-    names = [match for path in journal.parent.iterdir() if (match := pattern.fullmatch(path.name))]
+    beside = journal.parent.iterdir() if journal.parent.is_dir() else ()
+    names = [match for path in beside if (match := pattern.fullmatch(path.name))]
     return sorted(Archive(int(match[1]), int(match[2]), journal.parent / match[0]) for match in names)
 
 

@@ -132,7 +132,7 @@ def _searching(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _files(journal: Path) -> list[Path]:
-    found = files(journal) if journal.parent.is_dir() else []
+    found = files(journal)
     if not found:
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
     return found

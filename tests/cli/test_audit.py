@@ -1,0 +1,310 @@
+"""The audit trail is read, filtered, followed, exported and verified at the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.audit.builders import NOON, filled, opened, record, tampering
+from tests.cli.conftest import HANG, Run
+from useridentity.audit.record import Anchor, EndedBy, Kind, Operation, Outcome, Record, Requestor, Traffic, User
+from useridentity.audit.search import Filter, by_number, every, newest
+
+BOB = User(5, "", "idp#7", "7", "Bob", "https://idp.example.org", "authenticated", "person")
+HOSTILE = 'x\x1b[31m\r\n[bold]"\u202e=1+1'
+QUERY = Operation(
+    "C-FIND", "1.2.840.10008.5.1.4.1.2.2.1", 1, 0, transfer_syntax="1.2.840.10008.1.2",
+    identifier=bytes.fromhex("1000200004000000") + b"P77 ", matches=2,
+)  # fmt: skip
+
+
+def day() -> Iterator[Record]:
+    """A day's records: who, from where, what."""
+    yield Record(Kind.APPLICATION_STARTED, time=NOON)
+    yield record(1, kind=Kind.ACCEPTED, operation=None, studies=())
+    yield record(2)
+    yield record(3, user=BOB, association="assoc-9", requestor=Requestor("WS_2", "192.0.2.8", 1))
+    yield record(4, kind=Kind.QUERIED, operation=QUERY, user=BOB, association="assoc-9", studies=())
+    yield record(
+        5, kind=Kind.REJECTED, outcome=Outcome.REFUSED, user=User(2, HOSTILE), studies=(), operation=None,
+        reason="credential-invalid", detail=HOSTILE,
+    )  # fmt: skip
+    yield record(
+        6, kind=Kind.RELEASED, operation=None, studies=(), traffic=Traffic(EndedBy.REQUESTOR, 3.25, 1, 1, 2_000_000, 1)
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    with opened(tmp_path) as journal:
+        for each in day():
+            journal.append(each, wait=True)
+    return tmp_path / "audit.db"
+
+
+def numbers(journal: Path, **wanted: str) -> list[int]:
+    return [number for number, _ in newest(journal, Filter(**wanted), 50)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6, 7]),
+        ({"user": "alice"}, [2, 3, 7]),
+        ({"user": "STAFF:Alice"}, [2, 3, 7]),
+        ({"user": "alice adams"}, [2, 3, 7]),
+        ({"user": "bob"}, [4, 5]),
+        ({"user": "idp#7"}, [4, 5]),
+        ({"user": "nobody"}, []),
+        ({"ae_title": "ws_2"}, [4]),
+        ({"peer": "192.0.2.8"}, [4]),
+        ({"patient": "P3"}, [4]),
+        ({"patient": "doe^jane"}, [3, 4]),
+        ({"study": "1.2.3.2"}, [3]),
+        ({"study": "A1"}, [3, 4]),
+        ({"outcome": "refused"}, [6]),
+        ({"kind": "queried"}, [5]),
+        ({"association": "assoc-9"}, [4, 5]),
+        ({"user": "bob", "patient": "P3"}, [4]),
+        ({"user": "alice", "patient": "P3"}, []),
+        ({"user": "bob", "kind": "queried", "outcome": "success"}, [5]),
+    ],
+)
+def test_records_are_found_by_any_filter(journal: Path, wanted: dict[str, str], expected: list[int]) -> None:
+    assert numbers(journal, **wanted) == expected
+    assert [number for number, _ in every(journal, Filter(**wanted))] == expected  # type: ignore[arg-type]
+    assert [n for n, each in every(journal, Filter()) if Filter(**wanted).matches(each)] == expected  # type: ignore[arg-type]
+
+
+def test_records_of_a_time_are_found(journal: Path) -> None:
+    records = dict(every(journal, Filter()))
+    wanted = Filter(since=records[3].time, until=records[5].time)
+    assert [number for number, _ in every(journal, wanted)] == [3, 4, 5]
+    assert [number for number, _ in newest(journal, Filter(user="bob", until=records[4].time), 9)] == [4]
+
+
+def test_records_of_full_files_are_found_too(tmp_path: Path) -> None:
+    for _ in range(3):
+        filled(tmp_path, 1000, rotate_bytes=100_000)
+    journal = tmp_path / "audit.db"
+    assert len(list(tmp_path.glob("audit-*.db"))) >= 1
+    assert len(newest(journal, Filter(patient="P7"), 50)) == 3
+    assert len(list(every(journal, Filter(kind="stored")))) == 3000
+    assert len(newest(journal, Filter(), 2500)) == 2500
+    found = by_number(journal, 2)
+    assert found is not None
+    assert found[0] == 2
+    assert by_number(journal, 9999) is None
+
+
+# The commands.
+
+
+def test_a_list_is_lines_with_tabs_where_there_is_no_terminal(run: Run, journal: Path) -> None:
+    done = run("audit", "list", str(journal), "--user", "bob")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = (line.split("\t") for line in done.stdout.splitlines())
+    assert (first[0], first[2], first[3], first[4]) == ("4", "stored", "7 (Bob)", "WS_2@192.0.2.8")
+    assert "patient P3 Doe^Jane, study 1.2.3.3" in first[5]
+    assert second[5] == "C-FIND 2 matches"
+
+
+def test_a_list_is_a_table_on_a_terminal_without_markup_or_escapes_of_a_peer(journal: Path, terminal: object) -> None:
+    with terminal("audit", "list", str(journal)) as shown:  # type: ignore[operator]
+        assert shown.end() == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.shown)
+    assert plain.splitlines()[0].split()[-5:] == ["time", "event", "user", "from", "about"]
+    assert len(plain.splitlines()) == 8
+    assert "\u202e" not in plain
+    assert r"\x1b[31m" in plain
+    assert all(len(line) <= 200 for line in plain.splitlines())
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_table_fits_the_terminal(journal: Path, columns: int) -> None:
+    from rich.console import Console
+
+    from useridentity.cli.audit.output import table
+
+    console = Console(width=columns, record=True, file=io.StringIO())
+    console.print(table(list(every(journal, Filter())), columns))
+    lines = console.export_text().splitlines()
+    assert len(lines) == 8, "a line each, and the header"
+    assert all(len(line) <= columns for line in lines)
+    assert "alice" in lines[2]
+    assert "C-STORE" in lines[3]
+
+
+def test_json_is_the_record_with_its_number(run: Run, journal: Path) -> None:
+    done = run("audit", "list", str(journal), "--json", "-n", "2")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stdout.isascii()
+    assert [each.pop("sequence") for each in found] == [6, 7]
+    assert found[0]["user"]["presented"] == HOSTILE
+    assert Record.from_json(json.dumps(found[1])).kind is Kind.RELEASED
+
+
+def test_what_is_wrong_with_the_options_is_said_all_at_once(run: Run, journal: Path) -> None:
+    done = run("audit", "list", str(journal), "--since", "yesterdayish", "--outcome", "sucess", "--kind", "eaten")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: --since: 'yesterdayish' is no time; write 2026-11-22, 2026-11-22T14:30 or 2h",
+        "error: --outcome: 'sucess' is unknown; did you mean success? (known: success, refused, failed)",
+        next(line for line in done.stderr.splitlines() if line.startswith("error: --kind: 'eaten' is unknown")),
+    ]
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "follow"])
+def test_a_journal_that_is_not_there_is_said_in_one_line(run: Run, command: str) -> None:
+    done = run("audit", command, "nowhere/audit.db")
+    assert done.returncode == 1
+    assert done.stderr == "error: nowhere/audit.db: there is no journal here; name its file\n"
+
+
+def test_another_file_is_said_to_be_no_journal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to be taken for one" * 100)
+    done = run("audit", "list", "notes.txt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: notes.txt: is no SQLite file")
+
+
+def test_everything_about_a_record_is_shown_with_what_was_asked_for(run: Run, journal: Path) -> None:
+    done = run("audit", "show", str(journal), "5")
+    assert done.returncode == 0
+    assert "  association: assoc-9" in done.stdout.splitlines()
+    assert "    subject: idp#7" in done.stdout.splitlines()
+    assert "    (0010,0020) PatientID: 'P77'" in done.stdout.splitlines()
+
+
+def test_all_records_of_an_association_are_shown_in_order(run: Run, journal: Path) -> None:
+    done = run("audit", "show", str(journal), "assoc-9")
+    assert [line for line in done.stdout.splitlines() if line.startswith("record ")] == [
+        "record 4: C-STORE: 1 instance, patient P3 Doe^Jane, study 1.2.3.3",
+        "record 5: C-FIND 2 matches",
+    ]
+    assert [json.loads(line)["sequence"] for line in run("audit", "show", str(journal), "assoc-9", "--json").stdout.splitlines()] == [4, 5]  # noqa: E501  # fmt: skip
+
+
+def test_what_is_not_there_cannot_be_shown(run: Run, journal: Path) -> None:
+    done = run("audit", "show", str(journal), "4711")
+    assert done.returncode == 1
+    assert "has no record 4711" in done.stderr
+
+
+def test_an_identifier_that_cannot_be_read_is_said_to_be(run: Run, tmp_path: Path) -> None:
+    broken = Operation("C-FIND", identifier=b"\x10\0\x20\0\xff\xff\xff\x7fP", transfer_syntax="1.2.840.10008.1.2")
+    with opened(tmp_path) as journal:
+        journal.append(record(operation=broken), wait=True)
+    done = run("audit", "show", "audit.db", "1")
+    assert done.returncode == 0
+    assert "what was asked for:" in done.stdout
+
+
+def test_csv_has_a_line_for_every_study_and_no_formula(run: Run, journal: Path) -> None:
+    done = run("audit", "export", str(journal), "--format", "csv")
+    lines = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [line["number"] for line in lines] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert lines[2]["study_instance_uid"] == "1.2.3.2"
+    assert not [cell for line in lines for cell in line.values() if cell[:1] in set("=+-@\t\r\n")]
+    assert not [cell for line in lines for cell in line.values() if not cell.isprintable()]
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1"])
+def test_a_cell_that_a_spreadsheet_would_compute_is_text(value: str) -> None:
+    from useridentity.cli.audit.output import write_csv
+
+    for text, begins in ((value, ("'", "\\")), ("alice", "a")):
+        written = io.StringIO()
+        write_csv([(1, record(user=User(presented=text)))], written)
+        assert next(csv.DictReader(io.StringIO(written.getvalue())))["presented"].startswith(begins)
+
+
+def test_an_export_can_be_filtered(run: Run, journal: Path) -> None:
+    done = run("audit", "export", str(journal), "--patient", "P3")
+    assert [json.loads(line)["sequence"] for line in done.stdout.splitlines()] == [4]
+    assert run("audit", "export", str(journal), "--format", "xml").returncode == 1
+
+
+def test_a_reader_that_has_enough_is_no_error(script: str, journal: Path) -> None:
+    """As in `useridentity audit export FILE | head -1`."""
+    filled(journal.parent, 3000)
+    with subprocess.Popen([script, "audit", "export", str(journal)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(HANG) in (0, 1, 120)
+
+
+def test_new_records_are_shown_as_they_are_written(script: str, journal: Path) -> None:
+    follower = subprocess.Popen(
+        [script, "audit", "follow", str(journal), "--user", "bob"], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        assert follower.stdout is not None
+        assert [follower.stdout.readline().split("\t")[0] for _ in range(2)] == ["4", "5"]
+        with opened(journal.parent) as writer:
+            writer.append(record(8), wait=True)
+            writer.append(record(9, user=BOB), wait=True)
+            assert follower.stdout.readline().split("\t")[0] == "9"
+    finally:
+        follower.terminate()
+        follower.communicate(timeout=HANG)
+
+
+# Verification.
+
+
+def test_a_sound_journal_is_said_to_be_and_what_is_not_anchored(run: Run, journal: Path) -> None:
+    done = run("audit", "verify", str(journal))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "sound: records 1 to 7, 7 in all"
+    assert done.stdout.splitlines()[1].startswith("not anchored: no sink has taken an anchor yet")
+
+
+def test_what_was_done_to_a_journal_is_said_record_by_record(run: Run, journal: Path) -> None:
+    with tampering(journal) as database:
+        database.execute("UPDATE record SET body = replace(body, 'idp#7', 'idp#8') WHERE sequence = 4")
+        database.execute("DELETE FROM record WHERE sequence = 6")
+    done = run("audit", "verify", str(journal))
+    assert done.returncode == 12
+    assert done.stdout.splitlines()[:3] == [
+        "audit.db: record 4: altered",
+        "audit.db: record 6: removed",
+        "NOT SOUND: 2 findings in 6 records",
+    ]
+
+
+def test_a_journal_that_was_cut_off_is_found_by_what_a_sink_has_kept(run: Run, journal: Path, tmp_path: Path) -> None:
+    with tampering(journal) as database:
+        mac, name = database.execute("SELECT r.mac, s.journal FROM record r, seal s WHERE r.sequence = 7").fetchone()
+    anchor = Record(Kind.ANCHOR, anchor=Anchor(name, 7, mac.hex()))
+    (tmp_path / "sink.jsonl").write_text(f"noise\n<85>1 {anchor.to_json()}\n")
+    done = run("audit", "verify", str(journal), "--anchors", "sink.jsonl")
+    assert done.returncode == 0
+    assert "anchored up to record 7, these anchors say; the last 0 could be cut off unseen" in done.stdout
+    (tmp_path / "late.jsonl").write_text(Record(Kind.ANCHOR, anchor=Anchor(name, 9, mac.hex())).to_json())
+    done = run("audit", "verify", str(journal), "--anchors", "late.jsonl")
+    assert done.returncode == 12
+    assert "records 8 to 9: cut off: a sink has the anchor of a later record" in done.stdout
+
+
+def test_a_file_without_anchors_is_not_taken_for_one_that_vouches(run: Run, journal: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text('{"anchor":{"journal":7}}\n{"anchor":')
+    done = run("audit", "verify", str(journal), "--anchors", "empty.jsonl")
+    assert done.returncode == 1
+    assert "has no anchors" in done.stderr
+
+
+def test_without_its_key_nothing_is_verified_but_everything_can_be_read(run: Run, journal: Path) -> None:
+    journal.with_suffix(".key").unlink()
+    assert run("audit", "verify", str(journal)).returncode == 1
+    assert run("audit", "list", str(journal)).returncode == 0
