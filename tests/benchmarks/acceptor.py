@@ -1,6 +1,6 @@
-"""An acceptor that takes a username and answers C-ECHO and C-STORE: `acceptor ours|stock CONTEXTS`.
+"""An acceptor that takes a username and answers C-ECHO and C-STORE: `acceptor ours|permitting|stock CONTEXTS`.
 
-Prints its port and ends with its standard input.
+"ours" permits everything, "permitting" what is done here. Prints its port and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import pynetdicom
 from pynetdicom import StoragePresentationContexts, evt
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
+from useridentity.identity import Assurance
 from useridentity.mechanisms.username import UsernameValidator
-from useridentity.policy import Policy, Rule
+from useridentity.policy import Grant, Policy, Rule, Who
 from useridentity.pynetdicom import AE
 
 ENOUGH = 100  # associations at once; more than any benchmark opens
@@ -29,6 +30,10 @@ def take_username(event: Any) -> tuple[bool, bytes | None]:
     return bool(event.primary_field.decode("utf-8")), None
 
 
+GRANTS: dict[str, list[Grant]] = {
+    "ours": [],
+    "permitting": [Grant(["echo", "store", "find"], who=Who(assurance=(Assurance.ASSERTED,)))],
+}
 HANDLERS: list[Any] = [(evt.EVT_C_ECHO, succeed), (evt.EVT_C_STORE, succeed)]
 
 
@@ -43,10 +48,10 @@ def support(ae: pynetdicom.AE, contexts: int) -> None:
 def start(kind: str, contexts: int) -> int:
     """Start the server of this kind; its port."""
     address = ("127.0.0.1", 0)
-    ae: Any = AE("BENCH") if kind == "ours" else pynetdicom.AE("BENCH")
+    ae: Any = pynetdicom.AE("BENCH") if kind == "stock" else AE("BENCH")
     support(ae, contexts)
-    if kind == "ours":
-        policy = Policy([Rule([UsernameValidator()])])
+    if kind in GRANTS:
+        policy = Policy([Rule([UsernameValidator()])], authorize=GRANTS[kind])
         server = ae.start_server(address, block=False, policy=policy, evt_handlers=HANDLERS)
     else:
         handlers = [*HANDLERS, (evt.EVT_USER_ID, take_username)]

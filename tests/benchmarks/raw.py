@@ -1,8 +1,9 @@
-"""A requestor made of bytes, so that the acceptor is what is measured: `raw rate|count|echo|idle PORT ...`.
+"""A requestor made of bytes, so that the acceptor is what is measured: `raw rate|count|echo|store|idle PORT ...`.
 
 raw rate PORT CLIENTS SECONDS         associations a second of so many processes together
 raw count PORT CLIENTS SECONDS        the same, but how many they were
 raw echo PORT COUNT                   median seconds of a C-ECHO on one association
+raw store PORT COUNT                  median seconds of a C-STORE of 1 KiB on one association
 raw idle PORT COUNT                   opens so many associations, and keeps them until standard input ends
 """
 
@@ -15,10 +16,21 @@ import time
 from statistics import median
 from typing import NamedTuple
 
-from tests.lib.pdus import RELEASE_RQ, VERIFICATION, associate_rq, pdu, user_identity
+from tests.lib.commands import element, message, request_elements
+from tests.lib.pdus import (
+    CT_IMAGE_STORAGE,
+    RELEASE_RQ,
+    VERIFICATION,
+    associate_rq,
+    pdu,
+    presentation_context,
+    user_identity,
+)
 from tests.lib.rawpeer import Pdu, PduType, RawPeer
 
-REQUEST = associate_rq(user_identity(1, b"alice", positive_response_requested=True))
+IDENTITY = user_identity(1, b"alice", positive_response_requested=True)
+REQUEST = associate_rq(IDENTITY)
+STORE = message(request_elements("C-STORE", CT_IMAGE_STORAGE), element(0x1020, bytes(1016), group=0x0010))
 
 
 def _element(element: int, value: bytes) -> bytes:
@@ -85,10 +97,22 @@ def associate_at_once(port: int, clients: int, seconds: float) -> list[Done]:
 
 def echo_latency(port: int, count: int) -> float:
     """Median seconds from request to response."""
-    peer, latencies = associate(port), []
+    return _latency(associate(port), ECHO, count)
+
+
+def store_latency(port: int, count: int) -> float:
+    """Median seconds from request to response, of an object so small that the request is what costs."""
+    peer = RawPeer(port)
+    peer.send(associate_rq(IDENTITY, contexts=(presentation_context(1, CT_IMAGE_STORAGE),)))
+    expect(peer, PduType.ASSOCIATE_AC)
+    return _latency(peer, STORE, count)
+
+
+def _latency(peer: RawPeer, request: bytes, count: int) -> float:
+    latencies = []
     for _ in range(count):
         started = time.perf_counter()
-        peer.send(ECHO)
+        peer.send(request)
         expect(peer, PduType.P_DATA_TF)
         latencies.append(time.perf_counter() - started)
     release(peer)
@@ -114,6 +138,8 @@ if __name__ == "__main__":
             print(sum(each.associations for each in done), flush=True)
         case ["echo", port, count]:
             print(echo_latency(int(port), int(count)), flush=True)
+        case ["store", port, count]:
+            print(store_latency(int(port), int(count)), flush=True)
         case ["idle", port, count]:
             idle(int(port), int(count))
         case _:
