@@ -55,7 +55,7 @@ def test_a_good_policy_is_told_in_sentences(main: Main) -> None:
         "p.toml: no problem found. "
         "What proof an association owes; the first rule that matches decides: "
         "1. old devices: Whoever calls PACS from 10.20.7.0/24 without TLS counts as old-device in the group old. "
-        "2. people: Whoever calls as WS_* or DESK_1 from 10.0.0.0/8 must be verified by names. "
+        "2. people: Whoever calls as WS_* or DESK_1 from 10.0.0.0/8 must be verified by names (bare username). "
         "An association that no rule matches is rejected. "
         "What they may do; the first rule that matches decides: "
         "1. old devices: Whoever was assigned an identity may use echo and store. "
@@ -71,7 +71,7 @@ def test_a_policy_without_grants_says_what_that_means(main: Main, tmp_path: Path
     (tmp_path / "p.toml").write_text(POLICY.partition("[[authenticate]]")[0] + '[[authenticate]]\naccept = ["names"]\n')
     done = main("policy", "check", "p.toml")
     assert "There is no [[authorize]]: whoever is accepted may use all that the server offers." in joined(done.out)
-    assert "1. rule 1: Whoever calls must be verified by names." in done.out
+    assert "1. rule 1: Whoever calls must be verified by names (bare username)." in done.out
     done = main(*ASK, "--identity", "username")
     assert "[[authorize]]: none, so that everything is permitted" in done.out
     assert "Permitted: everything that the acceptor offers." in done.out

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from useridentity.cli.policy.output import listed
+from useridentity.credential import IdentityType
 from useridentity.facts import Tls
 from useridentity.identity import Assurance, Kind
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination
-from useridentity.rules import Grant, Rule, label
+from useridentity.rules import Grant, Rule
 from useridentity.scope import CLAIM, Scope
+from useridentity.validator import Validator
 
 _TLS = {Tls.NONE: "without TLS", Tls.SERVER: "over TLS", Tls.MUTUAL: "over TLS with a client certificate"}
 _ASSURANCES = {
@@ -19,12 +21,20 @@ _ASSURANCES = {
     Assurance.ASSERTED: "is taken at their word",
     Assurance.AUTHENTICATED: "is authenticated",
 }
+_PROOFS: Mapping[int | None, str] = {
+    None: "certificate",
+    IdentityType.USERNAME: "bare username",
+    IdentityType.USERNAME_PASSCODE: "passcode",
+    IdentityType.KERBEROS: "Kerberos",
+    IdentityType.SAML: "SAML",
+    IdentityType.JWT: "JWT",
+}
 _KINDS = {Kind.PERSON: "a person", Kind.NODE: "a node", Kind.SERVICE: "a service"}
 
 
 def rule(of: Rule) -> str:
     """What an [[authenticate]] rule asks of whom."""
-    alternatives = [_both(label(each)) for each in of.alternatives]
+    alternatives = [" together with ".join(map(_validator, each)) for each in of.alternatives]
     owed = [f"must be verified by {listed(alternatives, 'or')}"] if alternatives else []
     if of.assign is not None:
         owed.append(
@@ -57,6 +67,10 @@ def scope(of: Scope) -> str:
 def _term(value: str) -> str:
     claim = CLAIM.fullmatch(value)
     return f"in the claim {claim[1]}" if claim else repr(value)
+
+
+def _validator(of: Validator) -> str:
+    return f"{of.name} ({_PROOFS.get(of.identity_type, 'its own type')})"
 
 
 def _when(when: When) -> str:

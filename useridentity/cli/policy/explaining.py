@@ -11,6 +11,7 @@ from useridentity.decision import REFUSED, UNDECIDED, Accepted, Answer, Rejected
 from useridentity.explain import Explanation, Step
 from useridentity.facts import Facts, Proposal, Tls
 from useridentity.permission import Permission
+from useridentity.rules import ASSIGNED, UNPROVED
 from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
@@ -28,6 +29,8 @@ _SENT: Mapping[int | None, str] = {
     IdentityType.SAML: "a SAML assertion",
     IdentityType.JWT: "a JSON Web Token",
 }
+
+_WITHOUT = {ASSIGNED: "no identity, and assigns one", UNPROVED: "no identity (unproved)"}
 
 _RESPONSES = {
     IdentityType.USERNAME: "a server response of length 0",
@@ -54,7 +57,7 @@ def show(found: Explanation, *, authorizes: bool) -> None:
     say("[[authenticate]]")
     _steps(found.rules, found.unseen[0])
     if found.asked:
-        say(f"asks for {listed(found.asked, 'or')}", "      ")
+        say(f"asks for {listed((_WITHOUT.get(each, each) for each in found.asked), 'or')}", "      ")
     if found.grants or not authorizes:
         say()
         say("[[authorize]]" if authorizes else "[[authorize]]: none, so that everything is permitted")
