@@ -1,0 +1,117 @@
+"""Handlers that filter themselves, and lookups that are not by a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.presentation import build_context
+
+from tests.pynetdicom.scoped.asking import MODELS, STUDY_ROOT, archive, association, find, identifier, policy, retrieve
+from tests.pynetdicom.scoped.index import Index, Series, Study
+from useridentity import Username
+from useridentity.pynetdicom import AE, scope_of
+
+SCOPE = {"PatientID": "P1"}
+
+
+def study(number: int, patient_id: str) -> Study:
+    uid = f"1.2.{number}"
+    series = [Series({"SeriesInstanceUID": f"{uid}.1", "Modality": "CT"}, 1)]
+    return Study({"PatientID": patient_id}, {"StudyInstanceUID": uid}, series)
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
+
+
+ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_handler_may_filter_itself_and_nothing_is_looked_up_for_it(index: Index, says_so: bool) -> None:
+    def on_find(event: evt.Event) -> Iterator[Any]:
+        scope = scope_of(event)
+        assert scope is not None
+        if says_so:
+            scope.handled()
+        mine = index.only(lambda study: study.patient["PatientID"] in scope.values["PatientID"])
+        yield from mine.on_find(event)
+        index.asked.append(event.identifier)
+
+    handlers = [(evt.EVT_C_FIND, on_find), *index.handlers[1:]]
+    with archive(handlers, SCOPE) as acceptor, association(acceptor, []) as assoc:
+        status, rows = find(assoc, ALL)
+        assert (status, [row.StudyInstanceUID for row in rows]) == (0x0000, ["1.2.1", "1.2.3"])
+        assert len(index.asked) == (1 if says_so else 3)
+        out, inside = (identifier("STUDY", StudyInstanceUID=uid) for uid in ("1.2.2", "1.2.1"))
+        assert retrieve(assoc.send_c_get(inside, STUDY_ROOT["GET"]))[0].Status == 0x0000
+        assert retrieve(assoc.send_c_get(out, STUDY_ROOT["GET"]))[0].Status == 0x0124
+
+
+@pytest.mark.threat("Q4")
+def test_a_handler_that_filters_itself_is_checked_on_retrieval_all_the_same(index: Index) -> None:
+    def on_get(event: evt.Event) -> Iterator[Any]:
+        scope = scope_of(event)
+        assert scope is not None
+        assert [scope.admits(each) for each in index.instances(identifier("IMAGE"))] == [True, False, True]
+        scope.handled()
+        instances = list(index.instances(identifier("IMAGE")))
+        yield len(instances)
+        yield from ((0xFF00, each) for each in instances)
+
+    came: list[Dataset] = []
+    with archive([index.handlers[0], (evt.EVT_C_GET, on_get)], SCOPE) as acceptor, association(acceptor, came) as assoc:
+        status, _ = retrieve(assoc.send_c_get(identifier("STUDY", StudyInstanceUID="1.2.1"), STUDY_ROOT["GET"]))
+    assert (status.Status, [each.StudyInstanceUID for each in came]) == (0xB000, ["1.2.1"])
+
+
+def test_without_a_scope_there_is_none_of_an_event(index: Index) -> None:
+    seen: list[object] = []
+    handlers = [(evt.EVT_C_FIND, lambda event: seen.append(scope_of(event)))]
+    with archive(handlers) as acceptor, association(acceptor) as assoc:
+        assert find(assoc, ALL) == (0x0000, [])
+    assert seen == [None]
+
+
+def test_a_lookup_of_the_applications_own_is_asked_instead_of_the_handler(index: Index) -> None:
+    asked: list[Dataset] = []
+
+    def lookup(wanted: Dataset) -> Iterator[Dataset]:
+        asked.append(wanted)
+        return index.find(wanted)
+
+    ae = AE("ARCHIVE")
+    ae.supported_contexts = [build_context(uid) for uid in MODELS]
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, policy=policy(SCOPE), evt_handlers=index.handlers, scope_lookup=lookup
+    )
+    assert server is not None
+    try:
+        scu = AE("SCU")
+        scu.add_requested_context(STUDY_ROOT["FIND"])
+        assoc = scu.associate("127.0.0.1", server.server_address[1], identity=Username("alice"))
+        assert [row.StudyInstanceUID for row in find(assoc, ALL)[1]] == ["1.2.1", "1.2.3"]
+        assoc.release()
+    finally:
+        ae.shutdown()
+    assert [each.StudyInstanceUID for each in asked] == ["1.2.1", "1.2.2", "1.2.3"]
+    assert len(index.asked) == 1
+
+
+@pytest.mark.threat("Q8")
+@pytest.mark.parametrize("broken", [None, 7, [7], "1.2.1"])
+def test_a_lookup_that_answers_nonsense_refuses(index: Index, broken: Any) -> None:
+    with archive(index.handlers, SCOPE) as acceptor:
+        acceptor.server.scope_lookup = index.find
+        with association(acceptor) as assoc:
+            assert len(find(assoc, ALL)[1]) == 2
+        acceptor.server.scope_lookup = lambda wanted: broken
+        with association(acceptor, []) as assoc:
+            assert find(assoc, ALL) == (0xC311, [])
+            wanted = identifier("STUDY", StudyInstanceUID="1.2.1")
+            assert retrieve(assoc.send_c_get(wanted, STUDY_ROOT["GET"]))[0].Status == 0x0124
