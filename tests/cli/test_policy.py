@@ -180,7 +180,10 @@ def test_scripts_get_json(main: Main) -> None:
     found = json.loads(main(*ASK, *RESEARCHER, "--json", "--context", "CTImageStorage:both").out)
     assert found["decision"] == "rejected"
     assert found["answer"] == [1, 2, 1]
-    found = json.loads(main(*ASK, *RESEARCHER, "--json").out)
+    find = "StudyRootQueryRetrieveInformationModelFind"
+    found = json.loads(main(*ASK, *RESEARCHER, "--json", "--context", f"{find}:both", "--context", f"{find}:scp").out)
+    uid = "1.2.840.10008.5.1.4.1.2.2.1"
+    assert found["contexts"] == [{"abstract_syntax": uid, "roles": ["SCU"]}, {"abstract_syntax": uid, "roles": []}]
     assert {key: found[key] for key in ("decision", "rule", "grant", "permits", "assurance")} == {
         "decision": "accepted",
         "rule": "people",

@@ -176,5 +176,5 @@ def _accepted(decision: Accepted, contexts: Sequence[Proposal]) -> Mapping[str, 
         "scope": dict(permission.scope.terms) if isinstance(permission.scope, Scope) else None,
         "emergency": permission.emergency,
         "waived": decision.waived.reason.word if decision.waived else None,
-        "contexts": {each.abstract_syntax: _roles(each, permission) for each in contexts},
+        "contexts": [{"abstract_syntax": each.abstract_syntax, "roles": _roles(each, permission)} for each in contexts],
     }
