@@ -128,6 +128,7 @@ def test_titles_that_could_not_be_are_errors(title: str) -> None:
 
 def test_names_are_used_once() -> None:
     Policy([Rule([STAFF], CT, "a"), Rule([STAFF], name="b")], [Grant(["echo"], name="a")])
+    assert '"rule 2" names 2 rules' in problems([Rule([STAFF], CT, "rule 2"), Rule([STAFF])])[0]
     found = problems([Rule([STAFF], CT, "a"), Rule([STAFF], name="a")], [Grant(["echo"], name="b")] * 2)
     assert [each.split(":")[0] for each in found[:4]] == [
         f"{table}[{index}].name" for table in ("authenticate", "authorize") for index in (0, 1)

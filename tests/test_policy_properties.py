@@ -32,7 +32,7 @@ from useridentity import (
     Who,
 )
 from useridentity.config import load_policy
-from useridentity.coverage import unreached_grants, unreached_rules
+from useridentity.coverage import _Borders, _connections, unreached_grants, unreached_rules
 from useridentity.permission import CAPABILITIES, Request
 from useridentity.policy import Checks
 from useridentity.rule_index import WhenIndex, WhoIndex
@@ -170,11 +170,9 @@ def test_no_identity_gets_to_a_grant_that_is_said_to_be_unreached(
 
 
 @REPEATABLE
-@given(st.lists(whens, max_size=5), st.data())
-def test_some_connection_gets_to_every_rule_that_is_not(rules: list[When], data: st.DataObject) -> None:
+@given(st.lists(whens, max_size=5))
+def test_some_connection_gets_to_every_rule_that_is_not(rules: list[When]) -> None:
     """The examples of `coverage` are connections too: each rule that is reached has one of its own."""
-    from useridentity.coverage import _Borders, _connections
-
     borders = _Borders(network for when in rules for network in when.network)
     unreached = {position for position, _ in unreached_rules(rules)}
     for position in set(range(len(rules))) - unreached:

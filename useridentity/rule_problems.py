@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import combinations
@@ -25,8 +24,8 @@ def problems(rules: Sequence[Rule | None], grants: Sequence[Grant | None]) -> It
     found = [(("authenticate", index), rule) for index, rule in enumerate(rules) if rule is not None]
     malformed = [problem for key, rule in found for problem in _shape(key, rule)]
     yield from malformed
-    yield from _duplicates("authenticate", rules)
-    yield from _duplicates("authorize", grants)
+    yield from _duplicates("authenticate", "rule", rules)
+    yield from _duplicates("authorize", "grant", grants)
     if malformed:
         return
     for key, rule in found:
@@ -66,11 +65,12 @@ def _shape(key: Key, rule: Rule) -> Iterator[Problem]:
             )
 
 
-def _duplicates(table: str, entries: Sequence[Rule | Grant | None]) -> Iterator[Problem]:
-    names = Counter(each.name for each in entries if each is not None and each.name)
+def _duplicates(table: str, word: str, entries: Sequence[Rule | Grant | None]) -> Iterator[Problem]:
+    """Names that occur twice, those of rules that have none by their place among them."""
+    names = [each.name or f"{word} {number}" if each is not None else "" for number, each in enumerate(entries, 1)]
     for index, each in enumerate(entries):
-        if each is not None and names[each.name] > 1:
-            yield (table, index, "name"), f'"{each.name}" names {names[each.name]} rules; give each a name of its own'
+        if each is not None and each.name and (count := names.count(each.name)) > 1:
+            yield (table, index, "name"), f'"{each.name}" names {count} rules; give each a name of its own'
 
 
 # One rule.
