@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
 system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
-  git:git node:nodejs npm:npm storescu:dcmtk xmlsec1:xmlsec1 \
+  git:git node:nodejs npm:npm storescu:dcmtk Orthanc:orthanc xmlsec1:xmlsec1 \
   krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime \
   slapd:slapd ldapadd:ldap-utils redis-server:redis-server \
   rsyslogd:rsyslog "/usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_ossl.so:rsyslog-openssl" \

@@ -1,4 +1,4 @@
-"""DCMTK's and Orthanc's archives, as processes of their own."""
+"""The archives of DCMTK, Orthanc and dcmjs-dimse, as processes of their own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lib import dcmtk
+from tests.lib.node import script
 from tests.parts import require
 
 HANG = 20.0  # seconds; ten times what an archive takes to start on a busy machine
@@ -71,6 +72,14 @@ def orthanc(folder: Path) -> Iterator[Archive]:
     configuration.write_text(json.dumps(settings))
     with _running("Orthanc", configuration, port=made.port):
         yield made
+
+
+@contextmanager
+def dcmjs() -> Iterator[Archive]:
+    """An empty archive of dcmjs-dimse, which has no C-GET, until the block ends."""
+    workstation = free_port()
+    with script("archive.js", {"destination": {"host": ADDRESS, "port": workstation}}) as process:
+        yield Archive(int(process.read()["port"]), "DCMJS", workstation)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def identity(identity_type: int, primary: bytes, secondary: bytes = b"", *, resp
 def run_scu(port: int, *, called: str = "ANY-SCP", **config: Any) -> dict[str, Any]:
     """One association with a C-ECHO to 127.0.0.1; what scu.js saw, as its head describes."""
     config = {"host": "127.0.0.1", "port": port, "called": called, "calling": "NODE"} | config
-    with _node("scu.js", config) as process:
+    with script("scu.js", config) as process:
         return process.read()
 
 
@@ -42,7 +42,7 @@ def scp(*, reject: tuple[int, int, int] | None = None, server_response: bytes | 
         config["reject"] = dict(zip(("result", "source", "reason"), reject, strict=True))
     if server_response is not None:
         config["serverResponse"] = b64encode(server_response).decode()
-    with _node("scp.js", config) as process:
+    with script("scp.js", config) as process:
         yield NodeScp(process)
 
 
@@ -79,11 +79,11 @@ class _Process:
 
 
 @contextmanager
-def _node(script: str, config: dict[str, Any]) -> Iterator[_Process]:
+def script(name: str, config: dict[str, Any]) -> Iterator[_Process]:
     """Run a script with `config` as its first line of input; end its input, then the process."""
     node = require("node")
     require("dcmjs-dimse")
-    command = [node, str(NODE_FOLDER / script)]
+    command = [node, str(NODE_FOLDER / name)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout

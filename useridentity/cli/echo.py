@@ -18,6 +18,8 @@ from useridentity.cli.requestor.session import association, status_of
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
+    from useridentity.credential import Confirmation
+
 EPILOG = epilog("""\
 useridentity echo pacs.example.org 104
 useridentity echo pacs.example.org 104 --identity username:alice
@@ -34,6 +36,7 @@ class Answer:
     association: float
     echo: float
     identity: str
+    confirmed: bool
     tls: str
     status: Status
 
@@ -48,7 +51,7 @@ def echo(peer: Peer, options: Options) -> None:
         f"{where.where} answered: {answer.identity}; {answer.tls or 'no TLS'}; "
         f"association {1000 * answer.association:.0f} ms, echo {1000 * answer.echo:.1f} ms",
         peer=where.where,
-        outcome="confirmed" if "confirmed" in answer.identity else "accepted",
+        outcome="confirmed" if answer.confirmed else "accepted",
         identity=answer.identity,
         tls=answer.tls,
         association_ms=round(1000 * answer.association, 1),
@@ -63,24 +66,26 @@ def _echoed(where: Target, stop: Stop) -> Answer:
     from pynetdicom import build_context
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+    from useridentity.pynetdicom import outcome_of
+
     started = time.perf_counter()
     with association(where, [build_context(Verification)], stop) as assoc:
         associated = time.perf_counter()
         status = status_of(assoc.send_c_echo(), assoc)
         echoed = time.perf_counter()
-        return Answer(associated - started, echoed - associated, _identity(assoc, where), _tls(assoc), status)
+        times = associated - started, echoed - associated
+        confirmation = outcome_of(assoc).confirmation
+        identity = _in_words(where, confirmation)
+        return Answer(*times, identity, confirmation is not None, _tls(assoc), status)
 
 
-def _identity(assoc: Association, where: Target) -> str:
-    from useridentity.pynetdicom import outcome_of
-
+def _in_words(where: Target, confirmation: Confirmation | None) -> str:
     if where.identity is None:
         return "accepted, no identity sent"
-    outcome = outcome_of(assoc)
-    proof = outcome.confirmation
-    if proof is None:
+    if confirmation is None:
         return "accepted, identity not confirmed"
-    return f"{outcome.kind.value}{f', acceptor proved to be {proof.acceptor}' if proof.mutual else ''}"
+    proof = f", acceptor proved to be {confirmation.acceptor}" if confirmation.mutual else ""
+    return f"accepted, identity confirmed{proof}"
 
 
 def _tls(assoc: Association) -> str:

@@ -72,7 +72,7 @@ def failed(outcome: Outcome, target: Target, cause: str = "") -> Failure:
         case OutcomeKind.ABORTED:
             return Failure(Exit.ABORTED, f"aborted: {outcome.detail}", f"ask the log of {target.where}")
         case _:
-            return Failure(Exit.NOT_SENT, f"not sent: {outcome.detail}")
+            return not_sent(outcome.detail)
 
 
 def unreachable(target: Target, cause: str) -> Failure:
@@ -81,6 +81,15 @@ def unreachable(target: Target, cause: str) -> Failure:
     hint = next((hint for sign, hint in known if sign.lower() in cause.lower()), "")
     advice = hint or ("is TLS what it expects there?" if target.tls else "does it expect TLS there? --ca")
     return Failure(Exit.UNREACHABLE, f"unreachable: {target.where}" + (f", {cause}" if cause else ""), advice)
+
+
+def not_sent(why: str) -> Failure:
+    """Nothing was sent, because there is no identity to send or it must not be sent there."""
+    known = (
+        ("not reached over TLS", "--ca turns TLS on; --plaintext allow sends it where other means protect the wire"),
+        ("No Kerberos credentials", "`kinit` gets a ticket"),
+    )
+    return Failure(Exit.NOT_SENT, f"not sent: {why}", next((hint for sign, hint in known if sign in why), ""))
 
 
 def _advice_on_rejection(outcome: Outcome, target: Target) -> str:

@@ -72,7 +72,7 @@ def get(
     contexts = [build_context(uid), *(build_context(each) for each in classes)]
     roles = [build_role(each, scp_role=True) for each in classes]
     handlers: list[Any] = [(evt.EVT_C_STORE, folder.keep)]
-    with association(target, contexts, stop, roles=roles, handlers=handlers) as assoc:
+    with association(target, contexts, stop, roles=roles, handlers=handlers, needed=uid) as assoc:
         return _followed(assoc.send_c_get(query, uid), assoc, uid, stop, meter)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from useridentity.cli.requestor.interrupt import Stop
-from useridentity.cli.requestor.outcome import Exit, Failure, Status, failed
+from useridentity.cli.requestor.outcome import Exit, Failure, Status, failed, not_sent
 from useridentity.cli.requestor.peer import Target
 from useridentity.errors import CredentialUnavailable
 
@@ -30,20 +30,41 @@ def association(
     *,
     roles: Sequence[Any] = (),
     handlers: Sequence[EventHandlerType] = (),
+    needed: str = "",
 ) -> Iterator[Association]:
-    """An established association, released when the block ends; raises `Failure` where there is none."""
+    """An established association, released when the block ends.
+
+    Raises `Failure` where there is none, or the acceptor did not take the abstract syntax `needed`.
+    """
     from useridentity.pynetdicom import outcome_of
 
     assoc, cause = _requested(target, contexts, roles, handlers)
     if not assoc.is_established:
+        if assoc.rejected_contexts and not assoc.accepted_contexts:
+            raise not_taken(target, contexts)
         raise failed(outcome_of(assoc), target, cause)
     stop.association = assoc
     try:
+        if needed and not any(each.abstract_syntax == needed for each in assoc.accepted_contexts):
+            raise not_taken(target, contexts[:1])
         yield assoc
     finally:
         stop.association, stop.cancel = None, None
         if assoc.is_established:
             assoc.release()
+
+
+def not_taken(target: Target, contexts: Sequence[PresentationContext]) -> Failure:
+    """None of these contexts was accepted."""
+    from pydicom.uid import UID
+
+    names = sorted({UID(each.abstract_syntax or "").name for each in contexts})
+    named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} others"
+    return Failure(
+        Exit.REFUSED,
+        f"refused: {target.where} took no presentation context for {named}",
+        "it does not have this service, or not for this identity",
+    )
 
 
 def _requested(
@@ -69,7 +90,7 @@ def _requested(
                 confirmation=target.confirmation,
             )
         except CredentialUnavailable as unavailable:
-            raise Failure(Exit.NOT_SENT, f"not sent: {unavailable}") from None
+            raise not_sent(str(unavailable)) from None
         except OSError as error:  # a name that does not resolve
             raise Failure(
                 Exit.UNREACHABLE, f"unreachable: {target.where}, {error.strerror}", "check the name of the host"
@@ -112,14 +133,6 @@ def lost(assoc: Association) -> Failure:
         f"aborted: {where} aborted the association, closed the connection or did not answer in time",
         "ask its log; --timeout waits longer",
     )
-
-
-def accepted_contexts(assoc: Association) -> dict[str, set[str]]:
-    """The transfer syntaxes accepted for each abstract syntax."""
-    found: dict[str, set[str]] = {}
-    for context in assoc.accepted_contexts:
-        found.setdefault(str(context.abstract_syntax), set()).update(map(str, context.transfer_syntax))
-    return found
 
 
 def cancelling(stop: Stop, assoc: Association, model: str) -> Callable[[], None]:
