@@ -18,11 +18,13 @@ class Once:
     """Something that may be used a single time, spent by the driver before the answer is sent.
 
     `key` names it among all the acceptor ever sees: (issuer, jti), (issuer, assertion ID). It may be
-    forgotten after `until`, when the credential is refused for its age.
+    forgotten after `until`, when the credential is refused for its age. It was not used before `issued`, None
+    where that is not known: a store that has remembered all since then has not forgotten it.
     """
 
     key: tuple[str, ...]
     until: datetime
+    issued: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

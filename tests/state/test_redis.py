@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,32 @@ def test_a_server_started_lately_without_an_append_only_file_may_have_forgotten(
 ) -> None:
     """Its twin, with the file, is the test of the killed server."""
     store = opened(own_redis("--appendonly", "no").url)
-    assert "may have forgotten what was used; set appendonly yes" in cannot_tell(store)
+    assert "may have forgotten that this was used; set appendonly yes" in cannot_tell(store)
+
+
+def test_a_server_started_lately_has_forgotten_nothing_of_what_was_issued_since(
+    own_redis: Servers, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(own_redis("--appendonly", "no").url)
+    fresh, spent = (replace(once(name), issued=NOW) for name in ("fresh", "spent"))
+    with pytest.raises(Unavailable, match="since this was issued"):  # by a clock that may be five minutes off
+        store.spend([fresh], NOW)
+    monkeypatch.setattr("useridentity.state.redis.MARGIN", 0.0)
+    assert store.spend([fresh], NOW)
+    assert store.spend([spent], NOW)
+    assert not store.spend([spent], NOW)
+    for before in (once("unknown"), replace(once("before"), issued=NOW - timedelta(hours=2))):
+        with pytest.raises(Unavailable, match="since this was issued"):
+            store.spend([fresh, before], NOW)
+
+
+def test_an_issued_credential_needs_no_more_memory_than_its_age(
+    own_redis: Servers, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it lives: a server that has run for as long as it may have been used has forgotten nothing."""
+    monkeypatch.setattr("useridentity.state.redis.MARGIN", -10.0)
+    store = opened(own_redis("--appendonly", "no").url)
+    assert store.spend([replace(once(seconds=86400.0), issued=NOW - timedelta(seconds=5))], NOW)
 
 
 def test_a_server_started_long_ago_has_forgotten_nothing(

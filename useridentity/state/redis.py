@@ -27,7 +27,7 @@ from redis.retry import Retry
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
 from useridentity.state import Debt
-from useridentity.state.keys import digest, kept_until
+from useridentity.state.keys import MARGIN, digest, kept_until
 from useridentity.state.memory import MAX_DEBTS
 from useridentity.state.redis_url import RedisServer
 from useridentity.validator import Once
@@ -44,8 +44,8 @@ COMMANDS = "+eval +info +get +set +exists +del +zadd +zcard +zpopmin +zremrangeb
 PREFIX = b"useridentity:"
 
 OLDEST = 3600.0
-"""Seconds: the longest that a single-use credential is good for unless an administrator says otherwise
-(the default of a JWT's max_lifetime). What was spent longer ago need not be remembered."""
+"""Seconds: the age of a credential that does not tell it; the longest that a single-use one is good for unless
+an administrator says otherwise (the default of a JWT's max_lifetime)."""
 
 _SPEND = """
 local function info(section, name)
@@ -85,8 +85,8 @@ return debt
 class RedisStore:
     """A `Store` on a server, which is called when something is to be remembered and no sooner.
 
-    A server that may evict keys, or that has started lately without an append-only file and so may have
-    forgotten what was spent, cannot tell: `Unavailable`.
+    A server that may evict keys, or that has started since the credential was issued, without an append-only
+    file, and so may have forgotten that it was spent, cannot tell: `Unavailable`.
     """
 
     def __init__(self, server: RedisServer) -> None:
@@ -96,7 +96,8 @@ class RedisStore:
     def spend(self, keys: Sequence[Once], now: datetime) -> bool:
         names = [PREFIX + b"spent:" + digest(once.key).hex().encode() for once in keys]
         lives = [int((kept_until(once, now) - now.timestamp()) * 1000) for once in keys]
-        verdict = self._server.run(_SPEND, names, [OLDEST, *lives])
+        age = max((_age(once, now) for once in keys), default=0.0)
+        verdict = self._server.run(_SPEND, names, [age, *lives])
         if verdict in _CANNOT_TELL:
             raise Unavailable(f"{self._server}: {_CANNOT_TELL[verdict]}", Reason.STATE_UNAVAILABLE)
         return bool(verdict == b"fresh")
@@ -151,9 +152,14 @@ class _Server:
 
 _CANNOT_TELL = {
     b"evicts": "may evict keys and so forget what was used; set maxmemory-policy noeviction",
-    b"forgot": f"has started less than {OLDEST:g} s ago and keeps no append-only file, so it may have forgotten "
-    "what was used; set appendonly yes",
+    b"forgot": "has started since this was issued and keeps no append-only file, so it may have forgotten that this "
+    "was used; set appendonly yes",
 }
+
+
+def _age(once: Once, now: datetime) -> float:
+    """For how many seconds `once` may have been used, whosever clock they are counted by."""
+    return OLDEST if once.issued is None else max(0.0, (now - once.issued).total_seconds()) + MARGIN
 
 
 def _pool(server: RedisServer) -> BlockingConnectionPool:

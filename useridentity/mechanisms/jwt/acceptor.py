@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from useridentity.claim_path import ClaimPath
 from useridentity.credential import Credential, IdentityType
@@ -174,6 +174,10 @@ class JwtValidator:
         ends = check_times(claims, facts.now.timestamp(), settings.max_lifetime)
         check_binding(claims, facts.peer_certificate, required=settings.binding == "certificate")
         expires_at = datetime.fromtimestamp(ends, UTC)
-        once = (Once((self.issuer, text(claims, "jti")), expires_at),) if settings.reuse == "never" else ()
+        once = (_once(self.issuer, claims, expires_at),) if settings.reuse == "never" else ()
         groups = groups_of(claims, self._group_path, settings.groups.map if settings.groups else {})
         return Verified(identity_of(claims, self.issuer, groups, expires_at), once=once, expires_at=expires_at)
+
+
+def _once(issuer: str, claims: Mapping[str, Any], expires_at: datetime) -> Once:
+    return Once((issuer, text(claims, "jti")), expires_at, datetime.fromtimestamp(claims["iat"], UTC))

@@ -95,7 +95,7 @@ class KerberosValidator:
         return Verified(
             self._identity(proof),
             server_response=None if proof.answer is None else answer_to(request, proof.answer),
-            once=(Once(("kerberos", request.authenticator), proof.forget_at),),
+            once=(Once(("kerberos", request.authenticator), proof.forget_at, proof.new_at),),
             expires_at=proof.expires_at,
         )
 

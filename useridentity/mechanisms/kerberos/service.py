@@ -46,7 +46,8 @@ class Proof:
         principal: of the requestor, with its realm, as the library writes it.
         service: the principal whose key the ticket was encrypted in.
         expires_at: the end of the ticket.
-        forget_at: from then on the same request is refused for its age.
+        new_at: before that the same request would have been refused for its date.
+        forget_at: from then on it is refused for its age.
         indicators: how the user proved themselves to the KDC (RFC 8129); only verified ones.
         answer: the token with the KRB_AP_REP, None where mutual authentication was not asked for.
     """
@@ -54,6 +55,7 @@ class Proof:
     principal: str
     service: str
     expires_at: datetime
+    new_at: datetime
     forget_at: datetime
     indicators: tuple[str, ...]
     answer: bytes | None = field(repr=False)
@@ -121,6 +123,7 @@ def _proof(accepted: Any) -> Proof:
         principal=_text(accepted.initiator_name),
         service=_text(service),
         expires_at=expires_at,
+        new_at=now - 2 * skew - ROUNDING,
         # An authenticator may be one clock skew ahead when it comes, and is accepted until one after its time.
         forget_at=now + 2 * skew + ROUNDING,
         indicators=_indicators(accepted.initiator_name),

@@ -228,7 +228,7 @@ class SamlValidator:
         return Verified(
             self._identity(assertion, ends),
             server_response=self._response(assertion, credential, facts.now),
-            once=(Once(("saml", self._keys.issuer, assertion.id), ends),) if single_use else (),
+            once=(Once(("saml", self._keys.issuer, assertion.id), ends, assertion.issued),) if single_use else (),
             expires_at=ends,
         )
 

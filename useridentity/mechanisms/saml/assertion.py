@@ -50,6 +50,7 @@ class Assertion:
     Fields:
         id: unique with its issuer.
         name_id: the subject's name.
+        issued: when, by its issuer's clock.
         ends: when the assertion, or the session at its issuer, ends; without clock skew.
         single_use: whether the issuer says so.
         authn_context: how the issuer authenticated the user (AuthnContextClassRef); may be empty.
@@ -58,6 +59,7 @@ class Assertion:
 
     id: str
     name_id: str
+    issued: datetime
     ends: datetime
     single_use: bool
     authn_context: str
@@ -70,7 +72,7 @@ def read(element: Element, expected: Expected, facts: Facts) -> Assertion:
     if element.get("Version") != "2.0":
         raise wrong("not SAML 2.0")
     check_issuer(child(element, "Issuer"), expected.issuer)
-    ends = check_conditions(element, expected.audience, window)
+    issued, ends = check_conditions(element, expected.audience, window)
     subject = child(element, "Subject")
     if subject is None:
         raise wrong("no Subject")
@@ -80,6 +82,7 @@ def read(element: Element, expected: Expected, facts: Facts) -> Assertion:
     return Assertion(
         id=element.get("ID"),
         name_id=name_id,
+        issued=issued,
         ends=min(ends, session) if session else ends,
         single_use=is_single_use(element),
         authn_context=context,

@@ -35,8 +35,8 @@ class Window:
         return self.now >= moment + self.skew
 
 
-def check_conditions(assertion: Element, audience: str, window: Window) -> datetime:
-    """The instant at which the assertion ends; raises `Refused` where it may not be used, here and now.
+def check_conditions(assertion: Element, audience: str, window: Window) -> tuple[datetime, datetime]:
+    """When the assertion was issued, and when it ends; raises `Refused` where it may not be used, here and now.
 
     Both ends of the lifetime and an audience are required, which SAML core leaves open.
     """
@@ -45,9 +45,9 @@ def check_conditions(assertion: Element, audience: str, window: Window) -> datet
         raise wrong("no Conditions, so for everybody and for ever")
     if any(each.tag not in [f"{{{SAML}}}{name}" for name in _KNOWN] for each in conditions):
         raise wrong("a condition that is not understood")
-    end = _lifetime(assertion, conditions, window)
+    lifetime = _lifetime(assertion, conditions, window)
     _check_audience(conditions, audience)
-    return end
+    return lifetime
 
 
 def is_single_use(assertion: Element) -> bool:
@@ -56,7 +56,7 @@ def is_single_use(assertion: Element) -> bool:
     return conditions is not None and bool(children(conditions, "OneTimeUse"))
 
 
-def _lifetime(assertion: Element, conditions: Element, window: Window) -> datetime:
+def _lifetime(assertion: Element, conditions: Element, window: Window) -> tuple[datetime, datetime]:
     issued = instant(assertion.get("IssueInstant"))
     begin, end = instant(conditions.get("NotBefore")), instant(conditions.get("NotOnOrAfter"))
     if issued is None or begin is None or end is None:
@@ -67,7 +67,7 @@ def _lifetime(assertion: Element, conditions: Element, window: Window) -> dateti
         raise expired(f"ended {end:%FT%TZ}")
     if end - issued > window.longest:
         raise wrong(f"valid for {end - issued}, more than max_lifetime ({window.longest})")
-    return end
+    return issued, end
 
 
 def _check_audience(conditions: Element, audience: str) -> None:
