@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from random import Random
 
 import pytest
 from pydicom._uid_dict import UID_dictionary
@@ -238,3 +239,44 @@ def test_only_the_star_is_a_pattern() -> None:
     assert title_matches("A*C", "ABC")
     assert title_matches("A.C", "A.C")
     assert not title_matches("A.C", "ABC")
+
+
+# Properties
+
+
+UNIVERSE = [
+    Request(kind, sop_class, abstract_syntax, is_scu, destination)
+    for abstract_syntax in [*OTHER_CLASSES.values(), CT_IMAGE_STORAGE, "1.2.3.4"]
+    for sop_class in {abstract_syntax, *COMPONENTS.get(abstract_syntax, ())}
+    for kind in ("C-ECHO", "C-STORE", "C-FIND", "C-GET", "C-MOVE", "N-GET", "N-ACTION", "N-EVENT-REPORT")
+    for is_scu in (True, False)
+    for destination in (("WS_1", "PACS") if kind == "C-MOVE" else ("",))
+]
+WORDS = [*CAPABILITIES, "CTImageStorage", "InventoryFind", "1.2.3.4"]
+
+
+def permitted(permission: Permission) -> set[int]:
+    return {index for index, request in enumerate(UNIVERSE) if not permission.denies(request)}
+
+
+def test_a_narrower_permit_permits_nothing_more() -> None:
+    """Every word and every destination that is left out takes away, or leaves as it is."""
+    pick = Random("permits")
+    for _ in range(40):
+        words = pick.sample(WORDS, pick.randrange(1, len(WORDS)))
+        destinations = ["WS_*", "PACS"][: pick.randrange(3)]
+        whole = Permission.of(words, destinations)
+        for narrower in (
+            Permission.of(words[1:], destinations),
+            Permission.of(words, destinations[1:]),
+        ):
+            assert permitted(narrower) <= permitted(whole)
+            for uid in {request.abstract_syntax for request in UNIVERSE}:
+                assert all(a <= b for a, b in zip(narrower.roles(uid), whole.roles(uid), strict=True))
+        assert permitted(Permission.of(words[::-1], destinations)) == permitted(whole), "order says nothing"
+
+
+def test_a_permission_is_the_union_of_its_words() -> None:
+    for words in (["echo", "store"], ["find", "get", "mpps"], WORDS):
+        together = permitted(Permission.of(words, ["*"]))
+        assert together == set().union(*(permitted(Permission.of([word], ["*"])) for word in words))
