@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 
 from tests.lib.pki import Ca, Leaf
 from tests.pynetdicom.support import Acceptor, echo, requestor, serving, until
-from useridentity import Policy, Rule
+from useridentity import Policy, Rule, Username
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.certificate import CertificateValidator
 from useridentity.pynetdicom import OutcomeKind, outcome_of
@@ -162,6 +162,31 @@ def test_an_association_that_is_decided_about_during_a_drop_is_not_missed(site: 
             assert outcome_of(made[0]).kind is kind
             made[0].release()
             asked.clear(), answer.clear()
+
+
+def test_what_cannot_be_judged_is_dropped_and_keeps_nobody_else_from_it(
+    site: Site, running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that OpenSSL has taken need not be one that can be parsed."""
+    acceptor, associations = running
+    judge, odd = ServerTls.revokes, site.nodes["CT_1"].der
+
+    def revokes(tls: ServerTls, certificate: bytes) -> bool:
+        if certificate == odd:
+            raise ValueError("error parsing asn1 value")
+        return judge(tls, certificate)
+
+    monkeypatch.setattr(ServerTls, "revokes", revokes)
+    assert acceptor.server.reload(drop=True) == EACH
+    assert all_echo(associations["MR_1"])
+
+
+def test_an_association_without_tls_goes_on() -> None:
+    with serving() as acceptor:
+        assoc = requestor().associate("127.0.0.1", acceptor.port, identity=Username("alice"))
+        assert acceptor.server.reload(drop=True) == 0
+        assert echo(assoc) == 0
+        assoc.release()
 
 
 def test_a_dropped_association_ends_though_its_handler_is_at_work(site: Site) -> None:

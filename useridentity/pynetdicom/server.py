@@ -159,7 +159,8 @@ class GuardedServer(ThreadedAssociationServer):
         if isinstance(decision, Accepted):
             assoc.admission = Admission(facts, decision)
             if self._drops != before:  # those who were admitted by then have been judged; this one was not among them
-                return self._judged_anew(assoc.admission)
+                decision = self._judged_anew(assoc.admission)
+                assoc.admission = Admission(facts, decision) if isinstance(decision, Accepted) else None
         return decision
 
     def reload(self, drop: bool = False) -> int:
@@ -215,11 +216,17 @@ class GuardedServer(ThreadedAssociationServer):
     def _judged_anew(self, admission: Admission) -> Decision:
         """What becomes of whoever was admitted, by the policy and the revocation lists as they are now."""
         facts, accepted = admission.facts, admission.accepted
+        try:
+            if not self._is_revoked(facts.peer_certificate):
+                return self.driver.reconsider(replace(facts, now=datetime.now(UTC)), accepted)
+            reason, detail = Reason.CREDENTIAL_INVALID, "the TLS client certificate has been revoked"
+        except Exception as error:  # noqa: BLE001  whatever cannot be judged must not keep others from being dropped
+            reason, detail = Reason.VALIDATOR_UNAVAILABLE, f"cannot be judged anew: {type(error).__name__}"
+        return Rejected(reason, detail, accepted.rule, accepted.validator)
+
+    def _is_revoked(self, certificate: bytes) -> bool:
         tls = self.ssl_context
-        if facts.peer_certificate and isinstance(tls, ServerTls) and tls.revokes(facts.peer_certificate):
-            detail = "the TLS client certificate has been revoked"
-            return Rejected(Reason.CREDENTIAL_INVALID, detail, accepted.rule, accepted.validator)
-        return self.driver.reconsider(replace(facts, now=datetime.now(UTC)), accepted)
+        return bool(certificate) and isinstance(tls, ServerTls) and tls.revokes(certificate)
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         refuse_user_id(event, handler)

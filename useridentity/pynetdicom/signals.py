@@ -32,6 +32,8 @@ def reload_on_signals(*servers: GuardedServer) -> None:
     def serve() -> None:
         while True:
             drop = asked.get()
+            while not asked.empty():  # one for all that came meanwhile
+                drop |= asked.get()
             for server in servers:
                 _reload(server, drop=drop)
 
