@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from tests.lib.pki import Ca, Leaf
 from tests.pynetdicom.support import Acceptor, echo, requestor, serving, until
@@ -73,13 +75,13 @@ accept = ["node"]
 
 [[authorize]]
 name = "{grant}"
-permit = ["echo", "store"]
+permit = {permit}
 who = {{ kind = ["node"] }}
 """
 
 
-def by_file(site: Site, more: str = "", grant: str = "nodes") -> Path:
-    site.put("identity.toml", POLICY.format(more=more, grant=grant).encode())
+def by_file(site: Site, more: str = "", grant: str = "nodes", permit: str = '["echo", "store"]') -> Path:
+    site.put("identity.toml", POLICY.format(more=more, grant=grant, permit=permit).encode())
     return site.folder / "identity.toml"
 
 
@@ -278,6 +280,24 @@ def test_every_problem_of_policy_and_tls_is_told_and_neither_is_used(site: Site,
         acceptor.server.reload(drop=True)
     assert acceptor.server.driver.policy.content is before
     assert all_echo(associations["CT_1"] + associations["MR_1"])
+
+
+def test_those_that_go_on_may_do_what_is_permitted_now(site: Site, filed: Filed, ct_dataset: Dataset) -> None:
+    acceptor, _ = filed
+    context = client_context(site.folder / "ca.pem", *site.pairs["CT_1"])
+    scu = requestor(Verification, CTImageStorage)
+    scu.requested_contexts[1].transfer_syntax = [ct_dataset.file_meta.TransferSyntaxUID]
+    assoc = scu.associate("127.0.0.1", acceptor.port, tls_args=(context, "127.0.0.1"))
+    assert assoc.send_c_store(ct_dataset).Status == 0x0000
+    by_file(site, permit='["echo"]')
+    assert acceptor.server.reload() == 0
+    assert assoc.send_c_store(ct_dataset).Status == 0x0000
+    assert acceptor.server.reload(drop=True) == 0
+    assert assoc.send_c_store(ct_dataset).Status == 0x0124
+    assert echo(assoc) == 0
+    by_file(site, permit='["find"]')
+    assert acceptor.server.reload(drop=True) == 2 * EACH + 1
+    until(lambda: assoc.is_aborted)
 
 
 def test_limits_are_read_again(site: Site, filed: Filed) -> None:
