@@ -96,7 +96,7 @@ def test_what_opens_more_is_allowed_where_it_is_said() -> None:
     Policy([Rule([IDP, SAME_IDP], overlap="first-verifies")])
     Policy([Rule([STAFF, NAMES], weakest="asserted")])
     assert "weakest" in problems([Rule([STAFF, NAMES], overlap="first-verifies")])[0]
-    assert 'leave it out, or write "asserted"' in problems([Rule([STAFF], weakest="yes")])[0]  # type: ignore[arg-type]
+    assert "'yes' is not allowed; write 'asserted'" in problems([Rule([STAFF], weakest="yes")])[0]  # type: ignore[arg-type]
 
 
 @pytest.mark.threat("P6")
@@ -105,6 +105,56 @@ def test_two_validators_of_one_name_are_an_error_in_whatever_rules_they_are() ->
     Policy(rules)
     Policy([Rule([STAFF], CT), Rule([STAFF])])
     assert 'several validators are called "staff"' in problems([Rule([STAFF], CT), Rule([validator("staff", 5)])])[0]
+
+
+# Shape
+
+
+@pytest.mark.parametrize(
+    ("rules", "grants", "expected"),
+    [
+        (Rule([STAFF]), (), "authenticate: Rule("),
+        ([STAFF], (), "authenticate[0]: validator.<locals>.Made("),
+        ([Rule([STAFF])], Grant(["echo"]), "authorize: Grant("),
+        ([Rule([STAFF])], [Who()], "authorize[0]: Who("),
+        ([Rule([STAFF], "CT_1")], (), "authenticate[0].when: 'CT_1' should be a When"),
+        ([Rule([STAFF], When(CT))], (), "authenticate[0].when.calling_ae_title: When("),
+        (
+            [Rule([STAFF], When(network=("10.0.0.0/8",)))],
+            (),
+            "authenticate[0].when.network: '10.0.0.0/8' should be IPv4",
+        ),
+        ([Rule([STAFF], When(tls="mutual"))], (), "authenticate[0].when.tls: 'mutual' should be a Tls"),
+        ([Rule([STAFF], When(network=LAN), assign="ct")], (), "authenticate[0].assign: 'ct' should be an Assign"),
+        (
+            [Rule([STAFF], unproved=Unproved("2027-03-31"))],
+            (),
+            "authenticate[0].unproved.until: '2027-03-31' should be",
+        ),
+        ([Rule([STAFF], unproved=Unproved(date(2027, 3, 31), "silently"))], (), "authenticate[0].unproved.mode: "),
+        (
+            [Rule([STAFF])],
+            [Grant(["echo"], Who(assurance=("asserted",)))],
+            "authorize[0].who.assurance: 'asserted' should",
+        ),
+        (
+            [Rule([STAFF])],
+            [Grant(["echo"], Who(kind=Kind.NODE))],
+            "authorize[0].who.kind: <Kind.NODE: 'node'> should be",
+        ),
+        ([Rule([STAFF])], [Grant(["echo"], Who(claims=["a"]))], "authorize[0].who.claims: ['a'] should be a mapping"),
+        ([Rule([STAFF])], [Grant(["echo"], Who(claims={"a": (1,)}))], "authorize[0].who.claims.a: 1 should be a str"),
+        (
+            [Rule([STAFF])],
+            [Grant(["echo"], break_glass="why")],
+            "authorize[0].break_glass: 'why' should be a BreakGlass",
+        ),
+    ],
+)
+def test_what_is_of_another_kind_than_it_should_be_is_an_error(rules: Any, grants: Any, expected: str) -> None:
+    """In code, where nothing else has looked: a word that is no `Tls` would be compared, and match nobody or all."""
+    found = problems(rules, grants)
+    assert any(each.startswith(expected) for each in found), found
 
 
 # Rules
@@ -291,7 +341,7 @@ def test_those_who_prove_nothing_need_a_grant_that_names_them() -> None:
             Grant(["echo"], Who(claims={"npi": ("1",)})),
             Grant(["echo"], Who(claims={"npi": "1"})),  # type: ignore[dict-item]
             "who.claims.npi",
-            "should be a list",
+            "letter by letter",
         ),
         (
             Grant(["echo"], Who(claims={"a.b[].c": ("1",)})),

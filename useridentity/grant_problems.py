@@ -29,10 +29,6 @@ def grant_problems(grants: Sequence[Grant | None], labels: Sequence[str]) -> Ite
 
 
 def _grant(key: Key, grant: Grant, labels: Sequence[str]) -> Iterator[Problem]:
-    for word in ("validator", "groups", "assurance", "kind", "purpose"):
-        if isinstance(getattr(grant.who, word), str):
-            yield (*key, "who", word), "a string would be read letter by letter; give a tuple of them"
-            return
     for name in grant.who.validator:
         if labels and name not in labels:
             yield (*key, "who", "validator"), f'"{name}" is accepted by no rule{nearest(name, labels)}'
@@ -48,8 +44,8 @@ def _grant(key: Key, grant: Grant, labels: Sequence[str]) -> Iterator[Problem]:
 
 def _claims(key: Key, grant: Grant) -> Iterator[Problem]:
     for path, values in grant.who.claims.items():
-        if isinstance(values, str) or not values:
-            yield (*key, path), "should be a list of the values that are allowed"
+        if not values:
+            yield (*key, path), "is empty; name at least one, or leave the claim out"
         yield from _path((*key, path), path)
 
 

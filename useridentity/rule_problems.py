@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from itertools import combinations
+from typing import Any
 
 from useridentity.coverage import unreached_rules
 from useridentity.credential import IdentityType
@@ -13,21 +13,21 @@ from useridentity.grant_problems import Problem, grant_problems
 from useridentity.identity import Assurance
 from useridentity.match import title_problems
 from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, identity_type, label
+from useridentity.shape import misfits
 from useridentity.toml_file import Key
 from useridentity.validator import Validator
 
 
 def problems(rules: Sequence[Rule | None], grants: Sequence[Grant | None]) -> Iterator[Problem]:
     """Everything that is wrong; None stands for a rule whose own problems are known already."""
+    if malformed := [*_malformed("authenticate", Rule, rules), *_malformed("authorize", Grant, grants)]:
+        yield from malformed
+        return
     if not rules:
         yield ("authenticate",), "no rule, so nobody could associate; Policy.unguarded() admits everybody"
     found = [(("authenticate", index), rule) for index, rule in enumerate(rules) if rule is not None]
-    malformed = [problem for key, rule in found for problem in _shape(key, rule)]
-    yield from malformed
     yield from _duplicates("authenticate", "rule", rules)
     yield from _duplicates("authorize", "grant", grants)
-    if malformed:
-        return
     for key, rule in found:
         yield from _rule(key, rule)
     yield from _namesakes(found)
@@ -42,24 +42,28 @@ def problems(rules: Sequence[Rule | None], grants: Sequence[Grant | None]) -> It
 # The shape, which a file cannot get wrong and code can.
 
 
-def _shape(key: Key, rule: Rule) -> Iterator[Problem]:
-    if isinstance(rule.accept, str) or not isinstance(rule.accept, Sequence):
-        yield (*key, "accept"), "is no list of validators"
+def _malformed(table: str, kind: type[Rule | Grant], entries: Any) -> Iterator[Problem]:
+    if not isinstance(entries, Sequence):
+        yield (table,), f"{entries!r} should be a list of {kind.__name__}"
         return
-    for word in ("calling_ae_title", "called_ae_title", "network"):
-        if isinstance(getattr(rule.when, word), str):
-            yield (*key, "when", word), "a string would be read letter by letter; give a tuple of them"
-    if not isinstance(rule.when.tls, Tls | None):
-        yield (*key, "when", "tls"), f"{rule.when.tls!r} is no Tls, such as Tls.MUTUAL"
-    for word, known in (("overlap", "first-verifies"), ("weakest", "asserted")):
-        if (value := getattr(rule, word)) not in (None, known):
-            yield (*key, word), f'{value!r} is not allowed; leave it out, or write "{known}"'
-    if rule.unproved is not None and type(rule.unproved.until) is not date:
-        yield (*key, "unproved", "until"), f"{rule.unproved.until!r} should be a date, without a time"
+    for index, each in enumerate(entries):
+        if isinstance(each, Rule) and kind is Rule:
+            yield from misfits((table, index), each, but=("accept",))
+            yield from _not_validators((table, index, "accept"), each)
+        elif isinstance(each, Grant) and kind is Grant:
+            yield from misfits((table, index), each, but=("permit", "destinations", "scope", "permission"))
+        elif each is not None:
+            yield (table, index), f"{each!r} should be a {kind.__name__}"
+
+
+def _not_validators(key: Key, rule: Rule) -> Iterator[Problem]:
+    if isinstance(rule.accept, str) or not isinstance(rule.accept, Sequence):
+        yield key, "is no list of validators"
+        return
     for entry in (each for alternative in rule.alternatives for each in alternative):
         if not isinstance(entry, Validator):
             yield (
-                (*key, "accept"),
+                key,
                 f"{entry!r} is not a validator; wrap a function with passcode_check(...) "
                 "or FunctionValidator(name, identity_type, function)",
             )
