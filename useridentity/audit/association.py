@@ -167,17 +167,16 @@ class AssociationTrail:
         """An instance was stored, or was not, as the operation's status says."""
         self._tell(Kind.STORED, operation, self._stored.add(instance, outcome_of(operation.status)))
 
-    def queried(self, operation: Operation) -> None:
-        """A C-FIND was answered."""
-        self._trail.note(self._record(Kind.QUERIED, outcome_of(operation.status), operation=operation))
+    def queried(self, operation: Operation, asked: tuple[Study, ...] = ()) -> None:
+        """A C-FIND was answered; `asked` is what its identifier names outright."""
+        self._over(Kind.QUERIED, operation, asked)
 
-    def retrieved(self, operation: Operation, sent: Transfers) -> None:
+    def retrieved(self, operation: Operation, sent: Transfers, asked: tuple[Study, ...] = ()) -> None:
         """A C-MOVE or C-GET is over; `sent` are the instances of its sub-operations."""
         self._sent += sent.number
-        rest = list(sent.rest())
-        if not rest:
-            self._trail.note(self._record(Kind.RETRIEVED, outcome_of(operation.status), operation=operation))
-        self._tell(Kind.RETRIEVED, operation, rest)
+        if not sent.number:
+            self._over(Kind.RETRIEVED, operation, asked)
+        self._tell(Kind.RETRIEVED, operation, sent.rest())
 
     def sends(self, operation: Operation, sent: Transfers, instance: Instance, outcome: Outcome) -> None:
         """An instance was sent by a C-MOVE or C-GET, or could not be."""
@@ -185,7 +184,7 @@ class AssociationTrail:
 
     def performed(self, operation: Operation) -> None:
         """Another request was answered."""
-        self._trail.note(self._record(Kind.PERFORMED, outcome_of(operation.status), operation=operation))
+        self._over(Kind.PERFORMED, operation)
 
     def refused(self, operation: Operation, detail: str, reason: Reason = Reason.NOT_AUTHORISED) -> None:
         """A request was not served."""
@@ -193,6 +192,9 @@ class AssociationTrail:
         self._trail.note(
             self._record(Kind.REFUSED, outcome, operation=operation, reason=reason.word, detail=text(detail))
         )
+
+    def _over(self, kind: Kind, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
+        self._trail.note(self._record(kind, outcome_of(operation.status), operation=operation, studies=studies))
 
     def _tell(self, kind: Kind, operation: Operation, found: Iterable[tuple[Outcome, Study]]) -> None:
         for outcome, study in found:

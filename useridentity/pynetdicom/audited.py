@@ -67,6 +67,7 @@ class Served:
     trail: AssociationTrail
     operation: Operation
     instance: Instance | None = None
+    asked: tuple[Study, ...] = ()
     sent: Transfers = field(default_factory=Transfers)
 
     def answered(self, status: int | None) -> None:
@@ -86,9 +87,9 @@ class Served:
         if self.instance is not None:
             self.trail.stored(self.operation, self.instance)
         elif request == "C-FIND":
-            self.trail.queried(self.operation)
+            self.trail.queried(self.operation, self.asked)
         elif request in ("C-MOVE", "C-GET"):
-            self.trail.retrieved(self.operation, self.sent)
+            self.trail.retrieved(self.operation, self.sent, self.asked)
         else:
             self.trail.performed(self.operation)
 
@@ -207,8 +208,9 @@ class AuditedAssociation(SubOperations, ServingAssociation):
             instance = _instance_received(request, self._accepted_cx[context_id])
             trail.begins_store(operation, instance)
             return Served(trail, operation, instance)
-        trail.begins(operation, tuple(_studies_asked(request, self._accepted_cx[context_id])))
-        return Served(trail, operation)
+        asked = tuple(_studies_asked(request, self._accepted_cx[context_id]))
+        trail.begins(operation, asked)
+        return Served(trail, operation, asked=asked)
 
     def _operation(self, request: Any, context_id: int) -> Operation:
         uid = getattr(request, "AffectedSOPClassUID", None) or getattr(request, "RequestedSOPClassUID", None)
