@@ -66,6 +66,7 @@ class Index:
     destinations: dict[str, tuple[str, int]] = field(default_factory=dict)
     asked: list[Dataset] = field(default_factory=list)
     retrieved: list[Dataset] = field(default_factory=list)
+    _indexes: dict[str, dict[str, list[Study]]] = field(default_factory=dict, init=False, repr=False)
 
     def only(self, belongs: Callable[[Study], bool]) -> Index:
         """The index that holds these studies and no other."""
@@ -111,24 +112,25 @@ class Index:
                 yield from (each for each in _below(study, entity, level))
 
     def _candidates(self, identifier: Dataset) -> Iterable[Study]:
-        """The studies that can match: by UID where one is asked for, as an index is there for."""
-        uid = identifier.get("StudyInstanceUID")
-        if isinstance(uid, str) and uid:
-            found = self._by_uid.get(uid)
-            return [found] if found else []
+        """The studies that can match: found by UID or Patient ID where one is asked for, as in any database."""
+        for keyword in ("StudyInstanceUID", "PatientID"):
+            value = identifier.get(keyword)
+            if isinstance(value, str) and value and not set(value) & set("*?"):
+                return self._by(keyword).get(value, ())
         return self.studies
 
-    @property
-    def _by_uid(self) -> dict[str, Study]:
-        if "_uids" not in self.__dict__:
-            self.__dict__["_uids"] = {study.uid: study for study in self.studies}
-        uids: dict[str, Study] = self.__dict__["_uids"]
-        return uids
+    def _by(self, keyword: str) -> dict[str, list[Study]]:
+        if keyword not in self._indexes:
+            found = self._indexes[keyword] = {}
+            for study in self.studies:
+                found.setdefault({**study.patient, **study.attributes}[keyword], []).append(study)
+        return self._indexes[keyword]
 
     def _counted(self, study: Study, entity: Attributes, counted: Sequence[str]) -> Attributes:
         if not counted:
             return entity
-        own = [each.own for each in self.studies if _identity(each) == _identity(study)]
+        of_id = self._by("PatientID")[study.patient["PatientID"]]
+        own = [each.own for each in of_id if _identity(each) == _identity(study)]
         return {**entity, **{keyword: _COUNTS[keyword](own) for keyword in counted}}
 
     def _items(self, identifier: Dataset) -> Iterator[Dataset]:
