@@ -91,7 +91,7 @@ class _Loader:
                 self._report(("audit",), "is not what is in use; restart the program to change it")
             return self._running.audit
         try:
-            return settings.open() if settings else None
+            return settings.open(self._folder) if settings else None
         except ConfigurationError as error:
             for problem in error.problems:
                 self._report(("audit",), problem)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from useridentity.audit.settings import AuditSettings
+from useridentity.audit.sinks import SETTINGS
 from useridentity.config import VERSION, StateSettings
 from useridentity.config_rules import DestinationSettings, GrantSettings, RuleSettings
 from useridentity.permission import capability_words
@@ -148,6 +149,12 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _forward() -> Schema:
+    """The sinks of the audit trail: a URL each, or the table of its kind."""
+    tables = [table(settings) for settings in dict.fromkeys(SETTINGS.values())]
+    return array({"anyOf": [dict(_TEXT), *tables]})
+
+
 def policy_schema(types: Iterable[str] = BUILT_IN) -> Schema:
     """The schema of a policy file with the keys of these validator types; other types may have any keys.
 
@@ -158,7 +165,7 @@ def policy_schema(types: Iterable[str] = BUILT_IN) -> Schema:
         "version": described({"enum": [VERSION]}, "Of this format."),
         "limits": table(Limits),
         "state": table(StateSettings),
-        "audit": table(AuditSettings),
+        "audit": table(AuditSettings, forward=_forward()),
         "validator": {"type": "object", "additionalProperties": _validator(settings)},
         "authenticate": array(table(RuleSettings)),
         "authorize": array(table(GrantSettings, **_GRANT)),

@@ -12,7 +12,7 @@ import pytest
 from tests.audit.samples import ACCEPTOR, corpus, record
 from tests.lib.certificates import Certificates
 from useridentity.audit.record import Kind, Record
-from useridentity.audit.sinks import Undelivered, open_sink
+from useridentity.audit.sinks import Undelivered, open_sink, open_sinks
 from useridentity.errors import ConfigurationError
 
 RECORDS = list(corpus().values())
@@ -79,6 +79,16 @@ def test_everything_wrong_with_a_sink_is_said_at_once(tmp_path: Path) -> None:
     assert problems({"url": "syslog+tls://arr", "bom": "yes", "keys": 1}, tmp_path)[1:] == (
         "ca is missing",
         "bom: 'yes' is not allowed (known: omit, send)",
+    )
+
+
+def test_everything_wrong_with_all_sinks_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        open_sinks(["jsonl:", 7, "jsonl:a.jsonl", {"url": "logging:b", "name": "jsonl:a.jsonl"}], tmp_path)
+    assert raised.value.problems == (
+        "forward[0]: url: 'jsonl:' does not name a file, such as jsonl:audit.jsonl",
+        "forward[1]: should be a URL, or a table with a url",
+        "forward: two sinks are named 'jsonl:a.jsonl'; give one of them another name",
     )
 
 

@@ -28,6 +28,10 @@ POLL = 0.2
 """Seconds after which a thread that waits for records looks whether it should stop, or confirm."""
 
 
+STOP_SECONDS = 5.0
+"""For confirming what is on its way when a server ends; what is not confirmed is sent again when it begins anew."""
+
+
 class Source(Protocol):
     """The reading side of the journal."""
 
@@ -86,8 +90,8 @@ class Forwarder:
         """Begin where the sink's receiver was last."""
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Send nothing more, and give what is on its way `timeout` seconds to be confirmed."""
+    def stop(self, timeout: float | None = STOP_SECONDS) -> None:
+        """Send nothing more, and give what is on its way `timeout` seconds to be confirmed, None for any time."""
         self._stopping.set()
         self._thread.join(timeout)
 
@@ -165,3 +169,30 @@ class Forwarder:
             self._pause = FIRST_PAUSE
         self._stopping.wait(self._pause)
         self._pause = min(2 * self._pause, self._longest_pause)
+
+
+class Forwarders:
+    """All the sinks of a journal, as often as it is opened and closed."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._running: list[Forwarder] = []
+
+    @property
+    def counters(self) -> list[Counters]:
+        """How far each sink is, in the order of the policy file; those of the last time where none runs now."""
+        return [each.counters for each in self._running]
+
+    def start(self, journal: Source) -> None:
+        """Begin to forward."""
+        for each in self._running:
+            each.stop(None)  # a sink has one thread
+        self._running = [Forwarder(journal, sink) for sink in self._sinks]
+        for each in self._running:
+            each.start()
+
+    def close(self) -> None:
+        """Stop them all; they confirm what is on its way at the same time."""
+        for timeout in (0.0, STOP_SECONDS):
+            for each in self._running:
+                each.stop(timeout)

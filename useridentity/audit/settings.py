@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from useridentity.audit.forward import Forwarders
 from useridentity.audit.journal import ROTATE, Journal
+from useridentity.audit.message.style import MessageSettings
+from useridentity.audit.sinks import open_sinks
 from useridentity.audit.trail import Trail
-from useridentity.settings import Bytes, Seconds
+from useridentity.settings import Bytes, Runtime, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,9 @@ class AuditSettings:
             "accept": everything goes on.
         rotate: size at which a file of the journal is full and the next one is begun.
         keep: how long full files are kept once every sink has taken them; left out: for ever.
-        forward: the sinks that records are sent to.
+        forward: the sinks that records are sent to: a URL each, or a table with a `url` and more
+            (docs/audit-messages.md).
+        message: how audit messages name this system, people and codes.
     """
 
     journal: Path
@@ -31,12 +36,18 @@ class AuditSettings:
     on_failure: Literal["reject", "accept"] = "reject"
     rotate: Bytes = ROTATE
     keep: Seconds | None = None
-    forward: tuple[str, ...] = ()
+    forward: tuple[object, ...] = ()
+    message: MessageSettings = field(default_factory=MessageSettings)
 
-    def open(self) -> Trail:
-        """The trail that these settings ask for; raises `ConfigurationError` where it cannot work."""
+    def open(self, folder: Path) -> Trail:
+        """The trail that these settings ask for, sinks' paths relative to `folder`.
+
+        Raises `ConfigurationError` where it cannot work.
+        """
+        sinks = open_sinks(self.forward, folder, self.message.build(Runtime("message", folder)))
         key = self.key or key_beside(self.journal)
-        return Trail(Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep), self.on_failure)
+        journal = Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep)
+        return Trail(journal, self.on_failure, Forwarders(sinks) if sinks else None)
 
 
 def key_beside(journal: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -200,12 +200,14 @@ SETTINGS: Mapping[str, type[SinkSettings]] = {
 """The settings of each scheme of URL."""
 
 
-def open_sink(setting: str | Mapping[str, Any], folder: Path, style: MessageStyle | None = None) -> Sink:
+def open_sink(setting: object, folder: Path, style: MessageStyle | None = None) -> Sink:
     """The sink that a URL or a table with a `url` describes; paths are relative to `folder`.
 
     Nothing is connected or opened yet. Raises `ConfigurationError` with everything wrong in it.
     """
     table = {"url": setting} if isinstance(setting, str) else setting
+    if not isinstance(table, Mapping):
+        raise ConfigurationError("should be a URL, or a table with a url")
     problems: list[str] = []
 
     def report(key: Key, what: str) -> None:
@@ -215,6 +217,22 @@ def open_sink(setting: str | Mapping[str, Any], folder: Path, style: MessageStyl
     if settings is None or problems:
         raise ConfigurationError(problems)
     return settings.build(style or MessageStyle(), folder)
+
+
+def open_sinks(settings: Sequence[object], folder: Path, style: MessageStyle | None = None) -> list[Sink]:
+    """The sinks of `[audit] forward`; raises `ConfigurationError` with everything wrong in all of them."""
+    sinks: list[Sink] = []
+    problems: list[str] = []
+    for position, setting in enumerate(settings):
+        try:
+            sinks.append(open_sink(setting, folder, style))
+        except ConfigurationError as error:
+            problems += [f"forward[{position}]: {problem}" for problem in error.problems]
+    twice = {sink.name for sink in sinks if sum(other.name == sink.name for other in sinks) > 1}
+    problems += [f"forward: two sinks are named {name!r}; give one of them another name" for name in sorted(twice)]
+    if problems:
+        raise ConfigurationError(problems)
+    return sinks
 
 
 def _settings_of(table: Mapping[str, Any]) -> type[SinkSettings]:

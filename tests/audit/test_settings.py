@@ -1,0 +1,61 @@
+"""The table `[audit]` of a policy file: from the file to the receivers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.audit.builders import record
+from tests.audit.forwarding import until
+from useridentity import Policy
+from useridentity.audit.record import Record
+from useridentity.errors import ConfigurationError
+
+POLICY = """\
+version = 1
+[validator.anybody]
+type = "username"
+[[authenticate]]
+accept = ["anybody"]
+[audit]
+journal = "audit.db"
+"""
+
+
+def load(folder: Path, text: str) -> Policy:
+    (folder / "identity.toml").write_text(POLICY + text)
+    return Policy.load(folder / "identity.toml")
+
+
+def lines(path: Path) -> list[Record]:
+    return [Record.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_what_the_file_names_gets_every_record_while_the_trail_is_open(tmp_path: Path) -> None:
+    policy = load(tmp_path, 'forward = ["jsonl:one.jsonl", { url = "jsonl:two.jsonl", name = "two" }]\n')
+    trail = policy.audit
+    assert trail is not None
+    for _ in range(2):
+        trail.hold()
+        made = record()
+        trail.must(made)
+        for name in ("one", "two"):
+            until(lambda made=made, name=name: made in lines(tmp_path / f"{name}.jsonl"))  # type: ignore[misc]
+        trail.let_go()
+    assert lines(tmp_path / "one.jsonl") == lines(tmp_path / "two.jsonl")
+
+
+def test_everything_wrong_with_forwarding_is_said_with_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, 'forward = ["jsonl:", "syslog+tls://arr"]\n')
+
+    told = "\n".join(raised.value.problems)
+    assert "forward[0]: url: 'jsonl:' does not name a file" in told
+    assert "forward[1]: ca is missing" in told
+
+
+def test_a_wrong_code_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, 'message = { roles = { radiology = ["RAD"] } }\n')
+    assert 'roles.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]' in raised.value.problems[0]
