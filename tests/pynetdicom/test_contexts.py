@@ -12,6 +12,7 @@ from pynetdicom.presentation import (
     build_context,
     negotiate_as_acceptor,
     negotiate_as_requestor,
+    negotiate_unrestricted,
 )
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
@@ -85,6 +86,23 @@ def test_what_the_policy_is_told_is_what_the_acceptor_could_accept() -> None:
     other = build_context(Verification)
     results, items = negotiate_as_acceptor(proposed((None, None)), [other])
     assert Contexts(results, items).proposals == ()
+
+
+@pytest.mark.parametrize("selection", SELECTED)
+@pytest.mark.parametrize("permission", PERMISSIONS.values(), ids=PERMISSIONS)
+def test_an_unrestricted_storage_service_is_narrowed_too(permission: Permission, selection: Selection) -> None:
+    """pynetdicom accepts whatever looks like storage then, and takes both roles for granted where none is selected."""
+    roles = {} if selection == (None, None) else {CTImageStorage: selection}
+    allowed = permission.roles(CTImageStorage)
+    scu, scp = selection if roles else (True, False)
+    expected = (bool(scu and allowed.scu), bool(scp and allowed.scp))
+    answer = Contexts(*negotiate_unrestricted(proposed(selection), [], roles)).narrowed(permission)
+    (context,) = answer.results
+    if (scu, scp) != (False, False):  # which pynetdicom accepts
+        assert (context.result == 0) is any(expected)
+    if any(expected):
+        theirs = read(answer, selection)
+        assert (theirs.as_scu, theirs.as_scp) == expected
 
 
 def test_two_contexts_of_one_sop_class_share_its_roles() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
+from pydicom.uid import UID
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from useridentity.facts import Proposal
-from useridentity.permission import Permission
+from useridentity.permission import Permission, Roles
 
 USER_REJECTION = 1
 """Result of a presentation context that the acceptor could accept, and this user may not use (PS3.8 Table 9-18)."""
@@ -45,20 +47,31 @@ class Contexts:
     @property
     def proposals(self) -> tuple[Proposal, ...]:
         """What the acceptor could accept, for the policy: with the roles that the requestor would get."""
-        return tuple(Proposal(str(cx.abstract_syntax), bool(cx.as_scp), bool(cx.as_scu)) for cx in self.accepted)
+        return tuple(Proposal(str(cx.abstract_syntax), *self._roles(cx)) for cx in self.accepted)
 
     def narrowed(self, permission: Permission) -> Contexts:
         """What of it `permission` leaves: roles are taken away, and with the last one the context (user-rejection)."""
         for context in self.accepted:
-            roles = permission.roles(str(context.abstract_syntax))
-            context._as_scp = bool(context.as_scp and roles.scu)
-            context._as_scu = bool(context.as_scu and roles.scp)
-            if not (context.as_scp or context.as_scu):
+            permitted, granted = permission.roles(str(context.abstract_syntax)), self._roles(context)
+            if not (granted.scu and permitted.scu) and not (granted.scp and permitted.scp):
                 context.result = USER_REJECTION
-        kept = {str(context.abstract_syntax) for context in self.accepted}
-        items = [item for item in self.role_items if str(item.sop_class_uid) in kept]
+            context._as_scp = bool(context.as_scp and permitted.scu)
+            context._as_scu = bool(context.as_scu and permitted.scp)
+        kept = {context.abstract_syntax for context in self.accepted}
+        items = [item for item in self.role_items if item.sop_class_uid in kept]
         for item in items:
-            roles = permission.roles(str(item.sop_class_uid))
-            item.scu_role = bool(item.scu_role and roles.scu)
-            item.scp_role = bool(item.scp_role and roles.scp)
+            permitted = permission.roles(str(item.sop_class_uid))
+            item.scu_role = bool(item.scu_role and permitted.scu)
+            item.scp_role = bool(item.scp_role and permitted.scp)
         return Contexts(self.results, items)
+
+    def _roles(self, context: PresentationContext) -> Roles:
+        """Of the requestor, as it will understand the answer: who selects none is SCU.
+
+        With `_config.UNRESTRICTED_STORAGE_SERVICE` pynetdicom takes both for granted.
+        """
+        return Roles(bool(context.as_scp), bool(context.as_scu and context.abstract_syntax in self._selected))
+
+    @cached_property
+    def _selected(self) -> frozenset[UID | None]:
+        return frozenset(item.sop_class_uid for item in self.role_items)
