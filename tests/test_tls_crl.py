@@ -146,3 +146,15 @@ def test_it_tells_what_is_revoked_by_issuer_and_number(site: Site) -> None:
     lists = RevocationLists.read(site.crl(site.root.revoke(site.node), vendor.revoke(other)), site.ca)
     assert lists.revoke(site.node.der)
     assert not lists.revoke(other.der)
+
+
+def test_whom_a_revoked_authority_has_issued_for_is_revoked_where_it_is_among_those_trusted(site: Site) -> None:
+    intermediate = site.root.intermediate()
+    leaf, revoked = intermediate.issue(), site.root.revoke(Leaf(intermediate.certificate, intermediate.key))
+    site.ca.write_bytes(site.root.pem + intermediate.pem)
+    assert not RevocationLists.read(site.crl(site.root.revoke(), intermediate.revoke()), site.ca).revoke(leaf.der)
+    lists = RevocationLists.read(site.crl(revoked, intermediate.revoke()), site.ca)
+    assert lists.revoke(leaf.der)
+    assert not lists.revoke(site.node.der)
+    site.ca.write_bytes(site.root.pem)
+    assert not RevocationLists.read(site.crl(revoked, intermediate.revoke()), site.ca).revoke(leaf.der)

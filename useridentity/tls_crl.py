@@ -34,12 +34,14 @@ class RevocationLists:
     Fields:
         path: of the file.
         lists: in its order.
+        authorities: that are trusted, and may themselves have been revoked by another.
         ends_at: when the first of them ends; from then on its authority's certificates are refused.
         warn_at: when that should be said.
     """
 
     path: Path
     lists: tuple[x509.CertificateRevocationList, ...]
+    authorities: tuple[x509.Certificate, ...]
     ends_at: datetime
     warn_at: datetime
 
@@ -50,23 +52,36 @@ class RevocationLists:
         Raises `ConfigurationError` with all that is wrong; a list that has ended is not: it refuses.
         """
         path = Path(path)
-        lists = _lists(path)
-        problems = [problem for authority in _authorities(Path(ca)) if (problem := _missing(authority, lists))]
+        lists, authorities = _lists(path), tuple(_authorities(Path(ca)))
+        problems = [problem for authority in authorities if (problem := _missing(authority, lists))]
         lives = [(each.last_update_utc, end) for each in lists if (end := each.next_update_utc) is not None]
         if len(lives) < len(lists):
             problems.append("a list has no nextUpdate (RFC 5280 5.1.2.5), so nobody could tell that it is old")
         if problems:
             raise ConfigurationError(f"crl {path}: {problem}" for problem in problems)
         warn_at = min(end - (end - start) * WARNED for start, end in lives)
-        return cls(path, lists, min(end for _, end in lives), warn_at)
+        return cls(path, lists, authorities, min(end for _, end in lives), warn_at)
 
     def revoke(self, certificate: bytes) -> bool:
-        """Whether one of the lists holds this certificate, DER; for those of associations that began before."""
+        """Whether one of the lists holds this certificate, DER, or an authority above it as far as those are known.
+
+        For the certificates of associations that began before: OpenSSL judges those of new ones.
+        """
         parsed = x509.load_der_x509_certificate(certificate)
+        for _ in range(len(self.authorities) + 1):  # authorities may have signed each other
+            if self._hold(parsed):
+                return True
+            issuer = next((each for each in self.authorities if each.subject == parsed.issuer), parsed)
+            if issuer == parsed:
+                return False
+            parsed = issuer
+        return False
+
+    def _hold(self, certificate: x509.Certificate) -> bool:
         return any(
-            each.get_revoked_certificate_by_serial_number(parsed.serial_number) is not None
+            each.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
             for each in self.lists
-            if each.issuer == parsed.issuer
+            if each.issuer == certificate.issuer
         )
 
     def warning(self, now: datetime) -> str:
