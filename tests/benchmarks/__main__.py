@@ -10,19 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import machine
-from tests.benchmarks.figure import EFFORT, QUICK, Figure
+from tests.benchmarks import machine, plot
+from tests.benchmarks.figure import EFFORT, QUICK, Effort, Figure
 from tests.benchmarks.table import table
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent.parent / "docs" / "benchmarks.md"
+PLOTS = {
+    REPORT.parent / "benchmarks" / "peers.svg": plot.beside_peers,
+    REPORT.parent / "benchmarks" / "aims.svg": plot.beside_aims,
+}
+
+TOO_NOISY = 0.25
+"""The share of noisy figures from which on a whole run is called noisy."""
 
 EXPLANATION = """\
 Medians of rounds that measure useridentity and its peer in turn, in one run; every acceptor, requestor and
 client is a process of its own, on the loopback interface. The peer is stock pynetdicom where the line names no
 other. The ratio is useridentity's figure over its peer's, and the aim is one for the ratio; without a peer it is
 one for the figure. The spread tells how far the ratio of one round lay from another's: a line marked noisy should
-be measured again on a quieter machine. `bash tests/bench.sh` measures again and rewrites this file.
+be measured again on a quieter machine. `bash tests/bench.sh` measures again and rewrites this file; `--only NAME`
+measures one thing, `--share 0.1` a tenth of everything, and neither writes.
+"""
+
+BOUNDS = """\
+## What bounds them
+
+- `useridentity store` to DCMTK: pynetdicom's state machine, which takes each PDU through three queues and two
+  threads in Python, about 60 microseconds for each; storescp asks for PDUs of 16 KiB, so that is most of a large
+  object's time. Start-up, half a second, is most of a small transfer's. Data sets are not decoded, and pieces are
+  read as they are sent. DCMTK's storescu has neither Python's start-up nor its queues.
+- The adapter otherwise: pynetdicom's own work for each association and PDU; see docs/design-notes.md.
 """
 
 
@@ -44,13 +62,33 @@ def measured(name: str) -> list[Figure]:
 
 def report(head: list[str], figures: list[Figure]) -> str:
     """The document that keeps a run."""
-    facts = "\n".join(f"- {line}" for line in head)
-    return f"# Benchmarks\n\n{facts}\n\n{EXPLANATION}\n{table(figures)}\n"
+    facts = "\n".join(f"- {line}" for line in [*head, summary(figures)])
+    plots = "\n\n".join(f"![{path.stem}](benchmarks/{path.name})" for path in PLOTS)
+    return f"# Benchmarks\n\n{facts}\n\n{EXPLANATION}\n{plots}\n\n{table(figures)}\n\n{BOUNDS}"
+
+
+def summary(figures: list[Figure]) -> str:
+    """Whether the run can be believed, and what it says."""
+    noisy = sum(figure.noisy for figure in figures)
+    aims = [figure for figure in figures if figure.reached is not None]
+    reached = sum(bool(figure.reached) for figure in aims)
+    said = f"Aims reached: {reached} of {len(aims)}. Noisy: {noisy} of {len(figures)} figures"
+    return f"{said}; this was a noisy machine, measure again" if noisy > len(figures) * TOO_NOISY else said
+
+
+def write(head: list[str], figures: list[Figure]) -> None:
+    """The report, and the plots it shows."""
+    PLOTS[0].parent.mkdir(parents=True, exist_ok=True)
+    for path, draw in PLOTS.items():
+        path.write_text(draw(figures))
+    REPORT.write_text(report(head, figures))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=names(), help="these benchmarks, and no report written")
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual counts and sizes, as 0.1")
+    parser.add_argument("--rounds", type=int, default=Effort().rounds, help="turns of each comparison")
     parser.add_argument("--quick", action="store_true", help="show that they run; the figures mean nothing")
     return parser.parse_args()
 
@@ -62,15 +100,15 @@ def _all(chosen: list[str]) -> Iterator[Figure]:
 
 def main() -> None:
     arguments = _arguments()
-    if arguments.quick:
-        EFFORT.set(QUICK)
+    usual = Effort(arguments.rounds, share=arguments.share)
+    EFFORT.set(QUICK if arguments.quick else usual)
     head = machine.description()
     print("\n".join(head), file=sys.stderr)
     figures = list(_all(arguments.only or names()))
     print(table(figures))
-    if not (arguments.only or arguments.quick):
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(report(head, figures))
+    print(summary(figures))
+    if not arguments.only and EFFORT.get() == Effort():
+        write([*head, f"Load average after the run: {machine.load():.1f}"], figures)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,33 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("useridentity", "pynetdicom", "pydicom")
+PACKAGES = ("useridentity", "pynetdicom", "pydicom", "gssapi", "PyJWT", "signxml", "python-ldap", "redis")
 
 
 def description() -> list[str]:
     """Machine, versions and load, a line each."""
-    packages = [f"{name} {version(name)}" for name in PACKAGES]
+    packages = [f"{name} {found}" for name in PACKAGES if (found := _version(name))]
     return [
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"Machine: {_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
         f"Versions: Python {platform.python_version()}, {', '.join(packages)}, {_dcmtk()}",
-        f"Load average before the run: {os.getloadavg()[0]:.1f}",
+        f"Load average before the run: {load():.1f}",
     ]
+
+
+def load() -> float:
+    """Processes that ran or waited to, over the last minute."""
+    return os.getloadavg()[0]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _processor() -> str:

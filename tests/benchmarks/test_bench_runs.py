@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks.__main__ import HERE, names, report
+from tests.benchmarks.__main__ import HERE, names, report, summary
 from tests.benchmarks.figure import EFFORT, Effort, Figure, compare
+from tests.benchmarks.plot import beside_aims, beside_peers
 from tests.benchmarks.table import table
 
 HANG = 60.0  # seconds; ten times what a quick benchmark takes
@@ -97,6 +99,39 @@ def test_a_table_is_aligned_and_names_aim_and_noise() -> None:
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
         "a rate", "1/s", "1234", "12.3", "100.04", ">= 1.5", "yes", "90% noisy",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", [beside_peers, beside_aims])
+def test_a_plot_is_an_image_with_a_bar_for_each_figure(draw: Callable[..., str]) -> None:
+    drawn = ElementTree.fromstring(
+        draw(
+            [
+                Figure("<fast>", 20, 10, "1/s", aim=1.5),
+                Figure("slow", 20, 10, "ms", aim=0.5, higher_is_better=False, spread=1.0),
+                Figure("alone", 0.0, None, "ms", aim=5, higher_is_better=False),
+                Figure("alone and high", 1e9, None, "1/s", aim=5),
+            ]
+        )
+    )
+    texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}rect"))) == 2
+    if draw is beside_peers:
+        assert {"<fast>", "2", "slow", "0.5 ~"} <= set(texts)
+    else:
+        assert {"alone", "1e+03", "alone and high"} <= set(texts)
+
+
+def test_a_noisy_run_says_so_in_its_head() -> None:
+    quiet, noisy = Figure("quiet", 2, 1, "1/s", aim=1.5), Figure("noisy", 2, 1, "1/s", aim=3, spread=0.9)
+    assert summary([quiet]) == "Aims reached: 1 of 1. Noisy: 0 of 1 figures"
+    assert summary([quiet, noisy]).startswith("Aims reached: 1 of 2. Noisy: 1 of 2 figures; this was a noisy machine")
+
+
+def test_sizes_and_rounds_can_be_scaled() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks", "--only", "echo", "--share", "0.02", "--rounds", "1"]
+    done = subprocess.run(command, cwd=HERE.parent.parent, capture_output=True, text=True, timeout=HANG, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Noisy: 0 of 2 figures" in done.stdout
 
 
 def test_a_report_has_machine_and_versions_in_its_head() -> None:

@@ -1,0 +1,35 @@
+"""Milliseconds of a C-FIND of 1,000 rows under a scope, beside one without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.benchmarks.figure import EFFORT, Figure, compare
+from tests.benchmarks.processes import program
+
+ROWS = 1000
+COUNT = 5
+
+
+def measure() -> list[Figure]:
+    """When every study has been looked up, and when none has; the peer is the same server without a scope."""
+    rows = EFFORT.get().times(ROWS)
+    with program("archive", "scoped", rows) as scoped, program("archive", "unscoped", rows) as unscoped:
+        ports = int(scoped.line()), int(unscoped.line())
+        return [
+            _figure("C-FIND of 1,000 rows in scope, all looked up", ports, 1, aim=1.5),
+            _figure("C-FIND of 1,000 rows in scope, none looked up", ports, 0),
+        ]
+
+
+def _figure(name: str, ports: tuple[int, int], line: int, aim: float | None = None) -> Figure:
+    def milliseconds(port: int) -> Callable[[], float]:
+        return lambda: 1000 * _asked(port)[line]
+
+    return compare(name, *map(milliseconds, ports), "ms", aim=aim, higher_is_better=False)
+
+
+def _asked(port: int) -> tuple[float, float]:
+    """The seconds of the first C-FIND of an association, and of those that follow."""
+    with program("finder", port, COUNT) as finder:
+        return float(finder.line()), float(finder.line())
