@@ -27,8 +27,9 @@ def reload(
 ) -> None:
     """Let a running acceptor read its policy and TLS files again.
 
-    Its log says what came of it: files that cannot be used change nothing. The acceptor's program must have
-    called reload_on_signals().
+    Its log says what came of it; files that cannot be used change nothing.
+
+    The acceptor's program must have called reload_on_signals().
     """
     signum = RELOAD_AND_DROP if drop else RELOAD
     try:
