@@ -151,6 +151,16 @@ def test_purpose_of_use_is_ihes_extension_and_sent_on_request_only() -> None:
     assert not schemas.own().validate(extended)
 
 
+def test_a_purpose_of_use_keeps_the_system_it_was_stated_in() -> None:
+    """An identity has each purpose alone and with its system; it is sent once."""
+    words = ("ETREAT", "TREAT", "urn:oid:1.2.3|ETREAT", "urn:oid:1.2.3|TREAT", "research")
+    assert golden.STYLE.purpose_codes(words) == [
+        ("ETREAT", "urn:oid:1.2.3", "ETREAT"),
+        ("TREAT", "2.16.840.1.113883.5.8", "treatment"),
+        ("research", LOCAL_SCHEME, "research"),
+    ]
+
+
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.word)
 def test_a_rejection_says_how_serious_it_is(reason: Reason) -> None:
     """Table A.5.2-1: 4 for "invalid password with first retry", 12 for an account that is disabled, else 8."""

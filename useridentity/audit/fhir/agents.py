@@ -93,7 +93,7 @@ def _user(who: Json, user: User, style: MessageStyle, roles: Sequence[Json]) -> 
             "who": without_empty({"identifier": who, "display": visible(user.display_name)}),
             "name": visible(user.display_name),
             "requestor": True,
-            "purposeOfUse": [concept(coding(style.purpose(word))) for word in user.purposes if word],
+            "purposeOfUse": [concept(coding(code)) for code in style.purpose_codes(user.purposes)],
         }
     )
 

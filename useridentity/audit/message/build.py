@@ -54,7 +54,7 @@ def _message(
     types: tuple[Code, ...] = (),
     objects: Iterable[ParticipantObject] = (),
 ) -> AuditMessage:
-    purposes = [style.purpose(word) for word in record.user.purposes] if style.purpose_of_use == "ihe" else []
+    purposes = style.purpose_codes(record.user.purposes) if style.purpose_of_use == "ihe" else []
     return AuditMessage(
         record=record.event_id,
         event=event,

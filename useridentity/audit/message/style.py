@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,7 +27,7 @@ class MessageStyle:
     Fields:
         source: this system (AuditSourceIdentification).
         user_name, purpose_of_use, detail: as in `MessageSettings`.
-        roles, purposes: codes of local groups and of purposes of use; others get one of our own scheme.
+        roles, purposes: codes of local groups and of purposes of use; others get their own system, or one of ours.
     """
 
     source: Source = field(default_factory=lambda: Source(socket.gethostname()))
@@ -41,9 +41,14 @@ class MessageStyle:
         """The RoleIDCode of a local group."""
         return self.roles.get(group) or local(group)
 
-    def purpose(self, word: str) -> Code:
-        """The code of a purpose of use."""
-        return self.purposes.get(word) or local(word)
+    def purpose_codes(self, words: Iterable[str]) -> list[Code]:
+        """The codes of purposes of use, which an identity has alone and as system|code (`useridentity.purposes`)."""
+        qualified = {word.rpartition("|")[2]: word for word in words if "|" in word}
+        return [self._purpose(qualified.get(word, word)) for word in words if word and "|" not in word]
+
+    def _purpose(self, word: str) -> Code:
+        system, _, code = word.rpartition("|")
+        return self.purposes.get(code) or (Code(code, system, code) if system else local(code))
 
 
 @dataclass(frozen=True, slots=True)
