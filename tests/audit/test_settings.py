@@ -42,7 +42,9 @@ def test_what_the_file_names_gets_every_record_while_the_trail_is_open(tmp_path:
         trail.must(made)
         for name in ("one", "two"):
             until(lambda made=made, name=name: made in lines(tmp_path / f"{name}.jsonl"))  # type: ignore[misc]
+        assert [each.sink for each in trail.counters] == ["jsonl:one.jsonl", "two"]
         trail.let_go()
+        assert [each.queued for each in trail.counters] == [0, 0]
     assert lines(tmp_path / "one.jsonl") == lines(tmp_path / "two.jsonl")
 
 

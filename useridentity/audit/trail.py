@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from useridentity.audit.flood import Floods
+from useridentity.audit.forward import Counters
 from useridentity.audit.journal import Journal
 from useridentity.audit.record import Kind, Record
 from useridentity.errors import Unavailable
@@ -27,6 +28,9 @@ REFUSALS = (Kind.REJECTED, Kind.REFUSED)
 
 class Forwarder(Protocol):
     """Carries the records of a journal to its sinks."""
+
+    @property
+    def counters(self) -> Sequence[Counters]: ...
 
     def start(self, journal: Journal) -> None: ...
 
@@ -46,6 +50,11 @@ class Trail:
         self._floods = Floods()
         self._lock = threading.Lock()
         self._holders = 0
+
+    @property
+    def counters(self) -> Sequence[Counters]:
+        """How far each sink is, for metrics; none where nothing is forwarded."""
+        return self._forwarder.counters if self._forwarder is not None else ()
 
     def hold(self) -> None:
         """Keep the trail open until `let_go` is called as often."""
