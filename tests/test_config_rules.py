@@ -313,26 +313,6 @@ def test_problems_of_all_tables_come_at_once_by_their_lines(folder: Path) -> Non
     assert any("names 2 rules" in each for each in found)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("authorize = []", "authorize: should be tables"),
-        ("authorize = 3", "authorize: should be tables"),
-        ("authorize = [1]", "authorize[0]: should be a table"),
-        ("[[authorize]]", "authorize[0]: permit is missing"),
-        ("[[authorize]]\npermit = []", "authorize[0].permit: is empty"),
-        ('[[authorize]]\npermit = "echo"', "authorize[0].permit: is a string, should be a list"),
-        ('[[authorize]]\npermit = ["echo"]\nwho = 3', "authorize[0].who: is a number, should be a table"),
-    ],
-)
-def test_grants_of_another_shape_are_refused_with_a_reason(folder: Path, text: str, expected: str) -> None:
-    """An empty list must not be read as no [[authorize]] at all, which permits everything."""
-    authenticate = '[validator.names]\ntype = "username"\n\n[[authenticate]]\naccept = ["names"]\n'
-    load(folder, f"version = 1\n{authenticate}")
-    top, below = (text, "") if "[[" not in text else ("", text)
-    assert any(expected in each for each in problems(folder, f"version = 1\n{top}\n{authenticate}\n{below}\n"))
-
-
 # Secrets
 
 
