@@ -11,6 +11,7 @@ import threading
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -349,16 +350,19 @@ def test_a_failure_nobody_foresaw_loses_its_records_and_stops_nothing_else(
 
 
 def test_a_disk_that_hangs_makes_nobody_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAIT", 0.05)
     leave = threading.Event()
     write = Journal._write
     monkeypatch.setattr(Journal, "_write", lambda self, batch: leave.wait(HANG) and write(self, batch))
     with opened(tmp_path) as journal:
-        with pytest.raises(Unavailable, match="nothing was written"):
-            journal.append(record(), wait=True)
-        with pytest.raises(Unavailable, match="nothing was written"):
-            journal.ready()
-        leave.set()
+        try:
+            monkeypatch.setattr(module, "WAIT", 0.05)
+            with pytest.raises(Unavailable, match="nothing was written"):
+                journal.append(record(), wait=True)
+            monkeypatch.setattr(module, "WAIT", 0.0)
+            with pytest.raises(Unavailable, match="nothing was written"):
+                journal.ready()
+        finally:
+            leave.set()
         monkeypatch.setattr(module, "WAIT", HANG)
         journal.append(record(), wait=True)
         journal.ready()
@@ -407,7 +411,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 # Rotation and retention.
 
 
-def rotated(folder: Path, **settings: float) -> list[Record]:
+def rotated(folder: Path, **settings: Any) -> list[Record]:
     """What a journal of several files holds, written by a process that was started three times."""
     written = []
     for start in range(3):
@@ -477,5 +481,10 @@ def test_files_that_a_sink_has_not_taken_are_kept_whatever_their_age(tmp_path: P
     with opened(tmp_path) as journal:
         journal.append(record(), wait=True)
         journal.advance("arr", 1)
-    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds())
+        journal.advance("a sink of last year", 0)
+    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr", "new"])
     assert archives(tmp_path / "audit.db")[0].first == 1
+    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr"]) as journal:
+        journal.advance("arr", journal.last)
+        journal.append(record(), wait=True)
+    assert not [each for each in archives(tmp_path / "audit.db") if each.first == 1], "nobody waits for it any more"

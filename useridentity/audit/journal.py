@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from useridentity.audit.archive import archives, inherited, outdated, put_away, retirement
@@ -63,15 +63,25 @@ class _Item:
 class Journal:
     """An audit journal in a file, written by this process; others may write it too.
 
-    `key` is the file of the chain's key, made with the journal and never after. Nothing is opened, and no
-    thread runs, before the first record: a server may fork before it serves.
+    `key` is the file of the chain's key, made with the journal and never after. Full files are begun at
+    `rotate_bytes`, and removed once they are older than `keep` seconds and all of `sinks` have taken them. Nothing
+    is opened, and no thread runs, before the first record: a server may fork before it serves.
     """
 
-    def __init__(self, path: Path, key: Path, *, rotate_bytes: int = ROTATE, keep: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: Path,
+        *,
+        rotate_bytes: int = ROTATE,
+        keep: float | None = None,
+        sinks: Iterable[str] = (),
+    ) -> None:
         self._path = path
         self._key = key
         self._rotate_bytes = rotate_bytes
         self._keep = keep
+        self._sinks = tuple(sinks)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
@@ -334,7 +344,9 @@ class Journal:
     def _retire(self, keep: float) -> None:
         """Remove full files that are older than `keep` seconds and that every sink has taken."""
         segment, chain = self._current(), Chain(read_key(self._key))
-        for archive in outdated(self._path, keep, min(segment.cursors().values(), default=None)):
+        cursors = segment.cursors()  # those of sinks that are not used any more do not matter
+        taken = min((cursors.get(sink, 0) for sink in self._sinks), default=None)
+        for archive in outdated(self._path, keep, taken):
             with segment.transaction():
                 before = segment.head
                 self._head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))

@@ -46,7 +46,8 @@ class AuditSettings:
         """
         sinks = open_sinks(self.forward, folder, self.message.build(Runtime("message", folder)))
         key = self.key or key_beside(self.journal)
-        journal = Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep)
+        names = [sink.name for sink in sinks]
+        journal = Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep, sinks=names)
         return Trail(journal, self.on_failure, Forwarders(sinks) if sinks else None)
 
 

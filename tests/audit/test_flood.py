@@ -1,0 +1,114 @@
+"""Strangers cannot fill the journal: what is more than enough from one source, or from all, is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.audit.builders import ALICE, record
+from useridentity.audit.flood import (
+    BURST,
+    MAX_NAMED,
+    MAX_SOURCES,
+    REFILL,
+    TOLD_EVERY,
+    TOTAL_BURST,
+    TOTAL_REFILL,
+    Floods,
+    source_of,
+)
+from useridentity.audit.record import Kind, Outcome, Record, Requestor, User
+
+START = 1000.0
+
+
+def refusal(address: str = "192.0.2.7", reason: str = "no-rule", user: User | None = None) -> Record:
+    return record(
+        kind=Kind.REJECTED, outcome=Outcome.REFUSED, requestor=Requestor("X", address, 5), reason=reason,
+        user=user or User(2, "somebody"), studies=(), operation=None,
+    )  # fmt: skip
+
+
+def admitted(floods: Floods, number: int, *addresses: str, at: float = START) -> int:
+    return sum(floods.admits(refusal(address), at) for address in addresses for _ in range(number))
+
+
+def test_a_source_has_some_recorded_each_and_the_rest_counted() -> None:
+    floods = Floods()
+    assert admitted(floods, BURST + 100, "192.0.2.7") == BURST
+    told = list(floods.told(START + TOLD_EVERY))
+    assert [(each.kind, each.count, each.reason) for each in told] == [(Kind.SUPPRESSED, 100, "no-rule")]
+    assert told[0].requestor == Requestor("X", "192.0.2.7", 0)
+    assert told[0].user == User(), "what one of many claimed is not what all did"
+
+
+def test_nothing_is_told_before_its_time_and_nothing_twice() -> None:
+    floods = Floods()
+    admitted(floods, BURST + 1, "192.0.2.7")
+    assert list(floods.told(START + TOLD_EVERY - 1)) == []
+    assert len(list(floods.told(START + TOLD_EVERY))) == 1
+    assert list(floods.told(START + 10 * TOLD_EVERY)) == []
+
+
+def test_at_the_end_everything_is_told() -> None:
+    floods = Floods()
+    admitted(floods, BURST + 3, "192.0.2.7")
+    assert [each.count for each in floods.told(float("inf"))] == [3]
+
+
+def test_one_source_takes_nothing_from_another() -> None:
+    floods = Floods()
+    admitted(floods, BURST + 100, "192.0.2.7")
+    assert admitted(floods, 1, "192.0.2.8") == 1
+
+
+def test_what_was_used_up_comes_back_with_time() -> None:
+    floods = Floods()
+    admitted(floods, BURST, "192.0.2.7")
+    assert admitted(floods, 5, "192.0.2.7", at=START + REFILL) == 1
+
+
+def test_a_clock_set_back_gives_nothing_back() -> None:
+    floods = Floods()
+    admitted(floods, BURST, "192.0.2.7")
+    assert admitted(floods, 5, "192.0.2.7", at=START - 100 * REFILL) == 0
+
+
+def test_all_sources_together_have_a_quota_too() -> None:
+    floods = Floods()
+    sources = [f"10.{number // 256}.{number % 256}.1" for number in range(TOTAL_BURST // 10 + 100)]
+    assert admitted(floods, 10, *sources) == TOTAL_BURST
+    assert admitted(floods, 10, "192.0.2.7", at=START + TOTAL_REFILL) == 1
+
+
+def test_of_very_many_sources_only_some_are_named() -> None:
+    floods = Floods()
+    for number in range(MAX_NAMED + 50):
+        admitted(floods, BURST + 1, f"10.0.{number}.1")
+    told = list(floods.told(float("inf")))
+    assert len(told) <= MAX_NAMED + 1
+    assert sum(each.count for each in told) > 50
+    assert [each.requestor for each in told if not each.requestor.address] == [Requestor()]
+
+
+def test_the_sources_that_are_remembered_are_bounded() -> None:
+    floods = Floods()
+    admitted(floods, 1, *(f"10.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(MAX_SOURCES + 500)))
+    assert len(floods._sources) == MAX_SOURCES
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("", "", True),
+        ("no address", "no address", True),
+    ],
+)
+def test_hosts_of_one_ipv6_site_are_one_source(one: str, other: str, same: bool) -> None:
+    assert (source_of(refusal(one)) == source_of(refusal(other))) is same
+
+
+def test_a_user_who_was_proved_is_a_source_wherever_he_is() -> None:
+    assert source_of(refusal("192.0.2.7", user=ALICE)) == source_of(refusal("192.0.2.8", user=ALICE)) == "staff:alice"

@@ -1,0 +1,66 @@
+"""Instances are put together by study and outcome, and told before there are too many."""
+
+from __future__ import annotations
+
+from useridentity.audit.record import Outcome, SopClass
+from useridentity.audit.transfers import MAX_INSTANCES, MAX_STUDIES, Instance, Transfers
+
+
+def instance(number: int, study: str = "1.2.3", sop_class: str = "1.2.840") -> Instance:
+    return Instance(study, "P1", "Doe^Jane", f"A{number % 2}", sop_class, f"{study}.{number}")
+
+
+def test_instances_of_a_study_are_one_record_at_the_end() -> None:
+    transfers = Transfers()
+    for number, sop_class in enumerate(("1.2.840", "1.2.840", "1.2.999")):
+        assert list(transfers.add(instance(number, sop_class=sop_class), Outcome.SUCCESS)) == []
+    [(outcome, study)] = transfers.rest()
+    assert outcome is Outcome.SUCCESS
+    assert (study.study_instance_uid, study.patient_id, study.accession_numbers) == ("1.2.3", "P1", ("A0", "A1"))
+    assert study.sop_classes == (
+        SopClass("1.2.840", 2, ("1.2.3.0", "1.2.3.1")),
+        SopClass("1.2.999", 1, ("1.2.3.2",)),
+    )
+    assert list(transfers.rest()) == []
+    assert transfers.number == 3
+
+
+def test_what_succeeded_and_what_failed_are_told_apart() -> None:
+    transfers = Transfers()
+    for outcome in (Outcome.SUCCESS, Outcome.FAILED, Outcome.SUCCESS):
+        assert list(transfers.add(instance(1), outcome)) == []
+    assert [(outcome, study.sop_classes[0].number) for outcome, study in transfers.rest()] == [
+        (Outcome.SUCCESS, 2),
+        (Outcome.FAILED, 1),
+    ]
+
+
+def test_a_study_of_very_many_instances_is_several_records() -> None:
+    transfers = Transfers()
+    told = [
+        each for number in range(2 * MAX_INSTANCES + 1) for each in transfers.add(instance(number), Outcome.SUCCESS)
+    ]
+    assert [study.sop_classes[0].number for _, study in [*told, *transfers.rest()]] == [MAX_INSTANCES, MAX_INSTANCES, 1]
+
+
+def test_of_very_many_studies_the_first_is_told() -> None:
+    transfers = Transfers()
+    told = [
+        study.study_instance_uid
+        for number in range(MAX_STUDIES + 2)
+        for _, study in transfers.add(instance(1, f"1.2.{number}"), Outcome.SUCCESS)
+    ]
+    assert told == ["1.2.0", "1.2.1"]
+    assert len(list(transfers.rest())) == MAX_STUDIES
+
+
+def test_a_study_begins_once() -> None:
+    transfers = Transfers()
+    assert [transfers.begins(instance(number)) for number in range(3)] == [True, False, False]
+    assert transfers.begins(instance(1, "1.2.4"))
+
+
+def test_what_is_remembered_of_studies_that_began_is_bounded() -> None:
+    transfers = Transfers()
+    assert all(transfers.begins(instance(1, f"1.2.{number}")) for number in range(10 * MAX_STUDIES))
+    assert len(transfers._begun) <= MAX_STUDIES
