@@ -82,13 +82,14 @@ def interruptible(work: Callable[[Stop], T], note: Callable[[str], None]) -> T:
     try:
         return working.result()
     except KeyboardInterrupt:
-        if stop.association is None:  # nothing is established that could be released
-            raise interrupted() from None
-        note("ending; Ctrl-C again aborts the association")
+        association = stop.association
+    if association is None:  # nothing is established that could be released
+        raise interrupted()
     try:
+        note("ending; Ctrl-C again aborts the association")
         stop.ask()
         return working.result()
     except KeyboardInterrupt:
-        stop.association.abort()
+        association.abort()
         working.ended.wait(GRACE)
         raise interrupted() from None

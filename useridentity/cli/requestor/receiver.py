@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ASSOCIATIONS = 10
 """At once; a peer that moves in parallel uses a few."""
+
+POLL = 0.05
+"""Seconds until the server notices that it is to end; with the usual half, somebody would wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,20 @@ def receiving(reception: Reception, peer: Target, folder: Folder, note: Callable
         note(f"receiving at {where}, from whoever connects: --policy FILE says who may")
     handlers: list[Any] = [(evt.EVT_C_STORE, folder.keep)]
     try:
-        server = ae.start_server((address, reception.port), False, reception.tls, evt_handlers=handlers, policy=policy)
+        server = ae.make_server(
+            (address, reception.port), ssl_context=reception.tls, evt_handlers=handlers, policy=policy
+        )
     except OSError as error:
         raise ConfigurationError(f"cannot receive at {where}: {error.strerror}") from None
+    thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="receiver", daemon=True)
+    thread.start()
     try:
         yield where
     finally:
-        assert server is not None  # noqa: S101  it does not block
-        ae.shutdown()
+        server.shutdown()
+        thread.join()
+        for each in ae.active_associations:
+            each.abort()
 
 
 def tls_of(peer: Target) -> ssl.SSLContext | None:
