@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pynetdicom import _config, build_context, evt
+from pydicom import Dataset
+from pynetdicom import _config, build_context, build_role, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
+    PatientRootQueryRetrieveInformationModelGet,
     Verification,
 )
 
@@ -18,10 +21,13 @@ from tests.lib.pdus import associate_rq, presentation_context
 from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
 from tests.pynetdicom.support import Acceptor, until
 from tests.pynetdicom.test_authorization_liars import ALICE, CT_CX, ECHO_CX, FIND, Server, permitting
-from useridentity.pynetdicom import permission_of, reactor
+from useridentity import Policy, Rule, Username, UsernameValidator
+from useridentity.pynetdicom import AE, permission_of, reactor
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
 
 Accept = Callable[..., Acceptor]
+
+GET = PatientRootQueryRetrieveInformationModelGet
 
 
 # What is not permitted
@@ -173,3 +179,44 @@ def test_a_cancellation_of_the_request_that_is_served_cancels_it(accept: Accept)
 )
 def test_another_cancellation_cancels_nothing(accept: Accept, cancellation: bytes) -> None:
     assert not Query(accept).cancelled_by(cancellation)
+
+
+# What the acceptor asks is its own
+
+
+def test_what_the_acceptor_asks_on_the_association_is_no_request_of_the_peer(
+    accept: Accept, ct_dataset: Dataset
+) -> None:
+    """Objects that the acceptor fetches from the requestor reach the acceptor's handler, and so do the responses."""
+    stored: list[str] = []
+    query = Dataset()
+    query.QueryRetrieveLevel, query.PatientID = "PATIENT", "1CT1"
+
+    def on_store(event: evt.Event) -> int:
+        stored.append(event.dataset.SOPInstanceUID)
+        return 0
+
+    def serve(event: evt.Event) -> Iterator[Any]:
+        yield 1
+        yield 0xFF00, ct_dataset
+
+    syntax = ct_dataset.file_meta.TransferSyntaxUID
+    contexts = [build_context(GET), build_context(CTImageStorage, syntax)]
+    for context in contexts:
+        context.scu_role = context.scp_role = True
+    policy = Policy([Rule([UsernameValidator()])])
+    acceptor = accept(policy, contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
+    ae = AE("WORKSTATION")
+    ae.requested_contexts = contexts
+    assoc = ae.associate(
+        "127.0.0.1",
+        acceptor.port,
+        ext_neg=[build_role(uid, scu_role=True, scp_role=True) for uid in (GET, CTImageStorage)],
+        evt_handlers=[(evt.EVT_C_GET, serve)],
+        identity=Username("alice"),
+    )
+    until(lambda: acceptor.server.active_associations)
+    *_, (status, _) = acceptor.server.active_associations[0].send_c_get(query, GET)
+    assert status.Status == 0x0000
+    assert stored == [ct_dataset.SOPInstanceUID]
+    assoc.release()
