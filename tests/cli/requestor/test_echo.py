@@ -140,6 +140,7 @@ def test_a_wrong_command_line_is_told_apart(command: Command, arguments: tuple[s
     assert said in done.err
 
 
+@pytest.mark.threat("R1")
 def test_a_passcode_on_the_command_line_is_refused_and_not_repeated(command: Command) -> None:
     done = command("echo", "127.0.0.1", 104, "--identity", f"passcode:alice:{PASSCODE.decode()}")
     assert done.code == 2

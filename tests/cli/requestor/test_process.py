@@ -150,6 +150,7 @@ def test_giving_up_at_the_prompt_sends_nothing(terminal: RunOnTerminal, acceptor
     assert acceptor.served == []
 
 
+@pytest.mark.threat("R1")
 @pytest.mark.parametrize("source", ["environment", "standard input", "file"])
 def test_no_secret_is_in_the_command_line_or_the_output(
     script: str, acceptor: Acceptor, passcode_file: Path, source: str

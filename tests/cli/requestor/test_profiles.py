@@ -67,6 +67,7 @@ def test_a_file_elsewhere_is_named(
     assert "does not exist" in done.err
 
 
+@pytest.mark.threat("R5")
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o604])
 def test_a_file_open_to_others_is_not_read(
     command: Command, profiles: WriteProfiles, acceptor: Acceptor, mode: int

@@ -83,6 +83,7 @@ def test_get_writes_what_was_stored(command: Command, dcmqrscp: Archive, ct_data
     assert command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1", "-o", "new/folder").code == 0  # the same again
 
 
+@pytest.mark.threat("R2")
 def test_a_file_with_other_content_is_left_as_it_is(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
     (tmp_path / f"{CT_INSTANCE}.dcm").write_text("precious")
     done = command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1")
@@ -171,6 +172,7 @@ def test_a_number_failing_of_several_is_partial(command: Command, tmp_path: Path
     assert (tmp_path / "1.2.3.dcm").exists()
 
 
+@pytest.mark.threat("R2")
 @pytest.mark.parametrize("uid", ["../../evil", "/etc/passwd", "..", "", "1.2/3", "1.2\0", "a" * 300, ".1", "1..2"])
 def test_a_uid_that_is_none_names_no_file(tmp_path: Path, uid: str) -> None:
     folder = Folder(tmp_path / "kept")
@@ -180,6 +182,7 @@ def test_a_uid_that_is_none_names_no_file(tmp_path: Path, uid: str) -> None:
     assert len(folder.problems) == 1
 
 
+@pytest.mark.threat("R2")
 def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"content of 1.2.3")
@@ -234,6 +237,7 @@ def finder(*answers: Any) -> Any:
 finder_saw: list[Dataset] = []
 
 
+@pytest.mark.threat("R3")
 def test_what_a_peer_answers_cannot_move_the_cursor_or_make_lines(command: Command) -> None:
     evil = Dataset()
     evil.PatientID = "1\x1b[2J"

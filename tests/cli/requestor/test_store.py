@@ -86,6 +86,7 @@ def test_a_file_that_is_not_dicom_is_reported_and_the_others_are_sent(
     assert "2 not stored" in done.out
 
 
+@pytest.mark.threat("R4")
 @pytest.mark.parametrize("sign", EXECUTABLE, ids=lambda sign: sign.hex())
 def test_a_preamble_that_makes_a_file_a_program_or_archive_is_reported(make: Make, sign: bytes) -> None:
     assert isinstance(instance(make("clean.dcm")), Instance)
@@ -95,6 +96,7 @@ def test_a_preamble_that_makes_a_file_a_program_or_archive_is_reported(make: Mak
     assert EXECUTABLE[sign] in found.why
 
 
+@pytest.mark.threat("R4")
 def test_files_with_such_preambles_stay_here(command: Command, acceptor: Acceptor, make: Make) -> None:
     make("study/clean.dcm")
     make("study/program.dcm", b"MZ")
@@ -235,6 +237,7 @@ def test_nothing_to_store_is_a_wrong_command_line(command: Command, acceptor: Ac
     assert "name at least one file" in done.err
 
 
+@pytest.mark.threat("R3")
 def test_file_names_cannot_move_the_cursor(command: Command, acceptor: Acceptor, tmp_path: Path) -> None:
     (tmp_path / "evil\x1b[2J\n.txt").write_text("x")
     done = command("store", "127.0.0.1", acceptor.port, "--identity", "username:alice", tmp_path / "evil\x1b[2J\n.txt")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from useridentity.cli.requestor.outcome import Exit, Failure
@@ -40,7 +41,8 @@ class Stop:
     def ask(self) -> None:
         self.asked = True
         if self.cancel is not None:
-            self.cancel()
+            with suppress(RuntimeError):  # the association has just ended by itself
+                self.cancel()
 
 
 def interrupted() -> Failure:
