@@ -228,6 +228,26 @@ def test_a_patient_is_seen_as_studies_in_scope_have_it_and_not_otherwise() -> No
 
 
 @pytest.mark.threat("Q2")
+def test_a_handler_that_fills_the_same_data_set_again_and_again_shows_no_more() -> None:
+    studies = [study(1, "P1", PatientName="Doe^Jane"), study(2, "P1", PatientName="Roe^Richard")]
+    index, reused = Index(studies), Dataset()
+
+    def on_find(event: evt.Event) -> Rows:
+        for found in index.find(event.identifier):
+            for element in found:
+                setattr(reused, element.keyword, element.value)
+            yield 0xFF00, reused
+
+    def names(scope: object) -> list[str]:
+        wanted = identifier("PATIENT", PatientID=None, PatientName=None)
+        return [str(row.PatientName) for row in answers(on_find, wanted, PATIENT_ROOT["FIND"], scope)[1]]
+
+    assert names(None) == ["Roe^Richard"]
+    assert names({"AccessionNumber": "A2"}) == ["Roe^Richard"]
+    assert names({"AccessionNumber": "A1"}) == []
+
+
+@pytest.mark.threat("Q2")
 def test_so_many_patients_of_one_id_are_seen_as_have_studies_in_scope() -> None:
     studies = [
         study(1, "P1", PatientName="Doe^Jane", IssuerOfPatientID="A"),

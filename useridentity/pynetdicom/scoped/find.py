@@ -11,7 +11,7 @@ from pydicom.dataelem import DataElement
 
 from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
 from useridentity.pynetdicom.scoped.models import COUNTS, unique_key
-from useridentity.pynetdicom.scoped.values import as_texts, texts, values_of
+from useridentity.pynetdicom.scoped.values import as_texts, values_of
 from useridentity.scope import BoundScope
 
 Row = tuple[int, Dataset | None]
@@ -20,6 +20,8 @@ Keep = Callable[[Dataset], Dataset | None]
 
 BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
 """What a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
+
+ISSUER = "IssuerOfPatientID"
 
 PATIENT_GROUPS = (0x0010, 0x0012)
 """The groups in which the attributes of patients are (PS3.6; PS3.3 C.7.1)."""
@@ -51,13 +53,10 @@ class Rows:
 
     def below_patient(self, row: Dataset) -> Dataset | None:
         """A row at STUDY level or below: kept if its study is in scope, and it does not say otherwise itself."""
-        uid = unique_key(row, "STUDY")
-        if not self._studies.in_scope(uid) or self._bound.contradicts(values_of(row, self._bound.values)):
+        study = self._studies.in_scope(unique_key(row, "STUDY"))
+        if study is None or self._bound.contradicts(values_of(row, self._bound.values)):
             return None
-        if not any(keyword in row for keyword in COUNTS):
-            return row
-        study = self._studies.study(uid)
-        return self._recounted(row, study.attributes if study else row)
+        return self._recounted(row, study)
 
     def patient(self, row: Dataset) -> Dataset | None:
         """A row at PATIENT level: kept if one of the patient's studies is in scope and says what the row says.
@@ -80,23 +79,22 @@ class Rows:
         """An item of a worklist, kept if it is in scope itself."""
         return row if self._bound.admits(values_of(row, self._bound.values)) else None
 
-    def _next_patient(self, mine: Sequence[Study], told: Sequence[DataElement]) -> Dataset | None:
-        """The patient that the next row with this content stands for: one for each issuer of the ID, and no more."""
+    def _next_patient(self, mine: Sequence[Study], told: Sequence[DataElement]) -> Study | None:
+        """A study of whom the next row with this content is about: one for each issuer of the ID, and no more."""
         content = tuple((element.tag, as_texts(element.value)) for element in told)
-        patients = {texts(study.attributes, "IssuerOfPatientID"): study.attributes for study in reversed(mine)}
+        patients = {study.said.get(ISSUER): study for study in reversed(mine)}
         shown, self._shown[content] = self._shown[content], self._shown[content] + 1
         return list(reversed(patients.values()))[shown] if shown < len(patients) else None
 
-    def _recounted(self, row: Dataset, patient: Dataset) -> Dataset:
-        """`row` with counts over the patient's studies in scope only; emptied where the index does not say."""
+    def _recounted(self, row: Dataset, study: Study) -> Dataset:
+        """`row` with counts over those of the patient's studies that are in scope; emptied where they are unknown."""
         counts = [keyword for keyword in COUNTS if keyword in row]
         if not counts:
             return row
-        patient_id, issuer = unique_key(patient, "PATIENT"), texts(patient, "IssuerOfPatientID")
         asked = [each for each in COUNTS.values() if each]
-        studies = self._studies.of_patient(patient_id, asked) if patient_id else ()
-        same = [study for study in studies if texts(study.attributes, "IssuerOfPatientID") == issuer]
-        mine = [study for study in same if study.in_scope]
+        patient_id = study.said.get("PatientID", ())
+        studies = self._studies.of_patient(patient_id[0], asked) if len(patient_id) == 1 else ()
+        mine = [each for each in studies if each.in_scope and each.said.get(ISSUER) == study.said.get(ISSUER)]
         recounted = _elements(row)
         for keyword in counts:
             recounted.add(DataElement(keyword, "IS", count(mine, keyword) if mine else None))
@@ -116,9 +114,5 @@ def _says(study: Study, element: DataElement) -> bool:
 
     What is empty says something of a patient only; nothing else of a study is told at PATIENT level.
     """
-    if element.is_empty and element.tag.group not in PATIENT_GROUPS:
-        return True
-    said = study.attributes.get(element.tag)
-    if element.VR == "SQ":
-        return list(said.value if said else ()) == list(element.value)
-    return as_texts(said.value if said else None) == as_texts(element.value)
+    value = as_texts(element.value)
+    return (not value and element.tag.group not in PATIENT_GROUPS) or study.said.get(element.keyword, ()) == value

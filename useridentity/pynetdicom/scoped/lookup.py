@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -18,7 +18,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContextTuple
 
 from useridentity.pynetdicom.scoped.models import COUNTS, STUDY_ROOT_FIND, unique_key
-from useridentity.pynetdicom.scoped.values import texts, values_of
+from useridentity.pynetdicom.scoped.values import as_texts, values_of
 from useridentity.scope import BoundScope
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ class Undecided(Exception):
 
 
 class Study(NamedTuple):
-    """A study of the index, whether it is in scope, and all that the index says of it."""
+    """A study of the index, whether it is in scope, and what the index says of it, by keyword.
+
+    Text, not the data set that came: a handler may fill the same one for the next answer.
+    """
 
     uid: str
     in_scope: bool
-    attributes: Dataset
+    said: Mapping[str, tuple[str, ...]]
 
 
 K = TypeVar("K")
@@ -77,10 +80,10 @@ class Studies:
         self._known: Bounded[str, Study] = Bounded(MAX_STUDIES)
         self._patients: Bounded[tuple[str, frozenset[str]], tuple[Study, ...]] = Bounded(MAX_PATIENTS)
 
-    def in_scope(self, uid: str) -> bool:
-        """Whether the index knows the study, and it is in scope; raises `Undecided`."""
+    def in_scope(self, uid: str) -> Study | None:
+        """The study with this UID if the index knows it, and it is in scope; raises `Undecided`."""
         study = self.study(uid) if uid and self._bound.reaches_studies else None
-        return study is not None and study.in_scope
+        return study if study is not None and study.in_scope else None
 
     def study(self, uid: str) -> Study | None:
         """The study with this UID; None where the index knows none. Raises `Undecided`.
@@ -100,7 +103,7 @@ class Studies:
         if (patient_id, keywords) not in self._patients:
             asked = self._asked("PatientID", patient_id, keywords)
             self._patients[patient_id, keywords] = tuple(
-                study for study in asked if study.uid and texts(study.attributes, "PatientID") == (patient_id,)
+                study for study in asked if study.uid and study.said.get("PatientID") == (patient_id,)
             )
         return self._patients[patient_id, keywords]
 
@@ -123,7 +126,8 @@ class Studies:
 
     def _judged(self, answer: Dataset) -> Study:
         admitted = self._bound.admits(values_of(answer, self._bound.values))
-        return Study(unique_key(answer, "STUDY"), admitted, answer)
+        said = {element.keyword: as_texts(element.value) for element in answer if element.keyword}
+        return Study(unique_key(answer, "STUDY"), admitted, said)
 
 
 def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
@@ -163,5 +167,5 @@ def count(studies: Sequence[Study], keyword: str) -> int | None:
     """One of `COUNTS` over `studies`; None where the index does not say."""
     if not COUNTS[keyword]:
         return len(studies)
-    said = [texts(study.attributes, COUNTS[keyword]) for study in studies]
+    said = [study.said.get(COUNTS[keyword], ()) for study in studies]
     return sum(int(each[0]) for each in said) if all(len(each) == 1 and each[0].isdecimal() for each in said) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 
 def values_of(dataset: Dataset, paths: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -33,9 +34,9 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def as_texts(value: Any) -> tuple[str, ...]:
-    """A value of pydicom's as text: itself, or each of several; none where there is no text."""
+    """A value of pydicom's as text: itself, or each of several, or each item; none where there is no text."""
     if value is None or isinstance(value, bytes):
         return ()
-    each = value if isinstance(value, (MultiValue, list, tuple)) else (value,)
+    each = value if isinstance(value, (MultiValue, Sequence, list, tuple)) else (value,)
     written = tuple(str(one).strip(" \0") for one in each)
     return written if any(written) else ()
