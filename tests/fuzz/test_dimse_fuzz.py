@@ -76,7 +76,7 @@ class Mutator:
         pick = self.random
         elements = dict(pick.choice(CORPUS))
         for _ in range(pick.choice((0, 1, 1, 2, 3))):
-            number = pick.choice(pick.choice((NUMBERS, list(elements))))
+            number = pick.choice(pick.choice((NUMBERS, list(elements) or NUMBERS)))
             if pick.random() < 0.3:
                 elements.pop(number, None)
             else:
@@ -97,7 +97,7 @@ class Mutator:
         if change == 0:
             pick.shuffle(parts)
         elif change == 1:
-            parts.insert(pick.randrange(len(parts) + 1), pick.choice(parts))
+            parts.insert(pick.randrange(len(parts) + 1), pick.choice(parts or [b""]))
         else:
             parts.append(element(pick.choice(NUMBERS), pick.choice(VALUES), pick.choice((0, 8, 0x10, 0xFFFE))))
         body = b"".join(parts)

@@ -113,24 +113,16 @@ def says(primitive: Any, command: Command) -> bool:
         return False
     if primitive.is_valid_request != command.is_request or primitive.is_valid_response == command.is_request:
         return False
-    return _meaning(primitive) == (
-        command.message_id,
-        {command.sop_class} - {""},
-        {command.sop_instance} - {""},
-        command.destination,
-    )
-
-
-def _meaning(primitive: Any) -> tuple[object, ...]:
-    is_request = primitive.is_valid_request
+    message_id = primitive.MessageID if command.is_request else primitive.MessageIDBeingRespondedTo
     return (
-        primitive.MessageID if is_request else primitive.MessageIDBeingRespondedTo,
-        _named(primitive, "SOPClassUID"),
-        _named(primitive, "SOPInstanceUID"),
-        (getattr(primitive, "MoveDestination", None) or "").strip(" "),
+        message_id == command.message_id
+        and _names(primitive, "SOPClassUID", command.sop_class)
+        and _names(primitive, "SOPInstanceUID", command.sop_instance)
+        and (getattr(primitive, "MoveDestination", None) or "").strip(" ") == command.destination
     )
 
 
-def _named(primitive: Any, uid: str) -> set[str]:
-    """What a primitive names, as Affected or as Requested."""
-    return {str(getattr(primitive, f"{which}{uid}", None) or "") for which in ("Affected", "Requested")} - {""}
+def _names(primitive: Any, kind: str, uid: str) -> bool:
+    """Whether a primitive that can name such a UID, as Affected or as Requested, names this one and no other."""
+    attributes = [name for name in (f"Affected{kind}", f"Requested{kind}") if hasattr(primitive, name)]
+    return not attributes or {str(getattr(primitive, name) or "") for name in attributes} - {""} == {uid} - {""}
