@@ -21,8 +21,22 @@ from useridentity.pynetdicom import AE, outcome_of
 from useridentity.tls import client_context, server_context
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["README.md", "docs/policy.md", "docs/policy-tools.md", "docs/pynetdicom.md", "docs/audit-messages.md"]
-THREATS = ["docs/threat-model.md", "docs/kerberos.md", "docs/saml.md", "docs/jwt.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/policy.md",
+    "docs/policy-tools.md",
+    "docs/pynetdicom.md",
+    "docs/scope.md",
+    "docs/audit-messages.md",
+]
+THREATS = [
+    "docs/threat-model.md",
+    "docs/kerberos.md",
+    "docs/saml.md",
+    "docs/jwt.md",
+    "docs/scope.md",
+    "docs/audit-messages.md",
+]
 PASSCODE = b"correct horse"
 
 

@@ -93,6 +93,7 @@ def test_values_that_are_not(keyword: str, written: str, value: str | list[str])
 @pytest.mark.parametrize(
     "value", [None, "", " ", "\0", [], ["", ""], "*", "?1", "P*", "P?", "\\", "P1\\", "P\x1b1", "="]
 )
+@pytest.mark.threat("Q5")
 def test_a_value_that_is_missing_empty_or_has_a_wildcard_never_matches(value: str | list[str] | None) -> None:
     """Neither in the study nor in the claim, even where both have it."""
     claim = value if isinstance(value, list) else [value]
@@ -104,6 +105,7 @@ def test_a_value_that_is_missing_empty_or_has_a_wildcard_never_matches(value: st
 @pytest.mark.parametrize(
     "claims", [{}, {"cohort": None}, {"cohort": []}, {"cohort": ""}, {"cohort": [""]}, {"cohort": 1}]
 )
+@pytest.mark.threat("Q5")
 def test_an_empty_claim_gives_nothing(claims: dict[str, object]) -> None:
     scope = {"PatientID": "{claims.cohort}"}
     assert bound(scope, cohort="P1").admits({"PatientID": "P1"})
@@ -162,6 +164,7 @@ def test_the_values_of_one_claim_are_not_split() -> None:
         (None, "should be a table of attributes"),
     ],
 )  # fmt: skip
+@pytest.mark.threat("Q5")
 def test_what_cannot_be_a_scope_is_said(table: object, problem: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Scope.of(table)
@@ -204,6 +207,7 @@ VALUES = st.text(alphabet="ABab12 ^=*?\\é\u0301\0", max_size=6)
 
 
 @given(VALUES, VALUES, st.sampled_from(["PatientID", "PatientName", "OtherPatientIDs"]))
+@pytest.mark.threat("Q5")
 def test_no_value_matches_what_it_is_not(claimed: str, value: str, keyword: str) -> None:
     """Whatever the claim and the study hold: a match means the same text, but for padding and how it is composed."""
     if bound({keyword: "{claims.x}"}, x=claimed).admits({keyword: value}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -160,6 +161,7 @@ def in_order(rows: list[Dataset]) -> list[str]:
 PHASES = set(Phase) - {Phase.explain}  # which takes longer than finding a counterexample
 
 
+@pytest.mark.threat("Q1")
 @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(indexes(), SCOPES, st.lists(queries(), min_size=8, max_size=16))
 def test_a_scoped_archive_answers_as_one_that_holds_only_the_users_studies(
