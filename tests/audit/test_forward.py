@@ -182,6 +182,7 @@ def test_sinks_have_places_of_their_own(tmp_path: Path) -> None:
     assert hanging.events == quick.events
 
 
+@pytest.mark.threat("F5")
 def test_a_receiver_that_hangs_slows_no_record(tmp_path: Path) -> None:
     """What an association waits for is its record on disk, and nothing of the forwarders."""
     sink = Listed()
@@ -224,6 +225,7 @@ def impatient(table: dict[str, Any], folder: Path) -> Sink:
 
 
 @pytest.mark.parametrize("driver", ["ossl", "gtls"])
+@pytest.mark.threat("F2")
 def test_a_syslog_receiver_that_is_killed_gets_everything_in_the_end(
     tmp_path: Path, certificates: Certificates, driver: Any
 ) -> None:
@@ -277,6 +279,7 @@ def sender(folder: Path, table: dict[str, Any], count: int) -> Iterator[subproce
             process.kill()
 
 
+@pytest.mark.threat("F2")
 def test_a_sender_that_is_killed_sends_everything_in_the_end(tmp_path: Path, certificates: Certificates) -> None:
     """kill -9 in the middle of a stream, twice; what had reached its disk reaches the receiver."""
     with rsyslog(tmp_path / "rsyslog", certificates) as receiver:
@@ -317,6 +320,7 @@ def run_in_namespaces(flags: str, prepare: str, what: str, folder: Path, table: 
     return outcome
 
 
+@pytest.mark.threat("F2")
 def test_a_cable_that_is_pulled_out_costs_no_record_and_no_time(tmp_path: Path) -> None:
     require("ip")
     require("rsyslogd")
@@ -335,6 +339,7 @@ def test_a_cable_that_is_pulled_out_costs_no_record_and_no_time(tmp_path: Path) 
     ],
     ids=["of the journal", "of the sink"],
 )
+@pytest.mark.threat("F2")
 def test_a_full_disk_costs_no_record_that_was_journalled(
     tmp_path: Path, folder: str, setting: str, problem: str
 ) -> None:

@@ -218,6 +218,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.threat("F1")
 def test_a_peers_words_stay_the_value_of_their_attribute(text: str) -> None:
     """Controls are shown as escapes, markup is markup no longer, and everything else is kept."""
     user = replace(PASSCODE, display_name=text)

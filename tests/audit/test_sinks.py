@@ -92,6 +92,7 @@ def test_everything_wrong_with_all_sinks_is_said_at_once(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.threat("F7")
 def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("secret")
@@ -146,6 +147,7 @@ def test_a_folder_that_is_gone_is_not_delivered_to(tmp_path: Path) -> None:
 HOSTILE = "\x1b[2J\x7f\r\n{}\u2028\u202e\ud83d"
 
 
+@pytest.mark.threat("F1")
 def test_a_peers_words_stay_within_their_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hostile = record(Kind.REJECTED, 1, detail=HOSTILE)
     open_sink("jsonl:audit.jsonl", tmp_path).send([hostile])

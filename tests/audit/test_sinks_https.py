@@ -67,6 +67,7 @@ def test_every_kind_of_record_is_taken(running: RunningRepository, form: str) ->
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.threat("F6")
 def test_a_record_that_is_refused_for_good_is_passed_over_and_said(
     running: RunningRepository, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_server_that_is_busy_gets_everything_later(running: RunningRepository,
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.threat("F3")
 def test_nothing_is_sent_without_trust_on_both_sides(running: RunningRepository, form: str) -> None:
     foreign = running.certificates.foreign_client
     for changes in (
@@ -114,6 +116,7 @@ def test_nothing_is_sent_without_trust_on_both_sides(running: RunningRepository,
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.threat("F7")
 def test_a_bearer_token_comes_from_a_file_and_is_read_anew(running: RunningRepository, form: str) -> None:
     (running.folder / "token").touch()
     file = running.folder / "bearer"

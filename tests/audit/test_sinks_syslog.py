@@ -137,6 +137,7 @@ def test_what_was_sent_after_a_confirmation_goes_on_a_new_connection(
     assert len(receiver.received) == 3
 
 
+@pytest.mark.threat("F1")
 def test_hostile_words_arrive_as_one_message(receiver: Rsyslog, certificates: Certificates) -> None:
     """A new line, a forged header, a frame within the frame, and every character that XML forbids."""
     words = "\n<85>1 2026-11-22T00:00:00Z h a - - - forged\r\n7 <85>1 x\x00\x1b[2J" + "".join(map(chr, range(32)))
@@ -160,6 +161,7 @@ def test_a_message_of_the_largest_size_arrives_whole(receiver: Rsyslog, certific
     assert event_ids([message]) == [made.event_id]
 
 
+@pytest.mark.threat("F4")
 def test_a_receiver_that_demands_a_certificate_gets_nothing_from_those_without(
     receiver: Rsyslog, certificates: Certificates
 ) -> None:
@@ -180,6 +182,7 @@ def confirmed(sink: Sink) -> None:
     sink.confirm()
 
 
+@pytest.mark.threat("F3")
 def test_a_receiver_that_is_not_trusted_gets_nothing(receiver: Rsyslog, certificates: Certificates) -> None:
     sink = tls_sink(receiver, certificates, ca=str(certificates.foreign_ca))
     with pytest.raises(Undelivered, match="its certificate is not trusted"):
@@ -187,6 +190,7 @@ def test_a_receiver_that_is_not_trusted_gets_nothing(receiver: Rsyslog, certific
     assert receiver.received == []
 
 
+@pytest.mark.threat("F4")
 def test_what_a_killed_receiver_had_not_read_is_not_confirmed(receiver: Rsyslog, certificates: Certificates) -> None:
     sink = tls_sink(receiver, certificates)
     sink.send(numbered(1))

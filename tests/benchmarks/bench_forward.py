@@ -20,7 +20,7 @@ from useridentity.audit.message import MessageStyle, messages, to_xml
 from useridentity.audit.record import Kind
 from useridentity.audit.sinks import open_sink
 
-COUNT = 5000
+COUNT = 1000
 MANY = 100_000
 
 
