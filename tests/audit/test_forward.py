@@ -22,7 +22,7 @@ from tests.lib.certificates import Certificates
 from tests.lib.repository import repository
 from tests.lib.rsyslog import Rsyslog, rsyslog
 from tests.parts import require
-from useridentity.audit.forward import Forwarder
+from useridentity.audit.forward import Forwarder, Forwarders
 from useridentity.audit.record import Record
 from useridentity.audit.sinks import AT_ONCE, Confirm, Sink, Undelivered, open_sink
 
@@ -201,6 +201,39 @@ def test_a_forwarder_can_be_stopped_before_it_had_anything_to_do(tmp_path: Path)
         forwarder.start()
         forwarder.stop()
         assert forwarder.counters.queued == 0
+
+
+def test_of_several_processes_one_forwards_and_then_the_next(tmp_path: Path) -> None:
+    """Each with its own connection to one journal; a lock is no process's two times, so they can be told apart here."""
+    sinks = [Listed(), Listed()]
+    with opened(tmp_path) as one, opened(tmp_path) as other:
+        processes = [Forwarders([sink], tmp_path / "lock") for sink in sinks]
+        processes[0].start(one)
+        append(one, 10)
+        until(lambda: one.cursor("list") == 10)
+        processes[1].start(other)
+        append(one, 10)
+        append(other, 10)
+        until(lambda: one.cursor("list") == 30)
+        assert sinks[1].received == []
+        until(lambda: processes[1].counters[0].queued == 0)
+        processes[0].close()
+        append(other, 10)
+        until(lambda: other.cursor("list") == 40)
+        assert sinks[0].events + sinks[1].events == event_ids(one)
+        processes[1].close()
+
+
+def test_forwarders_start_again(tmp_path: Path) -> None:
+    sink = Listed()
+    forwarders = Forwarders([sink], tmp_path / "lock")
+    for _ in range(3):
+        with opened(tmp_path) as journal:
+            forwarders.start(journal)
+            append(journal, 5)
+            until(lambda journal=journal: journal.cursor("list") == journal.last)  # type: ignore[misc]
+            forwarders.close()
+            assert sink.events == event_ids(journal)
 
 
 # Real receivers, and what happens to them.

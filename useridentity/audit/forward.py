@@ -3,6 +3,8 @@
 At least once and in order: a sink's place moves on only past what its receiver has for certain, and after a crash or
 an outage everything behind that place is sent again. Who gets a record twice knows it by its event id. Nothing here
 holds a lock that an association waits for: an unreachable receiver costs disk, and nothing else.
+
+Several processes may write one journal. One of them forwards it, and the next when that one has ended (`turn`).
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.sink import Sink, Undelivered
+from useridentity.audit.turn import Turn
 from useridentity.errors import UserIdentityError
 
 LOGGER = logging.getLogger("useridentity.audit")
@@ -27,6 +31,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 POLL = 0.2
 """Seconds after which a thread that waits for records looks whether it should stop, or confirm."""
 
+
+STAND_BY = 1.0
+"""Seconds after which a process looks whether the one that forwards has ended."""
 
 STOP_SECONDS = 5.0
 """For confirming what is on its way when a server ends; what is not confirmed is sent again when it begins anew."""
@@ -67,11 +74,14 @@ class Counters:
 
 
 class Forwarder:
-    """Sends the records of a journal to a sink, from `start` to `stop`."""
+    """Sends the records of a journal to a sink, from `start` to `stop`, whenever it is this process's `turn`."""
 
-    def __init__(self, journal: Source, sink: Sink, *, longest_pause: float = LONGEST_PAUSE) -> None:
+    def __init__(
+        self, journal: Source, sink: Sink, *, longest_pause: float = LONGEST_PAUSE, turn: Turn | None = None
+    ) -> None:
         self._journal = journal
         self._sink = sink
+        self._turn = turn
         self._longest_pause = longest_pause
         self._pause = FIRST_PAUSE
         self._stopping = threading.Event()
@@ -106,13 +116,21 @@ class Forwarder:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._forward()
+                if self._turn is None or self._turn.take():
+                    self._forward()
+                else:
+                    self._stand_by()
             except UserIdentityError as error:
                 self._fail(str(error), error.taken if isinstance(error, Undelivered) else 0)
             except Exception as error:
                 LOGGER.exception("%s: a defect; its records stay in the journal", self._sink.name)
                 self._fail(f"{type(error).__name__}: {error}")
         self._sink.close()
+
+    def _stand_by(self) -> None:
+        """Another process forwards; how far it is, the counters of this one tell too."""
+        self._confirmed = self._journal.cursor(self._sink.name)
+        self._stopping.wait(STAND_BY)
 
     def _forward(self) -> None:
         """Until told to stop. What is sent and not confirmed when this raises is sent again."""
@@ -172,10 +190,14 @@ class Forwarder:
 
 
 class Forwarders:
-    """All the sinks of a journal, as often as it is opened and closed."""
+    """All the sinks of a journal, as often as it is opened and closed.
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    Of all the processes with the same `lock` file one forwards, so that receivers get everything once and in order.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], lock: Path) -> None:
         self._sinks = tuple(sinks)
+        self._turn = Turn(lock)
         self._running: list[Forwarder] = []
 
     @property
@@ -187,7 +209,7 @@ class Forwarders:
         """Begin to forward."""
         for each in self._running:
             each.stop(None)  # a sink has one thread
-        self._running = [Forwarder(journal, sink) for sink in self._sinks]
+        self._running = [Forwarder(journal, sink, turn=self._turn) for sink in self._sinks]
         for each in self._running:
             each.start()
 
@@ -196,3 +218,4 @@ class Forwarders:
         for timeout in (0.0, STOP_SECONDS):
             for each in self._running:
                 each.stop(timeout)
+        self._turn.give_back()

@@ -48,7 +48,8 @@ class AuditSettings:
         key = self.key or key_beside(self.journal)
         names = [sink.name for sink in sinks]
         journal = Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep, sinks=names)
-        return Trail(journal, self.on_failure, Forwarders(sinks) if sinks else None)
+        forwarders = Forwarders(sinks, self.journal.with_name(f"{self.journal.name}.forwarding"))
+        return Trail(journal, self.on_failure, forwarders if sinks else None)
 
 
 def key_beside(journal: Path) -> Path:
