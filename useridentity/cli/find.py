@@ -24,20 +24,23 @@ useridentity find pacs --model worklist -k ScheduledProcedureStepSequence.Modali
 """)
 
 
+Columns = Annotated[
+    list[str],
+    typer.Option(
+        metavar="A,B",
+        help="Attributes to ask for and show; those of the level, and of -k, if left out.",
+        autocompletion=keywords,
+    ),
+]
+
+
 @command
 def find(
     peer: Peer,
     options: Options,
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
-    columns: Annotated[
-        list[str],
-        typer.Option(
-            metavar="A,B",
-            help="Attributes to ask for and show; those of the level, and of -k, if left out.",
-            autocompletion=keywords,
-        ),
-    ] = [],  # noqa: B006  typer copies it
+    columns: Columns = (),  # type: ignore[assignment]
     level: LevelWord = None,
     model: Annotated[
         Literal["study", "patient", "worklist"], typer.Option(help="The information model to ask in.")
@@ -51,30 +54,45 @@ def find(
     output = Output(options)
     query = identifiers.identifier(keys, identifier)
     asked = identifiers.check_columns(columns)
-    shown = completed(query, Level(level) if level else None, Model(model), asked)
+    shown = _Matches(output, completed(query, Level(level) if level else None, Model(model), asked))
     where = only_target(peer, options)
-    rows: list[list[str]] = []
 
-    def show(match: Dataset) -> None:
-        if output.json:
-            output.record(identifiers.plain(match))
-        elif output.is_terminal:
-            rows.append([identifiers.cell(match, name) for name in shown])
-        else:
-            output.line(identifiers.cell(match, name) for name in shown)
-
-    def work(stop: Stop) -> int:
-        found = 0
+    def work(stop: Stop) -> None:
         with output.progress("asking", None, "matches") as meter:
-            for found, match in enumerate(matches(where, query, Model(model), stop), 1):
-                show(match)
-                meter.counted(found, None)
-        return found
+            for match in matches(where, query, Model(model), stop):
+                shown.add(match)
+                meter.counted(shown.found, None)
 
     try:
-        found = interruptible(work, output.note)
+        interruptible(work, output.note)
     finally:
-        if rows:
-            output.table(shown, rows)
-    if not found or output.is_terminal:
-        output.note(f"{found or 'no'} match{'' if found == 1 else 'es'}")
+        shown.show_table()
+    if not shown.found or output.is_terminal:
+        output.note(f"{shown.found or 'no'} match{'' if shown.found == 1 else 'es'}")
+
+
+class _Matches:
+    """Matches on their way out: a table's rows are kept until all are there, lines and JSON are not."""
+
+    def __init__(self, output: Output, columns: list[str]) -> None:
+        self._output = output
+        self._columns = columns
+        self._rows: list[list[str]] = []
+        self.found = 0
+
+    def add(self, match: Dataset) -> None:
+        """Show a match, or keep it for the table."""
+        from useridentity.cli.requestor.identifier import cell, plain
+
+        self.found += 1
+        if self._output.json:
+            self._output.record(plain(match))
+        elif self._output.is_terminal:
+            self._rows.append([cell(match, name) for name in self._columns])
+        else:
+            self._output.line(cell(match, name) for name in self._columns)
+
+    def show_table(self) -> None:
+        """Show the rows that were kept."""
+        if self._rows:
+            self._output.table(self._columns, self._rows)

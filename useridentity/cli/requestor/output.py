@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -47,11 +48,19 @@ def ending(quiet: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Failure as failure:
-        error = Console(stderr=True, soft_wrap=True, highlight=False)
+        error = _console(stderr=True)
         error.print(Text("error: ", "bold red") + Text(safe(failure.what)))
         if failure.advice and not quiet:
-            error.print(Text("  " + safe(failure.advice)))
+            advice = Text(safe(failure.advice))
+            error.print(Padding(advice, (0, 0, 0, len(GAP))) if error.is_terminal else Text(GAP) + advice)
         raise typer.Exit(failure.code) from None
+
+
+def _console(*, stderr: bool) -> Console:
+    """Sentences are folded between words on a terminal, and nowhere else."""
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 class Output:
@@ -60,8 +69,8 @@ class Output:
     def __init__(self, options: Options) -> None:
         self.json = options.json
         self._quiet = options.quiet
-        self._out = Console(soft_wrap=True, highlight=False)
-        self._error = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._out = _console(stderr=False)
+        self._error = _console(stderr=True)
         if options.verbose:
             level = logging.DEBUG if options.verbose > 1 else logging.INFO
             logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
