@@ -1,17 +1,22 @@
-"""An acceptor that takes a username and answers C-ECHO and C-STORE: `acceptor ours|permitting|stock CONTEXTS`.
+"""An acceptor that takes a username and answers C-ECHO and C-STORE: `acceptor ours|audited|permitting|stock CONTEXTS`.
 
-"ours" permits everything, "permitting" what is done here. Prints its port and ends with its standard input.
+"ours" permits everything, "permitting" what is done here, "audited" records it. Prints its port and ends with its
+standard input.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pynetdicom
 from pynetdicom import StoragePresentationContexts, evt
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
+from useridentity.audit.journal import Journal
+from useridentity.audit.trail import Trail
 from useridentity.identity import Assurance
 from useridentity.mechanisms.username import UsernameValidator
 from useridentity.policy import Grant, Policy, Rule, Who
@@ -32,9 +37,16 @@ def take_username(event: Any) -> tuple[bool, bytes | None]:
 
 GRANTS: dict[str, list[Grant]] = {
     "ours": [],
+    "audited": [],
     "permitting": [Grant(["echo", "store", "find"], who=Who(assurance=(Assurance.ASSERTED,)))],
 }
+FOLDER = TemporaryDirectory()
 HANDLERS: list[Any] = [(evt.EVT_C_ECHO, succeed), (evt.EVT_C_STORE, succeed)]
+
+
+def trail() -> Trail:
+    """A journal in a folder that goes with this process."""
+    return Trail(Journal(Path(FOLDER.name) / "audit.db", Path(FOLDER.name) / "audit.key"))
 
 
 def support(ae: pynetdicom.AE, contexts: int) -> None:
@@ -51,7 +63,8 @@ def start(kind: str, contexts: int) -> int:
     ae: Any = pynetdicom.AE("BENCH") if kind == "stock" else AE("BENCH")
     support(ae, contexts)
     if kind in GRANTS:
-        policy = Policy([Rule([UsernameValidator()])], authorize=GRANTS[kind])
+        audit = trail() if kind == "audited" else None
+        policy = Policy([Rule([UsernameValidator()])], authorize=GRANTS[kind], audit=audit)
         server = ae.start_server(address, block=False, policy=policy, evt_handlers=HANDLERS)
     else:
         handlers = [*HANDLERS, (evt.EVT_USER_ID, take_username)]

@@ -31,6 +31,9 @@ WAIT = 3.0
 RETRY = 1.0
 """Seconds between two attempts to write what nobody waits for, while the journal cannot be written."""
 
+GATHER = 0.05
+"""Seconds in which records that nobody waits for are gathered, so that most of them cost no commit of their own."""
+
 MAX_HELD = 10_000
 """Records held in memory while the journal cannot be written, about 20 MiB; more are lost and counted."""
 
@@ -86,6 +89,7 @@ class Journal:
         self._changed = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
         self._queue: deque[_Item] = deque()
+        self._awaited = 0
         self._thread: threading.Thread | None = None
         self._closed = False
         self._segment: Segment | None = None
@@ -173,8 +177,10 @@ class Journal:
                 self._lost += 1
                 return
             self._queue.append(item)
+            self._awaited += item.done is not None
             self._start()
-            self._changed.notify()
+            if item.done is not None or len(self._queue) in (1, MAX_BATCH):
+                self._changed.notify()
         if item.done is None:
             return
         if not item.done.wait(WAIT):
@@ -195,18 +201,20 @@ class Journal:
     def _next_batch(self) -> list[_Item] | None:
         """What is to be written now, empty where an anchor or another attempt may be due; None when all is done."""
         with self._lock:
-            if self.failure is not None:
-                self._changed.wait_for(self._is_pressing, RETRY)
-            elif not self._queue and not self._closed:
+            if self.failure is None and not self._queue and not self._closed:
                 self._changed.wait(ANCHOR_SECONDS)
+            if self.failure is not None or self._queue:
+                self._changed.wait_for(self._is_pressing, GATHER if self.failure is None else RETRY)
             if not self._queue and self._closed:
                 return None
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            self._awaited -= sum(item.done is not None for item in batch)
             self._busy_since = time.monotonic()
         return [item for item in batch if not item.given_up]
 
     def _is_pressing(self) -> bool:
-        return self._closed or any(item.done is not None for item in self._queue)
+        """Whether somebody waits, or there is enough to write."""
+        return self._closed or self._awaited > 0 or len(self._queue) >= MAX_BATCH
 
     # The thread.
 

@@ -13,18 +13,20 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+AS_THEY_ARE = frozenset({str, int, float, bool})
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON has it; of a dataclass, the fields that differ from their defaults."""
-    if isinstance(value, str | int | float):
+    cls: Any = type(value)
+    if cls in AS_THEY_ARE:
         return value
-    cls = type(value)
-    if is_dataclass(cls):
-        return {name: plain(own) for name, default in _defaults(cls) if (own := getattr(value, name)) != default}
+    if defaults := _defaults(cls):
+        return {name: plain(own) for name, default in defaults if (own := getattr(value, name)) != default}
+    if cls is tuple:
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
     return _scalar(value)
 
 
@@ -46,7 +48,12 @@ def _scalar(value: Any) -> str | int | float:
 
 @cache
 def _defaults(cls: Any) -> tuple[tuple[str, object], ...]:
-    """The fields with the value each is left out for; those made anew for every instance never are."""
+    """The fields with the value each is left out for; those made anew for every instance never are.
+
+    Empty for what is no dataclass.
+    """
+    if not is_dataclass(cls):
+        return ()
     return tuple((each.name, {} if each.default_factory is dict else each.default) for each in fields(cls))
 
 

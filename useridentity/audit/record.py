@@ -255,7 +255,7 @@ class Record:
 
     def to_json(self) -> str:
         """One line of ASCII; fields without a value of their own are left out."""
-        return json.dumps(plain(self), ensure_ascii=True, separators=(",", ":"))
+        return _ENCODER.encode(plain(self))
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -264,6 +264,9 @@ class Record:
             return restored(cls, json.loads(line))
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"no audit record: {type(error).__name__}: {error}") from None
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 def text(value: object) -> str:
