@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
 
 from tests.pynetdicom.scoped.asking import MODELS, STUDY_ROOT, archive, association, find, identifier, policy, retrieve
 from tests.pynetdicom.scoped.index import Index, Series, Study
-from useridentity import Username
+from useridentity import Assurance, Identity, Scope, Username
 from useridentity.pynetdicom import AE, scope_of
+from useridentity.pynetdicom.scoped.lookup import Studies
+from useridentity.scope import BoundScope
 
 SCOPE = {"PatientID": "P1"}
 
@@ -27,6 +29,10 @@ def study(number: int, patient_id: str) -> Study:
 @pytest.fixture
 def index() -> Index:
     return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
+
+
+def policy_scope() -> BoundScope:
+    return Scope.of(SCOPE).bind(Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED))
 
 
 ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
@@ -101,6 +107,16 @@ def test_a_lookup_of_the_applications_own_is_asked_instead_of_the_handler(index:
         ae.shutdown()
     assert [each.StudyInstanceUID for each in asked] == ["1.2.1", "1.2.2", "1.2.3"]
     assert len(index.asked) == 1
+
+
+def test_a_uid_that_the_standard_does_not_allow_is_looked_up_all_the_same() -> None:
+    def ask(wanted: Dataset) -> Iterator[Dataset]:
+        yield Dataset({element.tag: element for element in wanted} | {0x00100020: DataElement("PatientID", "LO", "P1")})
+
+    studies = Studies(policy_scope(), ask)
+    found = studies.in_scope("1.2.01")
+    assert found is not None
+    assert found.uid == "1.2.01"
 
 
 @pytest.mark.threat("Q8")

@@ -85,6 +85,11 @@ class Scoping:
         self._assoc = assoc
         self._studies = Studies(self.bound, lookup or asking_the_application(assoc))
         self._handled: WeakSet[evt.Event] = WeakSet()
+        self._wrappers: Mapping[Any, Callable[..., Any]] = {
+            evt.EVT_C_FIND: self._find,
+            evt.EVT_C_MOVE: partial(self._retrieve, "C-MOVE"),
+            evt.EVT_C_GET: partial(self._retrieve, "C-GET"),
+        }
 
     def refuses(self, request: Any, context: PresentationContext) -> Refusal | None:
         """How `request` is refused before any handler runs; None where it is served."""
@@ -132,16 +137,12 @@ class Scoping:
         return bool(uid) and self.bound.admits(values_of(instance, self.bound.values)) and (not study or study.in_scope)
 
     def guarding(self, event: Any, bound: Any) -> Any:
-        """A binding of an intervention event, its handler wrapped where it answers with studies."""
-        wrappers: Mapping[Any, Callable[..., Any]] = {
-            evt.EVT_C_FIND: self._find,
-            evt.EVT_C_MOVE: partial(self._retrieve, "C-MOVE"),
-            evt.EVT_C_GET: partial(self._retrieve, "C-GET"),
-        }
-        if event not in wrappers or not bound or bound[0] is None:
+        """The binding of an event, its handler wrapped where it answers with studies."""
+        wrap = self._wrappers.get(event)
+        if wrap is None or not bound or bound[0] is None:
             return bound
         handler, args = bound
-        return partial(wrappers[event], handler), args
+        return partial(wrap, handler), args
 
     def _find(self, handler: Callable[..., Any], event: evt.Event, *args: Any) -> Any:
         keep = self._keep(event)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from pydicom import DataElement, Dataset
+from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import evt
@@ -28,11 +28,14 @@ LOGGER = logging.getLogger("useridentity.pynetdicom")
 
 SUCCESS, PENDING = 0x0000, (0xFF00, 0xFF01)  # PS3.4 Table C.4-1
 
-MAX_STUDIES = 16_384
-"""Verdicts kept for an association, some 2 MB: more studies than a user opens in one."""
+MAX_STUDIES = 8192
+"""Studies kept for an association, about 1 KB each: more than a user looks at in one."""
 
 MAX_PATIENTS = 256
 """Patients whose studies are kept, each with the attributes asked for."""
+
+PATIENT = ("PatientID", "IssuerOfPatientID")
+"""What tells patients apart."""
 
 StudyLookup = Callable[[Dataset], Iterable[Dataset]]
 """Answers the identifier of a C-FIND at STUDY level in Study Root (PS3.4 C.6.2): the studies that match its one key,
@@ -94,7 +97,8 @@ class Studies:
             found = [study for study in self._asked("StudyInstanceUID", uid) if study.uid == uid]
             if found:
                 # Where the index contradicts itself, the study is in scope only if every answer says so.
-                self._known[uid] = min(found, key=lambda study: study.in_scope)
+                worst = min(found, key=lambda study: study.in_scope)
+                self._known[uid] = worst._replace(said={word: worst.said.get(word, ()) for word in PATIENT})
         return self._known.get(uid)
 
     def of_patient(self, patient_id: str, more: Iterable[str] = ()) -> tuple[Study, ...]:
@@ -119,9 +123,10 @@ class Studies:
         identifier = Dataset()
         identifier.SpecificCharacterSet = "ISO_IR 192"
         identifier.QueryRetrieveLevel = "STUDY"
-        for keyword in {"StudyInstanceUID", "PatientID", "IssuerOfPatientID", *self._bound.values, *more}:
-            identifier.add(DataElement(keyword, dictionary_VR(keyword), None))
-        identifier[key].value = value
+        for keyword in {"StudyInstanceUID", *PATIENT, *self._bound.values, *more}:
+            # Unjudged: UIDs that PS3.5 9.1 does not allow are in many archives.
+            asked = value if keyword == key else None
+            identifier.add(DataElement(keyword, dictionary_VR(keyword), asked, validation_mode=config.IGNORE))
         return identifier
 
     def _judged(self, answer: Dataset) -> Study:
