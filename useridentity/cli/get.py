@@ -43,17 +43,18 @@ def get(
     output: OutputFolder = Path(),
 ) -> None:
     """Retrieve on this association (C-GET), into files named by their SOP Instance UIDs. None is overwritten."""
+    from useridentity.cli.requestor import retrieved
     from useridentity.cli.requestor import retrieving as retrieve
     from useridentity.cli.requestor.keeping import Folder
-    from useridentity.cli.requestor.retrieved import conclude, wanted
 
     shown = Output(options)
-    query, chosen = wanted(keys, identifier, level, model)
+    query, chosen = retrieved.wanted(keys, identifier, level, model)
     classes = retrieve.storage_classes(sop_class)
     where = only_target(peer, options)
     with shown.progress("retrieving", None, "files") as meter:
         folder = Folder(output, meter.moved)
-        counts = interruptible(
-            lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note
-        )
-    conclude(where, counts, folder, meter, shown)
+        with retrieved.telling(folder, shown):
+            counts = interruptible(
+                lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note
+            )
+    retrieved.conclude(where, counts, folder, meter, shown)

@@ -57,22 +57,25 @@ def move(
 
     With --receive the destination is here: files are named by their SOP Instance UIDs, and none is overwritten.
     """
+    from useridentity.cli.requestor import retrieved
     from useridentity.cli.requestor import retrieving as retrieve
-    from useridentity.cli.requestor.retrieved import conclude, wanted
 
     shown = Output(options)
-    query, chosen = wanted(keys, identifier, level, model)
+    query, chosen = retrieved.wanted(keys, identifier, level, model)
     where = only_target(peer, options)
     port = receive or (where.profile.receive if to in (None, where.calling) else None)
     if to is None and port is None:
         raise typer.BadParameter("where to? give a destination, or --receive PORT to receive here", param_hint="--to")
     destination = to or where.calling
     with shown.progress("moving", None, "files") as meter:
-        with _reception(where, destination, port, policy, receive_tls, output, meter, shown) as folder:
+        with (
+            _reception(where, destination, port, policy, receive_tls, output, meter, shown) as folder,
+            retrieved.telling(folder, shown),
+        ):
             counts = interruptible(
                 lambda stop: retrieve.move(where, query, chosen, destination, stop, meter), shown.note
             )
-        conclude(where, counts, folder, meter, shown)
+        retrieved.conclude(where, counts, folder, meter, shown)
 
 
 @contextmanager

@@ -146,6 +146,27 @@ def test_a_port_that_is_taken_is_said(command: Command, dcmqrscp: Archive) -> No
     assert "cannot receive at" in done.err
 
 
+def test_what_came_before_a_retrieval_failed_is_told(command: Command, tmp_path: Path) -> None:
+    def on_get(event: Any) -> Iterator[Any]:
+        yield 2
+        yield 0xFF00, dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
+        event.assoc.abort()
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), build_context(CTImageStorage)]
+    contexts[1].scu_role, contexts[1].scp_role = False, True
+    with serving(Policy.unguarded(), handlers=[(evt.EVT_C_GET, on_get)], contexts=contexts) as scp:
+        done = command("get", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--sop-class", "CTImageStorage")
+    assert done.code == 7
+    assert "1 file kept in ." in done.err
+    assert (tmp_path / f"{CT_INSTANCE}.dcm").exists()
+
+
+def test_standard_input_is_for_one_thing(command: Command) -> None:
+    done = command("find", "127.0.0.1", 104, "--identifier", "-", "--passcode-file", "-")
+    assert done.code == 2
+    assert "standard input cannot be this and --identifier too" in done.err
+
+
 def hostile_archive(*uids: str) -> Any:
     """An acceptor of C-GET that sends CT images by these SOP Instance UIDs."""
 
@@ -254,6 +275,7 @@ def test_what_a_peer_answers_cannot_move_the_cursor_or_make_lines(command: Comma
     ("keys", "expected"),
     [
         (("PatientID=1\\2",), {"PatientID": ["1", "2"]}),
+        (("PatientName=Müller^Zoë",), {"PatientName": "Müller^Zoë", "SpecificCharacterSet": "ISO_IR 192"}),
         (("00100020=7",), {"PatientID": "7"}),
         (("(0010,0020)=7",), {"PatientID": "7"}),
         (("RequestAttributesSequence.ScheduledProcedureStepID=S",), {"RequestAttributesSequence": [{"ScheduledProcedureStepID": "S"}]}),  # noqa: E501

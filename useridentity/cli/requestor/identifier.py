@@ -18,6 +18,9 @@ from useridentity.errors import ConfigurationError
 MAX_JSON = 1024 * 1024
 """Octets of an identifier in JSON; a list of 15,000 UIDs fits."""
 
+UTF_8 = "ISO_IR 192"
+"""The Specific Character Set of what people type, where ASCII does not do (PS3.3 C.12.1.1.2)."""
+
 _STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*|\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?)(?:\[(\d{1,4})\])?")
 
 
@@ -28,6 +31,8 @@ def identifier(keys: Sequence[str], file: str | None) -> Dataset:
     for key in keys:
         path, _, value = key.partition("=")
         _set(dataset, path.strip(), value)
+    if not str(dataset).isascii() and "SpecificCharacterSet" not in dataset:
+        dataset.SpecificCharacterSet = UTF_8
     return dataset
 
 

@@ -140,6 +140,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def with_options(**given: Any) -> None:
         options = Options(**{each.name: given.pop(each.name) for each in shared})
+        if options.passcode_file == given.get("identifier") == "-":
+            raise typer.BadParameter("standard input cannot be this and --identifier too", param_hint="--passcode-file")
         with ending(options.quiet):
             function(**given, options=options)
 

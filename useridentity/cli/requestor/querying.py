@@ -27,7 +27,6 @@ def completed(query: Dataset, level: Level | None, model: Model, columns: list[s
     for name in shown:
         if name not in query:
             setattr(query, name, [] if name.endswith("Sequence") else "")
-    query.SpecificCharacterSet = query.get("SpecificCharacterSet") or "ISO_IR 192"
     return shown
 
 

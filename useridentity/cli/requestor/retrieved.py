@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +24,17 @@ def wanted(keys: Sequence[str], file: str | None, level: str | None, model: str 
     """The identifier and the information model that the options say; raises `typer.BadParameter`."""
     query = identifiers.identifier(keys, file)
     return query, retrieved(query, Level(level) if level else None, Model(model) if model else None)
+
+
+@contextmanager
+def telling(folder: Folder | None, output: Output) -> Iterator[None]:
+    """Say what was kept, where the block ends in a failure."""
+    try:
+        yield
+    except Failure:
+        if folder is not None and folder.kept:
+            output.note(f"{_files(folder)} kept in {folder.path}")
+        raise
 
 
 def conclude(where: Target, counts: Counts, folder: Folder | None, meter: Meter, output: Output) -> None:
@@ -66,8 +78,11 @@ def _sentence(where: Target, counts: Counts, folder: Folder | None, meter: Meter
         return f"{where.where} has nothing that matches"
     if folder is None:
         return f"{where.where} moved {counts.done} of {counts.total} instances"
-    files = f"{len(folder.kept)} file{'' if len(folder.kept) == 1 else 's'}"
     return (
-        f"{where.where} sent {counts.done} of {counts.total} instances: {files} in {folder.path}, "
+        f"{where.where} sent {counts.done} of {counts.total} instances: {_files(folder)} in {folder.path}, "
         f"{meter.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
     )
+
+
+def _files(folder: Folder) -> str:
+    return f"{len(folder.kept)} file{'' if len(folder.kept) == 1 else 's'}"
