@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from useridentity.audit.archive import archives, inherited, outdated, put_away, retirement
-from useridentity.audit.chain import Chain, Head, make_key, read_key
+from useridentity.audit.chain import Head
 from useridentity.audit.reader import JournalReader
 from useridentity.audit.record import Anchor, Kind, Outcome, Record
-from useridentity.audit.segment import Entry, Segment, inode, problem
+from useridentity.audit.segment import Entry, problem
+from useridentity.audit.upkeep import ROTATE, Upkeep, WrittenFile
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 
@@ -45,9 +45,6 @@ ANCHOR_RECORDS = 1000
 
 ANCHOR_SECONDS = 300.0
 """Seconds after which it is anchored where fewer came."""
-
-ROTATE = 1024**3
-"""Bytes of a file of the journal, about a million records, before the next one is begun."""
 
 
 class _Item:
@@ -81,10 +78,6 @@ class Journal:
         sinks: Iterable[str] = (),
     ) -> None:
         self._path = path
-        self._key = key
-        self._rotate_bytes = rotate_bytes
-        self._keep = keep
-        self._sinks = tuple(sinks)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
@@ -92,16 +85,14 @@ class Journal:
         self._awaited = 0
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._segment: Segment | None = None
-        self._head: tuple[str, Head] | None = None
-        self._found = 0
         self._anchored = (0, time.monotonic())
         self._failing_since = 0.0
         self._busy_since = 0.0
         self._lost = 0
         self.failure: str | None = None
         self.reader = JournalReader(path)
-        self._check()
+        self._written_file = WrittenFile(path, key, self.reader, Upkeep(rotate_bytes, keep, tuple(sinks)))
+        self._last = self._written_file.check()
 
     # Writing.
 
@@ -165,7 +156,7 @@ class Journal:
     @property
     def last(self) -> int:
         """The newest record on disk as far as this process knows, 0 where there is none; never waits."""
-        return self._head[1].sequence if self._head else self._found
+        return self._last
 
     # The queue.
 
@@ -230,12 +221,12 @@ class Journal:
             else:
                 self._succeeded(batch)
                 if anchored:
-                    self._look_after()
-        self._close()
+                    self._written_file.look_after()
+        self._written_file.close()
 
     def _write(self, batch: list[_Item]) -> bool:
         """Write the batch; whether the chain was anchored too."""
-        segment = self._current()
+        segment = self._written_file.current()
         entries = [item.entry for item in batch if item.entry is not None]
         with segment.transaction():
             before = segment.head
@@ -243,7 +234,8 @@ class Journal:
             own = [Entry.of(record) for record in (self._resumed(), anchor) if record is not None]
             head = segment.append([*own, *entries], before) if own or entries else before[1]
             segment.advance(dict(item.cursor for item in batch if item.cursor is not None))
-        self._head = (before[0], head)
+        self._written_file.head = (before[0], head)
+        self._last = head.sequence
         if anchor is not None:
             self._anchored = (head.sequence - len(entries), time.monotonic())
         return anchor is not None
@@ -276,7 +268,7 @@ class Journal:
 
     def _failed(self, batch: list[_Item], detail: str, *, again: bool) -> None:
         """Tell those who wait; hold what nobody waits for, where it is to be tried again."""
-        self._close()
+        self._written_file.close()
         held = [item for item in batch if item.done is None]
         with self._lock:
             if self.failure is None:
@@ -291,79 +283,6 @@ class Journal:
             if item.done is not None:
                 item.failure = detail
                 item.done.set()
-
-    # The file.
-
-    def _check(self) -> None:
-        """Find now what would never work; a file that is locked or on a full disk may work later."""
-        for path in (self._path, self._key):
-            if not path.parent.is_dir():
-                raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
-        if self._key.exists():
-            read_key(self._key)
-        if not self._path.exists():
-            return
-        if not self._key.exists():
-            raise ConfigurationError(
-                f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move the "
-                "journal away for a new one to be begun"
-            )
-        if passing := self.reader.check():
-            LOGGER.warning("%s: %s; nothing is recorded until that is over", self._path, passing)
-        else:
-            self._found = self.reader.last()
-
-    def _current(self) -> Segment:
-        """The file that has the name now: one that was moved away is no journal any more."""
-        if self._segment is not None and inode(self._path) != self._segment.inode:
-            LOGGER.error("%s: was moved or replaced; a new file continues it", self._path)
-            self._close()
-        if self._segment is None:
-            self._segment = self._opened()
-        return self._segment
-
-    def _opened(self) -> Segment:
-        if self._path.exists():
-            return Segment(self._path, Chain(read_key(self._key)))
-        if not archives(self._path):
-            make_key(self._key)
-        chain = Chain(read_key(self._key))
-        base, cursors = inherited(self._path, chain)
-        segment = Segment(self._path, chain, self._head or base)
-        with segment.transaction():
-            segment.advance(cursors)
-        return segment
-
-    def _look_after(self) -> None:
-        """Begin the next file where this one is full, unless somebody reads it; remove files that are outdated."""
-        try:
-            segment = self._current()
-            if segment.size > self._rotate_bytes:
-                with self.reader.paused():
-                    if segment.settle():
-                        self._close()
-                        put_away(self._path)
-            if self._keep is not None:
-                self._retire(self._keep)
-        except (sqlite3.Error, ConfigurationError, OSError) as error:
-            LOGGER.warning("%s: %s; files are rotated and removed later", self._path, problem(error))
-            self._close()
-
-    def _retire(self, keep: float) -> None:
-        """Remove full files that are older than `keep` seconds and that every sink has taken."""
-        segment, chain = self._current(), Chain(read_key(self._key))
-        cursors = segment.cursors()  # those of sinks that are not used any more do not matter
-        taken = min((cursors.get(sink, 0) for sink in self._sinks), default=None)
-        for archive in outdated(self._path, keep, taken):
-            with segment.transaction():
-                before = segment.head
-                self._head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))
-            archive.path.unlink()
-
-    def _close(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.close()
 
 
 def _unavailable(detail: str) -> Unavailable:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from useridentity.audit.forward import Forwarders
-from useridentity.audit.journal import ROTATE, Journal
+from useridentity.audit.journal import Journal
 from useridentity.audit.message.style import MessageSettings
 from useridentity.audit.sinks import open_sinks
 from useridentity.audit.trail import Trail
+from useridentity.audit.upkeep import ROTATE
 from useridentity.settings import Bytes, Runtime, Seconds
 
 

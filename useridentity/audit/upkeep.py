@@ -1,0 +1,116 @@
+"""The file of the journal that is written: opened anew when it must be, put away when full, removed when outdated.
+
+For the thread that writes; nothing here is safe to use from others.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from useridentity.audit.archive import archives, inherited, outdated, put_away, retirement
+from useridentity.audit.chain import Chain, Head, make_key, read_key
+from useridentity.audit.reader import JournalReader
+from useridentity.audit.segment import Entry, Segment, inode, problem
+from useridentity.errors import ConfigurationError, Unavailable
+
+LOGGER = logging.getLogger("useridentity.audit")
+
+ROTATE = 1024**3
+"""Bytes of a file of the journal, about a million records, before the next one is begun."""
+
+
+class Upkeep(NamedTuple):
+    """When a file is full, in bytes; for how many seconds full ones are kept, None for ever; whose cursors count."""
+
+    rotate_bytes: int
+    keep: float | None
+    sinks: tuple[str, ...]
+
+
+class WrittenFile:
+    """The newest file of a journal. `head` is what was last written to it, None before anything was."""
+
+    def __init__(self, path: Path, key: Path, reader: JournalReader, upkeep: Upkeep) -> None:
+        self._path = path
+        self._key = key
+        self._reader = reader
+        self._upkeep = upkeep
+        self._segment: Segment | None = None
+        self.head: tuple[str, Head] | None = None
+
+    def check(self) -> int:
+        """Find now what would never work; a file that is locked or on a full disk may work later.
+
+        The number of the newest record, 0 where it cannot be told yet. Raises `ConfigurationError`.
+        """
+        for path in (self._path, self._key):
+            if not path.parent.is_dir():
+                raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
+        if self._key.exists():
+            read_key(self._key)
+        elif self._path.exists():
+            raise ConfigurationError(
+                f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move the "
+                "journal away for a new one to be begun"
+            )
+        passing = self._reader.check() if self._path.exists() else ""
+        try:
+            return self._reader.last()
+        except Unavailable as unavailable:
+            LOGGER.warning("%s; nothing is recorded until that is over", passing or unavailable.detail)
+            return 0
+
+    def current(self) -> Segment:
+        """The file that has the name now: one that was moved away is no journal any more."""
+        if self._segment is not None and inode(self._path) != self._segment.inode:
+            LOGGER.error("%s: was moved or replaced; a new file continues it", self._path)
+            self.close()
+        if self._segment is None:
+            self._segment = self._opened()
+        return self._segment
+
+    def look_after(self) -> None:
+        """Put the file away where it is full, unless somebody reads it; remove files that are outdated."""
+        try:
+            segment = self.current()
+            if segment.size > self._upkeep.rotate_bytes:
+                with self._reader.paused():
+                    if segment.settle():
+                        self.close()
+                        put_away(self._path)
+            if self._upkeep.keep is not None:
+                self._retire(self._upkeep.keep)
+        except (sqlite3.Error, ConfigurationError, OSError) as error:
+            LOGGER.warning("%s: %s; files are rotated and removed later", self._path, problem(error))
+            self.close()
+
+    def close(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
+
+    def _opened(self) -> Segment:
+        if self._path.exists():
+            return Segment(self._path, Chain(read_key(self._key)))
+        if not archives(self._path):
+            make_key(self._key)
+        chain = Chain(read_key(self._key))
+        base, cursors = inherited(self._path, chain)
+        segment = Segment(self._path, chain, self.head or base)
+        with segment.transaction():
+            segment.advance(cursors)
+        return segment
+
+    def _retire(self, keep: float) -> None:
+        """Remove full files that are older than `keep` seconds and that every sink has taken."""
+        segment, chain = self.current(), Chain(read_key(self._key))
+        cursors = segment.cursors()  # those of sinks that are not used any more do not matter
+        taken = min((cursors.get(sink, 0) for sink in self._upkeep.sinks), default=None)
+        for archive in outdated(self._path, keep, taken):
+            with segment.transaction():
+                before = segment.head
+                self.head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))
+            archive.path.unlink()
