@@ -49,10 +49,10 @@ class Endpoint:
         self._header: dict[str, str] = {}
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes, headers: Mapping[str, str], path: str = "") -> Answer:
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer, whatever its status; raises `Undelivered` where there is none."""
         parts = urlsplit(self.url)
-        target = (path or parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             connection = self._connection = self._connection or self._connected()
             connection.request("POST", target, body, {**headers, **self._header})
