@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tests.benchmarks.figure import Figure
 
-LABELS, BARS, ROW, HEAD = 460, 420, 22, 56
+LABELS, BARS, ROW, HEAD = 460, 420, 22, 70
 """Pixels: widths of the labels and of the bars, heights of a row and of the head."""
 
 GOOD, BAD, INFORMS = "#2e7d32", "#c62828", "#78909c"
@@ -61,7 +61,7 @@ def svg(title: str, bars: Sequence[Bar]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="12" fill="#808080">',
         f'<text x="8" y="18" font-size="15">{escape(title)}</text>',
-        '<text x="8" y="36">bar: measured; black mark: aim; green: reached, red: not, grey: no aim; ~: noisy</text>',
+        '<text x="8" y="36">bar: measured; orange mark: aim; green: reached, red: not, grey: no aim; ~: noisy</text>',
     ]
     for power in range(low, high + 1):
         at = x(10.0**power)
@@ -78,5 +78,6 @@ def _drawn(bar: Bar, top: int, x: Callable[[float], float]) -> Iterator[str]:
     yield f'<text x="{LABELS - 8}" y="{middle}" text-anchor="end">{escape(bar.label)}</text>'
     yield f'<rect x="{start}" y="{top + 3}" width="{max(end - start, 1):.1f}" height="{ROW - 7}" fill="{bar.colour}"/>'
     if bar.aim:
-        yield f'<line x1="{x(bar.aim)}" x2="{x(bar.aim)}" y1="{top}" y2="{top + ROW - 1}" stroke="#000000"/>'
+        at = f'x1="{x(bar.aim)}" x2="{x(bar.aim)}" y1="{top}" y2="{top + ROW - 1}"'
+        yield f'<line {at} stroke="#ff9800" stroke-width="3"/>'
     yield f'<text x="{end + 6}" y="{middle}">{bar.value:.3g}{" ~" if bar.noisy else ""}</text>'
