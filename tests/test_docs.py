@@ -27,6 +27,7 @@ DOCUMENTS = [
     "docs/policy-tools.md",
     "docs/pynetdicom.md",
     "docs/scope.md",
+    "docs/audit.md",
     "docs/audit-messages.md",
 ]
 THREATS = [
@@ -35,6 +36,7 @@ THREATS = [
     "docs/saml.md",
     "docs/jwt.md",
     "docs/scope.md",
+    "docs/audit.md",
     "docs/audit-messages.md",
 ]
 PASSCODE = b"correct horse"

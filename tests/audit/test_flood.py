@@ -32,6 +32,7 @@ def admitted(floods: Floods, number: int, *addresses: str, at: float = START) ->
     return sum(floods.admits(refusal(address), at) for address in addresses for _ in range(number))
 
 
+@pytest.mark.threat("A6")
 def test_a_source_has_some_recorded_each_and_the_rest_counted() -> None:
     floods = Floods()
     assert admitted(floods, BURST + 100, "192.0.2.7") == BURST
@@ -73,6 +74,7 @@ def test_a_clock_set_back_gives_nothing_back() -> None:
     assert admitted(floods, 5, "192.0.2.7", at=START - 100 * REFILL) == 0
 
 
+@pytest.mark.threat("A6")
 def test_all_sources_together_have_a_quota_too() -> None:
     floods = Floods()
     sources = [f"10.{number // 256}.{number % 256}.1" for number in range(TOTAL_BURST // 10 + 100)]

@@ -198,6 +198,7 @@ def test_the_head_is_anchored_after_so_much_time(tmp_path: Path, monkeypatch: py
 # What goes wrong.
 
 
+@pytest.mark.threat("A5")
 def test_a_killed_process_loses_nothing_that_was_on_disk(tmp_path: Path) -> None:
     """SIGKILL at any time: the chain is sound up to the last record that was committed, and goes on from there."""
     for seen in (1, 7, 40):

@@ -49,6 +49,7 @@ def test_every_field_is_read_as_it_was_written() -> None:
     assert Record.from_json(FULL.to_json()) == FULL
 
 
+@pytest.mark.threat("A8")
 def test_a_record_is_one_line_of_ascii_and_always_the_same() -> None:
     """Whatever is in it: no line end, no escape sequence, no quotation mark can leave its place."""
     hostile = record(user=User(presented='x\r\n\x1b[31m"\u2028\udcff\x00é'), detail="\n")

@@ -76,6 +76,7 @@ TAMPERED: list[tuple[str, Tamper, list[tuple[int, int, str]]]] = [
 
 
 @pytest.mark.parametrize(("tamper", "expected"), [case[1:] for case in TAMPERED], ids=[case[0] for case in TAMPERED])
+@pytest.mark.threat("A1", "A2")
 def test_what_was_done_to_a_journal_is_found_and_named(
     tmp_path: Path, tamper: Tamper, expected: list[tuple[int, int, str]]
 ) -> None:
@@ -87,6 +88,7 @@ def test_what_was_done_to_a_journal_is_found_and_named(
     assert findings(tmp_path) == expected
 
 
+@pytest.mark.threat("A1")
 def test_records_that_changed_places_are_each_named(tmp_path: Path) -> None:
     path = filled(tmp_path, 10)
     with tampering(path) as database:
@@ -99,6 +101,7 @@ def test_records_that_changed_places_are_each_named(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.threat("A1")
 def test_records_renumbered_to_close_a_gap_are_found(tmp_path: Path) -> None:
     path = filled(tmp_path, 10)
     with tampering(path) as database:
@@ -121,6 +124,7 @@ def test_a_record_of_another_journal_with_another_key_is_altered(tmp_path: Path)
     assert findings(ours) == [(5, 5, "altered")]
 
 
+@pytest.mark.threat("A3")
 def test_a_head_set_back_with_the_records_it_was_made_for_shows_only_by_an_anchor(tmp_path: Path) -> None:
     """Whoever kept a copy of the file can put it back: that is what anchors are for."""
     filled(tmp_path, 10)

@@ -72,6 +72,7 @@ def test_a_token_without_an_id_is_recorded_by_its_last_32_characters(given: Iden
     assert (found.credential_form, found.credential_id) == ("opaque", TOKEN[-32:].decode())
 
 
+@pytest.mark.threat("A7")
 def test_of_a_short_token_nothing_is_recorded() -> None:
     """The last 32 characters of a token of 40 are the token, but for what can be guessed."""
     assert user_of(Credential(5, b"x" * OPAQUE_WHOLE)).credential_id

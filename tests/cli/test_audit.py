@@ -117,6 +117,7 @@ def test_a_list_is_lines_with_tabs_where_there_is_no_terminal(run: Run, journal:
     assert second[5] == "C-FIND 2 matches"
 
 
+@pytest.mark.threat("A8")
 def test_a_list_is_a_table_on_a_terminal_without_markup_or_escapes_of_a_peer(journal: Path, terminal: object) -> None:
     with terminal("audit", "list", str(journal)) as shown:  # type: ignore[operator]
         assert shown.end() == 0
@@ -218,6 +219,7 @@ def test_csv_has_a_line_for_every_study_and_no_formula(run: Run, journal: Path) 
 
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1"])
+@pytest.mark.threat("A8")
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(value: str) -> None:
     from useridentity.cli.audit.output import write_csv
 
@@ -283,6 +285,7 @@ def test_what_was_done_to_a_journal_is_said_record_by_record(run: Run, journal: 
     ]
 
 
+@pytest.mark.threat("A3")
 def test_a_journal_that_was_cut_off_is_found_by_what_a_sink_has_kept(run: Run, journal: Path, tmp_path: Path) -> None:
     with tampering(journal) as database:
         mac, name = database.execute("SELECT r.mac, s.journal FROM record r, seal s WHERE r.sequence = 7").fetchone()

@@ -81,6 +81,7 @@ def test_an_acceptance_is_on_disk_before_the_peer_is_told(audited: Archive) -> N
     assert (found.acceptor.ae_title, found.acceptor.port) == ("ARCHIVE", audited.port)
 
 
+@pytest.mark.threat("A9")
 def test_a_rejection_is_recorded_with_what_was_claimed_and_not_as_who_was_proved(audited: Archive) -> None:
     with associated(audited.port, ALICE) as assoc:
         assert assoc.is_established
@@ -135,6 +136,7 @@ def test_a_policy_without_audit_records_nothing_and_serves_all_the_same(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.threat("A7")
 def test_no_passcode_reaches_the_journal(tmp_path: Path, audited: Archive) -> None:
     secret = b"never-to-be-written-4711"
     for passcode in (PASSCODE, secret):
@@ -150,6 +152,7 @@ def test_no_passcode_reaches_the_journal(tmp_path: Path, audited: Archive) -> No
 # What cannot be recorded.
 
 
+@pytest.mark.threat("A4")
 def test_nobody_is_accepted_whose_record_is_not_on_disk_and_it_recovers_by_itself(
     tmp_path: Path, audited: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +180,7 @@ def test_with_accept_everything_goes_on_and_is_recorded_later(tmp_path: Path, mo
         until(lambda: running.records(Kind.STORED))
 
 
+@pytest.mark.threat("A4")
 def test_no_operation_is_served_on_a_running_association_while_nothing_can_be_recorded(
     tmp_path: Path, audited: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +224,7 @@ def test_stored_instances_are_put_together_by_study_and_outcome(audited: Archive
     assert released.traffic.octets_received > 5000
 
 
+@pytest.mark.threat("A5")
 def test_what_is_begun_is_on_disk_before_the_handler_runs(audited: Archive) -> None:
     seen: list[Kind] = []
 
@@ -354,6 +359,7 @@ def test_every_record_of_an_association_has_its_correlation_id(audited: Archive)
 # Strangers.
 
 
+@pytest.mark.threat("A6")
 def test_a_flood_from_one_source_is_summed_up_and_stops_nobody_else(tmp_path: Path) -> None:
     from useridentity.policy import Limits
     from useridentity.state.limits import PenaltyLimits

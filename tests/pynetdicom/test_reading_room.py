@@ -128,6 +128,7 @@ def work(port: int, users: dict[str, Any]) -> None:
         assert assoc.is_rejected
 
 
+@pytest.mark.threat("A9")
 def test_the_audit_trail_alone_answers_who_saw_which_patient_and_who_was_refused(
     room: tuple[Archive, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -184,6 +185,7 @@ def test_the_audit_trail_alone_answers_who_saw_which_patient_and_who_was_refused
     assert verify(journal, tmp_path / "audit.key").findings == []
 
 
+@pytest.mark.threat("A7")
 def test_no_credential_of_the_day_is_in_the_journal(room: tuple[Archive, dict[str, Any]], tmp_path: Path) -> None:
     running, users = room
     work(running.port, users)
