@@ -135,8 +135,9 @@ def sources(
             ("impostor", "wrong", AUDIENCE),
         )
     )
-    folder = profiles(tables).parent
-    for name, secret in (("right", SECRET), ("wrong", "guessed")):
+    exchange = tables.partition("[oidc.elsewhere]")[0].replace("oidc.right", "oidc.exchange")
+    folder = profiles(f'{tables}{exchange}subject_token_file = "subject.secret"\n').parent
+    for name, secret in (("right", SECRET), ("wrong", "guessed"), ("subject", hospital.idp.subject_token)):
         (folder / f"{name}.secret").write_text(secret)
         (folder / f"{name}.secret").chmod(0o600)
 
@@ -148,6 +149,7 @@ RIGHT = [
     (("saml:right.xml",), "urn:idp#alice"),
     (("jwt:right.jwt",), "https://idp.test#alice"),
     (("oidc:right",), "#web"),
+    (("oidc:exchange",), "#alice"),
 ]
 WRONG = [
     (("none",), 5),

@@ -16,13 +16,16 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
 )
 
 from tests.cli.requestor.conftest import Command
-from tests.lib.archive import Archive, archive
+from tests.lib.archive import Archive, archive, free_port
+from tests.lib.certificates import Certificates
 from tests.pynetdicom.support import serving
 from useridentity import Policy
 from useridentity.cli.requestor.keeping import Folder
+from useridentity.tls import client_context, server_context
 
 CT_STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 CT_INSTANCE = "1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
@@ -111,6 +114,35 @@ def test_move_to_ourselves_receives_what_it_asked_for(command: Command, dcmqrscp
     assert (done.code, done.json["files"]) == (0, [f"{CT_INSTANCE}.dcm"])
     assert f"receiving at 127.0.0.1:{dcmqrscp.workstation} as WS_1, from whoever connects" in done.err
     assert dcmread(tmp_path / "here" / f"{CT_INSTANCE}.dcm").PatientID == "1CT1"
+
+
+@pytest.mark.parametrize("shown", ["client", "foreign_client"])
+def test_receiving_can_be_mutual_tls(command: Command, certificates: Certificates, tmp_path: Path, shown: str) -> None:
+    """From who shows a certificate of the same authorities, and nobody else."""
+    workstation = free_port()
+    pair = getattr(certificates, shown)
+
+    def on_move(event: Any) -> Iterator[Any]:
+        tls = (client_context(certificates.ca, pair.cert, pair.key), "127.0.0.1")
+        yield "127.0.0.1", workstation, {"contexts": [build_context(CTImageStorage)], "tls_args": tls}
+        yield 1
+        yield 0xFF00, dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelMove)]
+    tls = server_context(*certificates.server, client_ca=certificates.ca)
+    cert, key = certificates.server  # whose names are those of the address that receives
+    own = ("--ca", certificates.ca, "--cert", cert, "--key", key, "--receive-tls")
+    with serving(Policy.unguarded(), handlers=[(evt.EVT_C_MOVE, on_move)], contexts=contexts, tls=tls) as scp:
+        peer = ("move", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", *own)
+        done = command(*peer, "--receive", workstation, "--output", "here")
+    assert done.code == (0 if shown == "client" else 8), done.err
+    assert len(list((tmp_path / "here").iterdir())) == (1 if shown == "client" else 0)
+
+
+def test_receiving_over_tls_needs_a_certificate(command: Command, dcmqrscp: Archive) -> None:
+    done = command("move", *dcmqrscp.peer, "-k", "PatientID=1CT1", "--receive", free_port(), "--receive-tls")
+    assert done.code == 1
+    assert "--receive-tls needs --ca, --cert and --key" in done.err
 
 
 def test_a_policy_guards_the_receiver(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
