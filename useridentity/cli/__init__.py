@@ -29,6 +29,8 @@ def main() -> None:
         sys.exit(_complain(UNUSABLE, *error.problems))
     except ModuleNotFoundError as missing:
         module = (missing.name or "").partition(".")[0]
+        if "useridentity[" in str(missing):  # a mechanism's own words
+            sys.exit(_complain(EXTRA_MISSING, str(missing)))
         if module not in EXTRAS:
             raise
         sys.exit(_complain(EXTRA_MISSING, f"{module} is not installed: pip install 'useridentity[{EXTRAS[module]}]'"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,24 @@ def test_a_wrong_passcode_is_rejected_and_the_log_named(
     done = command(*peer, "--passcode-file", passcode_file)
     assert done.code == 5
     assert "the acceptor refused this identity; nothing more can be learnt from the wire, ask its log" in done.err
+
+
+@pytest.mark.parametrize(
+    ("identity", "module", "extra"),
+    [("kerberos:dicom@pacs.test", "gssapi", "kerberos"), ("saml:assertion.xml", "signxml", "saml")],
+)
+def test_what_is_not_installed_is_told_with_the_way_to_get_it(identity: str, module: str, extra: str) -> None:
+    code = f"""
+import sys
+sys.modules["{module}"] = None
+from useridentity.cli import main
+sys.argv = ["useridentity", "echo", "127.0.0.1", "104", "--identity", "{identity}"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert f"pip install 'useridentity[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_passcode_stays_here_without_tls(command: Command, acceptor: Acceptor, passcode_file: Path) -> None:
