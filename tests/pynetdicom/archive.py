@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import evt
+from pynetdicom import ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -117,19 +118,22 @@ class Archive:
 
 
 @contextmanager
-def archive(policy: Policy) -> Iterator[Archive]:
-    """An archive with this policy, and a workstation WS_1 that takes what it is sent, until the block ends."""
+def archive(policy: Policy, *more: str, ssl_context: ssl.SSLContext | None = None) -> Iterator[Archive]:
+    """An archive with this policy, and a workstation WS_1 that takes what it is sent, until the block ends.
+
+    `more` are abstract syntaxes beside those of an archive.
+    """
     station, ae = AE("WS_1"), AE("ARCHIVE")
     station.add_supported_context(CTImageStorage)
     taking = station.make_server(
         ("127.0.0.1", 0), policy=Policy.unguarded(), evt_handlers=[(evt.EVT_C_STORE, lambda _: 0)]
     )
     ae.requested_contexts = [build_context(CTImageStorage)]
-    contexts = [build_context(each) for each in SERVED]
+    contexts = [build_context(each, ALL_TRANSFER_SYNTAXES) for each in (*SERVED, *more)]
     for context in contexts:
         if context.abstract_syntax == CTImageStorage:
             context.scu_role = context.scp_role = True
-    server = ae.make_server(("127.0.0.1", 0), contexts=contexts, policy=policy)
+    server = ae.make_server(("127.0.0.1", 0), contexts=contexts, policy=policy, ssl_context=ssl_context)
     running = Archive(server, policy.audit, workstation=int(taking.server_address[1]))
     for event, handler in (
         (evt.EVT_C_STORE, running.on_store), (evt.EVT_C_FIND, running.on_find),

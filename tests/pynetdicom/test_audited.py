@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import evt
+from pynetdicom.sop_class import CTImageStorage, ModalityPerformedProcedureStep  # type: ignore[attr-defined]
 
 from tests.audit.builders import tampering
+from tests.lib.certificates import Certificates
 from tests.lib.pdus import associate_rq
 from tests.lib.rawpeer import RawPeer
 from tests.pynetdicom.archive import FIND, GET, MOVE, Archive, archive, associated, image, query, trail_in
@@ -22,9 +25,13 @@ from useridentity.audit.record import EndedBy, Kind, Outcome
 from useridentity.audit.trail import Trail
 from useridentity.audit.verify import verify
 from useridentity.decision import Answer
-from useridentity.identity import Assurance
-from useridentity.match import Who
-from useridentity.pynetdicom import outcome_of
+from useridentity.errors import ConfigurationError
+from useridentity.facts import Tls
+from useridentity.identity import Assurance, Identity
+from useridentity.match import BreakGlass, When, Who
+from useridentity.pynetdicom import AE, outcome_of
+from useridentity.tls import client_context, server_context
+from useridentity.validator import FunctionValidator, Verified
 
 ALICE = UsernamePasscode("alice", PASSCODE, plaintext="allow")
 STUDY = "1.2.3.1"
@@ -378,3 +385,83 @@ def test_a_flood_from_one_source_is_summed_up_and_stops_nobody_else(tmp_path: Pa
         bodies = [row[0] for row in database.execute("SELECT body FROM record") if '"suppressed"' in row[0]]
     assert len(bodies) == 1
     assert '"identity-required"' in bodies[0]
+
+
+# What a record says of its user and of the machine.
+
+
+def test_an_emergency_is_recorded_with_its_reason(tmp_path: Path) -> None:
+    said = {"reason": "patient unconscious"}
+    identity = Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED, 2, claims=said)
+    validator = FunctionValidator("idp", 2, lambda *_: Verified(identity), cpu_short=True)
+    glass = Grant(["echo", "find"], name="emergency", break_glass=BreakGlass("reason"))
+    guarded = Policy([Rule([validator])], [glass], audit=trail_in(tmp_path))
+    with archive(guarded) as running:
+        with associated(running.port, ALICE) as assoc:
+            assert assoc.is_established
+        found = running.settled(Kind.ACCEPTED)[0]
+    assert (found.grant, found.user.emergency) == ("emergency", "patient unconscious")
+
+
+def test_the_tls_certificate_of_the_peer_is_recorded(tmp_path: Path, certificates: Certificates) -> None:
+    pair = certificates.client
+    tls = server_context(certificates.server.cert, certificates.server.key, client_ca=certificates.ca)
+    guarded = Policy([Rule([UsernameValidator()], When(tls=Tls.MUTUAL))], audit=trail_in(tmp_path))
+    with archive(guarded, ssl_context=tls) as running:
+        context = client_context(certificates.ca, pair.cert, pair.key)
+        with associated(running.port, Username("bob"), tls_args=(context, "127.0.0.1"), confirmation="none") as assoc:
+            assert assoc.is_established
+        found = running.settled(Kind.ACCEPTED)[0]
+    assert found.requestor.tls == "mutual"
+    assert "CN=CT_1" in found.requestor.certificate
+    assert "O=Radiology" in found.requestor.certificate
+
+
+def test_requests_of_other_services_are_recorded_too(tmp_path: Path) -> None:
+    with archive(policy(trail_in(tmp_path)), ModalityPerformedProcedureStep) as running:
+        running.server.bind(evt.EVT_N_CREATE, lambda event: (0, event.attribute_list))
+        ae = AE("CT_1")
+        ae.add_requested_context(ModalityPerformedProcedureStep)
+        assoc = ae.associate("127.0.0.1", running.port, ae_title="ARCHIVE", identity=ALICE)
+        status, _ = assoc.send_n_create(query(), ModalityPerformedProcedureStep, "1.2.3.4")
+        assert status.Status == 0
+        assoc.release()
+        begun, performed = running.settled(Kind.BEGUN, Kind.PERFORMED)
+    assert performed.operation is not None
+    assert (performed.operation.request, performed.operation.status) == ("N-CREATE", 0)
+    assert performed.operation.sop_class == str(ModalityPerformedProcedureStep)
+    assert begun.association == performed.association
+
+
+def test_a_reload_is_recorded_and_so_is_one_that_failed(tmp_path: Path) -> None:
+    file = tmp_path / "identity.toml"
+    file.write_text(
+        'version = 1\n[validator.names]\ntype = "username"\n[[authenticate]]\naccept = ["names"]\n'
+        '[audit]\njournal = "audit.db"\n'
+    )
+    with archive(Policy.load(file)) as running:
+        running.server.reload()
+        file.write_text(file.read_text().replace("audit.db", "another.db"))
+        with pytest.raises(ConfigurationError, match="is not what is in use; restart the program to change it"):
+            running.server.reload()
+        found = running.records(Kind.POLICY_RELOADED)
+    assert [each.outcome for each in found] == [Outcome.SUCCESS, Outcome.FAILED]
+    assert "restart the program" in found[1].detail
+
+
+def test_a_deflated_data_set_and_one_in_a_file_are_read_as_well(
+    tmp_path: Path, audited: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = AE("WS_1")
+    ae.add_requested_context(CTImageStorage, DeflatedExplicitVRLittleEndian)
+    deflated = image("1.2.3.7", 1, "P7")
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assoc = ae.associate("127.0.0.1", audited.port, ae_title="ARCHIVE", identity=ALICE)
+    assert assoc.send_c_store(deflated).Status == 0
+    assoc.release()
+    audited.server.bind(evt.EVT_C_STORE, lambda _: 0)
+    monkeypatch.setattr("pynetdicom._config.STORE_RECV_CHUNKED_DATASET", True)
+    with associated(audited.port, ALICE) as assoc:
+        assert assoc.send_c_store(image("1.2.3.8", 1, "P8")).Status == 0
+    stored = [each.studies[0] for each in audited.settled(Kind.STORED)]
+    assert [(each.study_instance_uid, each.patient_id) for each in stored] == [("1.2.3.7", "P7"), ("1.2.3.8", "P8")]
