@@ -216,11 +216,11 @@ def test_a_receiver_that_went_away_is_noticed_before_more_is_written(
 def test_a_receiver_that_hangs_is_given_up_and_not_confirmed(
     receiver: Rsyslog, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(syslog_tls, "SECONDS", 0.2)
     sink = tls_sink(receiver, certificates)
     sink.send(numbered(1))
     assert receiver.process
     receiver.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(syslog_tls, "SECONDS", 0.2)
     with pytest.raises(Undelivered, match="timed out"):
         sink.confirm()
     receiver.process.send_signal(signal.SIGCONT)

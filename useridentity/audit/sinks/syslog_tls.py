@@ -94,6 +94,7 @@ class TlsSyslog:
 
     def _unwrap(self, connection: ssl.SSLSocket) -> None:
         """Exchange close_notify, or have it answered by the end of the connection alone."""
+        connection.settimeout(SECONDS)
         try:
             connection.unwrap()
         except ssl.SSLEOFError:
