@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as SequenceOf
+from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 import typer
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from useridentity.errors import ConfigurationError
@@ -24,7 +29,7 @@ UTF_8 = "ISO_IR 192"
 _STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*|\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?)(?:\[(\d{1,4})\])?")
 
 
-def identifier(keys: Sequence[str], file: str | None) -> Dataset:
+def identifier(keys: SequenceOf[str], file: str | None) -> Dataset:
     """The identifier that `--identifier` and `-k` say, in this order; raises `typer.BadParameter` or
     `ConfigurationError`."""
     dataset = Dataset() if file is None else _from_json(_read(file), file)
@@ -143,11 +148,25 @@ def _text(value: Any, where: str) -> str:
 
 def plain(dataset: Dataset) -> dict[str, Any]:
     """Keywords with plain values, for JSON; what has no keyword by its tag, octets left out."""
+    elements = (_read_element(dataset, tag) for tag in sorted(dataset.keys()))
     return {
         _name(element.tag): _jsonable(element)
-        for element in dataset
+        for element in elements
         if element.VR not in ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
     }
+
+
+def _read_element(dataset: Dataset, tag: BaseTag) -> DataElement:
+    """An attribute that a peer sent; its octets as text where they are no value of its VR."""
+    octets: object = b""
+    with suppress(Exception):  # of which pydicom raises any for what a peer may send
+        element = dataset[tag]
+        str(element.value)
+        return element
+    with suppress(Exception):
+        octets = getattr(dataset.get_item(tag), "value", b"")
+    text = octets.decode("latin-1") if isinstance(octets, bytes) else ""
+    return DataElement(tag, "UT", text, already_converted=True)
 
 
 def _name(tag: BaseTag) -> str:
@@ -155,26 +174,29 @@ def _name(tag: BaseTag) -> str:
 
 
 def _jsonable(element: DataElement) -> Any:
-    if element.VR == "SQ":
+    if isinstance(element.value, Sequence):
         return [plain(item) for item in element.value]
-    value = element.value
-    if element.VM > 1:
-        return [_number_or_text(each) for each in value]
-    return _number_or_text(value)
+    if isinstance(element.value, MultiValue):
+        return [_number_or_text(each) for each in element.value]
+    return _number_or_text(element.value)
 
 
 def _number_or_text(value: object) -> int | float | str:
+    if type(value) is float and not isfinite(value):  # which JSON has not
+        return str(value)
     return value if type(value) in (int, float) else "" if value is None else str(value)  # type: ignore[return-value]
 
 
 def cell(dataset: Dataset, keyword: str) -> str:
     """An attribute in a table; several values separated as on the wire, sequences by their number of items."""
-    element = dataset.get(Tag(keyword)) if keyword in dataset else None
-    if element is None or element.value is None:
+    if keyword not in dataset:
         return ""
-    if element.VR == "SQ":
-        return f"{len(element.value)} items"
-    return "\\".join(map(str, element.value)) if element.VM > 1 else str(element.value)
+    value = _read_element(dataset, Tag(keyword)).value
+    if isinstance(value, Sequence):
+        return f"{len(value)} items"
+    if isinstance(value, MultiValue):
+        return "\\".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def columns_of(dataset: Dataset) -> list[str]:

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from pynetdicom import StoragePresentationContexts, build_context, build_role, evt
 
 from useridentity.cli.requestor.files import is_uid
+from useridentity.cli.requestor.identifier import cell
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.models import GET, MOVE, Model
@@ -59,9 +60,9 @@ class Counts:
         self.failed = int(response.get("NumberOfFailedSuboperations", self.failed))
         self.warning = int(response.get("NumberOfWarningSuboperations", self.warning))
         self.remaining = int(response.get("NumberOfRemainingSuboperations", 0))
-        if identifier is not None and identifier.get("FailedSOPInstanceUIDList"):
-            listed = identifier.FailedSOPInstanceUIDList
-            self.failed_instances = [listed] if isinstance(listed, str) else list(map(str, listed))
+        if identifier is not None:
+            listed = cell(identifier, "FailedSOPInstanceUIDList")
+            self.failed_instances = listed.split("\\") if listed else []
 
 
 def get(
