@@ -122,7 +122,8 @@ class AssociationTrail:
         )
 
     def _reject(self, rejected: Rejected, user: User) -> None:
-        outcome = Outcome.REFUSED if rejected.answer.result == 1 else Outcome.FAILED
+        is_refused = rejected.answer.result == 1 or rejected.reason is Reason.PENALTY
+        outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
         record = self._record(Kind.REJECTED, outcome, reason=rejected.reason.word, detail=text(rejected.detail))
         self._trail.note(replace(record, rule=rejected.rule, validator=rejected.validator, user=user))
 

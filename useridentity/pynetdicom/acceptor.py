@@ -156,6 +156,9 @@ class AcceptorAssociation(AuditedAssociation):
             self._answer_malformed(error)
         except OSError as error:
             LOGGER.debug("%s: no association request: %s", self.peer.address, type(error).__name__)
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):  # who just left did nothing
+                failed = Rejected(Reason.TLS_REQUIRED, f"the TLS handshake failed: {error.reason or error}")
+                self.recorded(failed, self._facts(None), None, self._transport)
         return None
 
     def _secure(self, handshake_timeout: float) -> None:
@@ -260,10 +263,9 @@ class AcceptorAssociation(AuditedAssociation):
         return None
 
     def _facts(self, request: wire.Associate | None, contexts: tuple[Proposal, ...] = ()) -> Facts:
-        certificate = b""
-        if isinstance(self._transport, ssl.SSLSocket):
-            certificate = self._transport.getpeercert(binary_form=True) or b""
-        tls = Tls.SERVER if isinstance(self._transport, ssl.SSLSocket) else Tls.NONE
+        certificate, tls = b"", Tls.NONE
+        if isinstance(self._transport, ssl.SSLSocket) and self._transport.version():  # None while shaking hands
+            certificate, tls = self._transport.getpeercert(binary_form=True) or b"", Tls.SERVER
         credential = request.credential if request is not None else None
         return Facts(
             called_ae_title=self._titles[0],
