@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, archive, association, find, identifier
+from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, archive, association, find, identifier, retrieve
 from tests.pynetdicom.scoped.index import LEVELS, Index, Series, Study
 
 PATIENT_IDS = ["P1", "P2", "p1", "患者1"]
@@ -75,15 +75,21 @@ def _studies(draw: st.DrawFn, patient: dict[str, Any], number: int) -> Study:
     return Study(patient, attributes, series)
 
 
-SCOPES = st.dictionaries(st.sampled_from(sorted(WRITABLE)), st.just(None), min_size=1, max_size=2).flatmap(
-    lambda chosen: st.fixed_dictionaries(
-        {
-            path: st.lists(st.sampled_from(WRITABLE[path]), min_size=1, max_size=4, unique=True) | st.just([])
-            for path in chosen
-        }
-    )
-)
-"""Values of claims: some are empty or have wildcards, which a policy could not write itself."""
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Index, dict[str, list[str]]]:
+    """An index, and the claims of somebody's scope.
+
+    Mostly they have what a study has; some are empty, or have wildcards, which a policy could not write itself.
+    """
+    index = draw(indexes())
+    claims: dict[str, list[str]] = {}
+    for path in draw(st.lists(st.sampled_from(sorted(WRITABLE)), min_size=1, max_size=2, unique=True)):
+        chosen = [
+            {**study.patient, **study.own}[path] for study in draw(st.lists(st.sampled_from(index.studies), max_size=3))
+        ]
+        said = [each for value in chosen for each in (value if isinstance(value, list) else [value])]
+        claims[path] = said + draw(st.lists(st.sampled_from(WRITABLE[path]), max_size=1))
+    return index, claims
 
 
 @st.composite
@@ -153,6 +159,18 @@ def belongs(claims: dict[str, list[str]]) -> Callable[[Study], bool]:
     return decide
 
 
+RETRIEVALS = st.one_of(
+    st.builds(
+        lambda uids: identifier("STUDY", StudyInstanceUID=uids), st.lists(st.sampled_from(UIDS), min_size=1, max_size=2)
+    ),
+    st.builds(lambda patient_id: identifier("PATIENT", PatientID=patient_id), st.sampled_from(PATIENT_IDS)),
+    st.builds(
+        lambda series: identifier("SERIES", StudyInstanceUID=series.rpartition(".")[0], SeriesInstanceUID=series),
+        st.sampled_from(SERIES),
+    ),
+)
+
+
 def in_order(rows: list[Dataset]) -> list[str]:
     """What the rows say, in an order of its own: PS3.4 has none."""
     return sorted(row.to_json() for row in rows)
@@ -163,10 +181,11 @@ PHASES = set(Phase) - {Phase.explain}  # which takes longer than finding a count
 
 @pytest.mark.threat("Q1")
 @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
-@given(indexes(), SCOPES, st.lists(queries(), min_size=8, max_size=16))
+@given(cases(), st.lists(queries(), min_size=8, max_size=16))
 def test_a_scoped_archive_answers_as_one_that_holds_only_the_users_studies(
-    index: Index, claims: dict[str, list[str]], asked: list[tuple[str, Dataset]]
+    case: tuple[Index, dict[str, list[str]]], asked: list[tuple[str, Dataset]]
 ) -> None:
+    index, claims = case
     scope = {path: f"{{claims.{path}}}" for path in claims}
     mine = index.only(belongs(claims))
     event(f"{bool(mine.studies)} of {bool(index.studies)}, all: {len(mine.studies) == len(index.studies)}")
@@ -180,3 +199,31 @@ def test_a_scoped_archive_answers_as_one_that_holds_only_the_users_studies(
             (status, rows), (expected, others) = find(here, wanted, model), find(there, wanted, model)
             assert (status, in_order(rows)) == (expected, in_order(others)), (wanted, claims, index.studies)
             event(f"{wanted.QueryRetrieveLevel}: rows {len(rows) > 0}")
+
+
+@pytest.mark.threat("Q1")
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES, derandomize=True)
+@given(cases(), st.lists(RETRIEVALS, min_size=4, max_size=8))
+def test_a_retrieval_brings_what_the_users_archive_has_or_nothing(
+    case: tuple[Index, dict[str, list[str]]], asked: list[Dataset]
+) -> None:
+    index, claims = case
+    scope = {path: f"{{claims.{path}}}" for path in claims}
+    is_mine, came = belongs(claims), []
+    with archive(index.handlers, scope, claims=claims) as scoped, association(scoped, came) as assoc:
+        for wanted in asked:
+            came.clear()
+            root = PATIENT_ROOT if wanted.QueryRetrieveLevel == "PATIENT" else STUDY_ROOT
+            status, failed = retrieve(assoc.send_c_get(wanted, root["GET"]))
+            uids = wanted.get("StudyInstanceUID")
+            uids = [uids] if isinstance(uids, str) else list(uids or [])
+            named = [
+                each
+                for each in index.studies
+                if each.uid in uids or each.patient["PatientID"] == wanted.get("PatientID")
+            ]
+            whole = named and all(map(is_mine, named)) and {each.uid for each in named} >= set(uids)
+            expected = [each.SOPInstanceUID for each in index.instances(wanted)] if whole else []
+            assert (status.Status, failed) == (0x0000 if whole else 0x0124, []), (wanted, claims, index.studies)
+            assert [each.SOPInstanceUID for each in came] == expected
+            event(f"{wanted.QueryRetrieveLevel}: whole {bool(whole)}")

@@ -30,7 +30,7 @@ from useridentity.pynetdicom.scoped.models import (
     retrieval,
     unique_key,
 )
-from useridentity.pynetdicom.scoped.retrieve import PRELIMINARIES, instances, studies_of
+from useridentity.pynetdicom.scoped.retrieve import PRELIMINARIES, instances, is_of, studies_of
 from useridentity.pynetdicom.scoped.values import values_of
 from useridentity.scope import BoundScope, Scope
 
@@ -164,7 +164,14 @@ class Scoping:
     def _retrieve(self, kind: str, handler: Callable[..., Any], event: evt.Event, *args: Any) -> Any:
         asked = retrieval(event.identifier, LEVELS[kind, _sop_class(event.request)])
         reached = studies_of(asked, self._studies)
-        return instances(handler(event, *args), PRELIMINARIES[kind], reached, self.bound)
+
+        def is_asked_for(instance: Any) -> bool:
+            asked_for = is_of(instance, reached, self.bound)
+            if not asked_for:
+                LOGGER.warning("%s: an instance was withheld from a %s", self.accepted.identity, kind)
+            return asked_for
+
+        return instances(handler(event, *args), PRELIMINARIES[kind], is_asked_for)
 
     def of_event(self, event: evt.Event) -> ScopeOfEvent:
         """The scope as a handler of `event` sees it."""

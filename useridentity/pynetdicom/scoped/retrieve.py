@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,8 +12,6 @@ from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, code_of
 from useridentity.pynetdicom.scoped.models import Retrieval, unique_key
 from useridentity.pynetdicom.scoped.values import values_of
 from useridentity.scope import BoundScope
-
-LOGGER = logging.getLogger("useridentity.pynetdicom")
 
 PRELIMINARIES = {"C-MOVE": 2, "C-GET": 1}
 """What a handler yields before instances: the destination of a C-MOVE, and the number of sub-operations."""
@@ -32,9 +29,9 @@ def studies_of(asked: Retrieval, studies: Studies) -> frozenset[str]:
 
 
 def instances(
-    answers: Iterable[Any], preliminaries: int, asked: frozenset[str], bound: BoundScope
+    answers: Iterable[Any], preliminaries: int, is_asked_for: Callable[[Any], bool]
 ) -> Iterator[Any | tuple[int, Dataset | None]]:
-    """The answers of a handler of EVT_C_MOVE or EVT_C_GET without instances of other studies than those `asked` for.
+    """The answers of a handler of EVT_C_MOVE or EVT_C_GET without instances that were not asked for.
 
     In place of one that is withheld comes a data set that cannot be sent: the sub-operation counts as failed, with
     no UID that could be listed (PS3.4 C.4.2.1.6). Statuses pass as numbers, for the same reason.
@@ -45,14 +42,14 @@ def instances(
         code = code_of(status)
         if code not in PENDING:
             yield code, None
-        elif not instance or _is_asked_for(instance, asked, bound):
+        elif not instance or is_asked_for(instance):
             yield code, instance
         else:
-            LOGGER.warning("an instance that is not of the studies asked for, or out of scope, was withheld")
             yield code, _unsendable()
 
 
-def _is_asked_for(instance: Any, asked: frozenset[str], bound: BoundScope) -> bool:
+def is_of(instance: Any, asked: frozenset[str], bound: BoundScope) -> bool:
+    """Whether an instance is of one of the studies `asked` for, and does not say that it is out of scope."""
     if not isinstance(instance, Dataset) or unique_key(instance, "STUDY") not in asked:
         return False
     return not bound.contradicts(values_of(instance, bound.values))
