@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,11 @@ from tests.lib.stock import StockScp, stock_scp
 from tests.lib.threads import left_behind
 
 THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their association has
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C work: shells start what runs in the background with SIGINT ignored, and programs inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
