@@ -142,6 +142,14 @@ def test_waiting_ends_with_the_next_record(tmp_path: Path) -> None:
         timer.join(HANG)
 
 
+def test_waiting_finds_what_another_process_wrote(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal, opened(tmp_path) as other:
+        journal.append(record(), wait=True)
+        other.append(record(), wait=True)
+        assert journal.wait(1, 0.01)
+        assert journal.last == 2
+
+
 def test_a_record_of_what_no_encoding_carries_is_kept(tmp_path: Path) -> None:
     """A peer that sends it must not stop the journal."""
     odd = record(association="\udcff\x00", detail="\ud800")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from useridentity.audit.chain import Head
@@ -147,7 +148,11 @@ class Journal:
         with self._lock:
             while self.last <= after and not self._closed and (left := deadline - time.monotonic()) > 0:
                 self._written.wait(left)
-            return self.last > after
+            if self.last > after or self._closed:
+                return self.last > after
+        with suppress(Unavailable):  # another process may have written, which nobody tells
+            self._last = max(self._last, self.reader.last())
+        return self.last > after
 
     def cursor(self, sink: str) -> int:
         """The sequence number up to which `sink` has taken every record, 0 at first; raises `Unavailable`."""
