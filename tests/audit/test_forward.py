@@ -13,7 +13,7 @@ import pytest
 
 from tests.audit.builders import opened, record
 from tests.audit.forwarding import HANG, append, event_ids, forwarding, until
-from useridentity.audit.forward import Forwarder, Forwarders
+from useridentity.audit.forward import STOP_SECONDS, Forwarder, Forwarders
 from useridentity.audit.record import Record
 from useridentity.audit.sinks import AT_ONCE, Confirm, Undelivered
 
@@ -100,6 +100,31 @@ def test_stopping_confirms_what_is_on_its_way(tmp_path: Path) -> None:
             until(lambda: len(sink.received) == 3)
             assert journal.cursor("list") == 0
         assert journal.cursor("list") == 3
+
+
+def test_stopping_sends_what_was_recorded_before(tmp_path: Path) -> None:
+    """The end of a server is a record too, and nobody waits for that one to be on disk."""
+    sink = Listed()
+    with opened(tmp_path) as journal:
+        with forwarding(journal, sink):
+            for number in range(95):
+                journal.append(record(number), wait=False)
+        assert sink.events == event_ids(journal)
+        assert len(sink.received) == 95
+
+
+def test_stopping_does_not_wait_for_a_receiver_that_is_away(tmp_path: Path) -> None:
+    sink = Listed()
+    sink.failures = [Undelivered("unreachable") for _ in range(100)]
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        forwarder = Forwarder(journal, sink)
+        forwarder.start()
+        until(lambda: forwarder.counters.failed)
+        began = time.monotonic()
+        forwarder.stop(HANG)
+        assert time.monotonic() - began < STOP_SECONDS
+        assert forwarder.counters.queued == 10
 
 
 def test_what_the_receiver_has_of_a_batch_is_not_sent_again(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ STAND_BY = 1.0
 """Seconds after which a process looks whether the one that forwards has ended."""
 
 STOP_SECONDS = 5.0
-"""For confirming what is on its way when a server ends; what is not confirmed is sent again when it begins anew."""
+"""For sending the last records of a server that ends, its own end among them; the rest waits until it begins anew."""
 
 
 class Source(Protocol):
@@ -101,7 +101,10 @@ class Forwarder:
         self._thread.start()
 
     def stop(self, timeout: float | None = STOP_SECONDS) -> None:
-        """Send nothing more, and give what is on its way `timeout` seconds to be confirmed, None for any time."""
+        """Send what is recorded by now, and return once it is confirmed or after `timeout` seconds, None for any time.
+
+        A receiver that is away is not waited for; it gets the rest when forwarding starts again.
+        """
         self._stopping.set()
         self._thread.join(timeout)
 
@@ -141,6 +144,14 @@ class Forwarder:
             self._send(self._journal.read(self._position, self._sink.batch))
             if self._is_due():
                 self._confirm()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Send what was recorded before the stop; the journal writes a place after all that waits to be written."""
+        deadline = time.monotonic() + STOP_SECONDS
+        self._journal.advance(self._sink.name, self._confirmed)
+        while (entries := self._journal.read(self._position, self._sink.batch)) and time.monotonic() < deadline:
+            self._send(entries)
         if self._unconfirmed:
             self._confirm()
 
