@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
@@ -15,11 +17,8 @@ from tests.benchmarks.figure import EFFORT, QUICK, Effort, Figure
 from tests.benchmarks.table import table
 
 HERE = Path(__file__).parent
-REPORT = HERE.parent.parent / "docs" / "benchmarks.md"
-PLOTS = {
-    REPORT.parent / "benchmarks" / "peers.svg": plot.beside_peers,
-    REPORT.parent / "benchmarks" / "aims.svg": plot.beside_aims,
-}
+DOCS = HERE.parent.parent / "docs"
+PLOTS = {"peers.svg": plot.beside_peers, "aims.svg": plot.beside_aims}
 
 TOO_NOISY = 0.25
 """The share of noisy figures from which on a whole run is called noisy."""
@@ -30,7 +29,7 @@ client is a process of its own, on the loopback interface. The peer is stock pyn
 other. The ratio is useridentity's figure over its peer's, and the aim is one for the ratio; without a peer it is
 one for the figure. The spread tells how far the ratio of one round lay from another's: a line marked noisy should
 be measured again on a quieter machine. `bash tests/bench.sh` measures again and rewrites this file; `--only NAME`
-measures one thing, `--share 0.1` a tenth of everything, and neither writes.
+measures one thing and writes nothing; `--share 0.1` and `--rounds 3` measure less, and the head says so.
 """
 
 BOUNDS = """\
@@ -49,21 +48,43 @@ def names() -> list[str]:
     return sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
 
 
-def measured(name: str) -> list[Figure]:
-    """The figures of one benchmark; none where a part that it needs is missing, which is said."""
-    print(f"-- {name}", file=sys.stderr, flush=True)
-    try:
-        measure: Callable[[], list[Figure]] = import_module(f"tests.benchmarks.bench_{name}").measure
-        return measure()
-    except (ImportError, pytest.skip.Exception) as missing:
-        print(f"-- {name}: not measured: {missing}", file=sys.stderr)
-        return []
+@dataclass(slots=True)
+class Run:
+    """What was measured, and why the rest was not; `failed` where that was no missing part."""
+
+    figures: list[Figure] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    failed: bool = False
+
+    def measure(self, name: str) -> None:
+        """Measure one benchmark; whatever becomes of it, the figures of the others are kept."""
+        print(f"-- {name}", file=sys.stderr, flush=True)
+        try:
+            measure: Callable[[], list[Figure]] = import_module(f"tests.benchmarks.bench_{name}").measure
+            self.figures += measure()
+            return
+        except (ImportError, pytest.skip.Exception) as missing:
+            self.missing[name] = str(missing)
+        except Exception as error:
+            traceback.print_exc()
+            self.missing[name] = f"failed: {type(error).__name__}"
+            self.failed = True
+        print(f"-- {name}: not measured: {self.missing[name]}", file=sys.stderr)
+
+    def facts(self) -> Iterator[str]:
+        """What the head of the report says of it."""
+        effort = EFFORT.get()
+        if effort != Effort():
+            yield f"Effort: {effort.rounds} rounds, {effort.share:g} of the usual counts and sizes"
+        yield summary(self.figures)
+        for name, why in self.missing.items():
+            yield f"Not measured: {name}: {why}"
 
 
 def report(head: list[str], figures: list[Figure]) -> str:
     """The document that keeps a run."""
-    facts = "\n".join(f"- {line}" for line in [*head, summary(figures)])
-    plots = "\n\n".join(f"![{path.stem}](benchmarks/{path.name})" for path in PLOTS)
+    facts = "\n".join(f"- {line}" for line in head)
+    plots = "\n\n".join(f"![{name.removesuffix('.svg')}](benchmarks/{name})" for name in PLOTS)
     return f"# Benchmarks\n\n{facts}\n\n{EXPLANATION}\n{plots}\n\n{table(figures)}\n\n{BOUNDS}"
 
 
@@ -76,12 +97,12 @@ def summary(figures: list[Figure]) -> str:
     return f"{said}; this was a noisy machine, measure again" if noisy > len(figures) * TOO_NOISY else said
 
 
-def write(head: list[str], figures: list[Figure]) -> None:
+def write(folder: Path, head: list[str], figures: list[Figure]) -> None:
     """The report, and the plots it shows."""
-    PLOTS[0].parent.mkdir(parents=True, exist_ok=True)
-    for path, draw in PLOTS.items():
-        path.write_text(draw(figures))
-    REPORT.write_text(report(head, figures))
+    (folder / "benchmarks").mkdir(parents=True, exist_ok=True)
+    for name, draw in PLOTS.items():
+        (folder / "benchmarks" / name).write_text(draw(figures))
+    (folder / "benchmarks.md").write_text(report(head, figures))
 
 
 def _arguments() -> argparse.Namespace:
@@ -93,22 +114,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _all(chosen: list[str]) -> Iterator[Figure]:
-    for name in chosen:
-        yield from measured(name)
-
-
 def main() -> None:
     arguments = _arguments()
-    usual = Effort(arguments.rounds, share=arguments.share)
-    EFFORT.set(QUICK if arguments.quick else usual)
+    EFFORT.set(QUICK if arguments.quick else Effort(arguments.rounds, share=arguments.share))
     head = machine.description()
     print("\n".join(head), file=sys.stderr)
-    figures = list(_all(arguments.only or names()))
-    print(table(figures))
-    print(summary(figures))
-    if not arguments.only and EFFORT.get() == Effort():
-        write([*head, f"Load average after the run: {machine.load():.1f}"], figures)
+    run = Run()
+    for name in arguments.only or names():
+        run.measure(name)
+    print(table(run.figures))
+    print(*run.facts(), sep="\n")
+    if not (arguments.only or arguments.quick):
+        write(DOCS, [*head, f"Load average after the run: {machine.load():.1f}", *run.facts()], run.figures)
+    sys.exit(run.failed)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks.__main__ import HERE, names, report, summary
+from tests.benchmarks.__main__ import HERE, Run, names, report, summary, write
 from tests.benchmarks.figure import EFFORT, Effort, Figure, compare
 from tests.benchmarks.plot import beside_aims, beside_peers
 from tests.benchmarks.table import table
@@ -132,6 +134,31 @@ def test_sizes_and_rounds_can_be_scaled() -> None:
     done = subprocess.run(command, cwd=HERE.parent.parent, capture_output=True, text=True, timeout=HANG, check=False)
     assert done.returncode == 0, done.stderr
     assert "Noisy: 0 of 2 figures" in done.stdout
+
+
+def test_a_benchmark_that_fails_costs_its_own_figures_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing part is no failure of the run, a crash is; both are in the head."""
+
+    def crash() -> list[Figure]:
+        raise OSError("no disk")
+
+    monkeypatch.setattr("tests.benchmarks.bench_echo.measure", crash)
+    run = Run([Figure("kept", 2, 1, "1/s")])
+    run.measure("there_is_none")
+    assert run.failed is False
+    run.measure("echo")
+    assert run.failed is True
+    assert [figure.name for figure in run.figures] == ["kept"]
+    assert any(line.startswith("Not measured: there_is_none: No module") for line in run.facts())
+    assert "Not measured: echo: failed: OSError" in run.facts()
+
+
+def test_a_report_is_written_with_its_plots(tmp_path: Path) -> None:
+    write(tmp_path, ["Machine: one"], [Figure("a rate", 2, 1, "1/s", aim=1), Figure("alone", 2, None, "1/s", aim=1)])
+    document = (tmp_path / "benchmarks.md").read_text()
+    for shown in re.findall(r"\((.*\.svg)\)", document):
+        ElementTree.parse(tmp_path / shown)
+    assert document.count(".svg") == 2
 
 
 def test_a_report_has_machine_and_versions_in_its_head() -> None:
