@@ -190,7 +190,9 @@ def test_an_attribute_that_only_worklist_items_have_admits_no_study() -> None:
     assert scope.admits({AE_TITLE: ("CT_1",), "PatientID": "P1"})
     assert not scope.admits({"PatientID": "P1"})
     assert not scope.reaches_studies
+    assert scope.is_of_worklists
     assert bound({"PatientID": "P1"}).reaches_studies
+    assert not bound({"PatientID": "{claims.x}"}).is_of_worklists
 
 
 def test_a_part_of_a_study_contradicts_a_scope_by_what_it_says_and_not_by_what_it_leaves_out() -> None:

@@ -99,8 +99,13 @@ class BoundScope:
 
     @property
     def reaches_studies(self) -> bool:
-        """Whether any study could be in scope; none is where an attribute is one that only worklist items have."""
-        return all(self.values.values()) and not any(ATTRIBUTES[path].worklist for path in self.values)
+        """Whether any study could be in scope."""
+        return all(self.values.values()) and not self.is_of_worklists
+
+    @property
+    def is_of_worklists(self) -> bool:
+        """Whether an attribute is one that only worklist items have, so that no study is ever in scope."""
+        return any(ATTRIBUTES[path].worklist for path in self.values)
 
     def _admits(self, path: str, value: str | Sequence[str] | None) -> bool:
         attribute, values = ATTRIBUTES[path], list(_each(value))

@@ -217,6 +217,7 @@ def test_storing_brings_no_study_of_another_into_scope(index: Index) -> None:
     assert stored(index, SCOPE, StudyInstanceUID="1.2.9", PatientID="P2") == 0x0124
     assert stored(index, SCOPE, StudyInstanceUID="1.2.9") == 0x0124
     assert stored(index, SCOPE, PatientID="P1") == 0x0124
+    assert stored(index, {"PatientID": "{claims.none}"}, StudyInstanceUID="1.2.2", PatientID="P1") == 0x0124
 
 
 def test_a_modality_that_is_scoped_by_its_worklist_stores_whatever_it_makes(index: Index) -> None:

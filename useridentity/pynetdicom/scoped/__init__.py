@@ -19,6 +19,7 @@ from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext
 
 from useridentity.decision import Accepted
+from useridentity.pynetdicom.requests import NOT_AUTHORIZED, NOT_PERMITTED
 from useridentity.pynetdicom.scoped.find import Rows, rows
 from useridentity.pynetdicom.scoped.lookup import Studies, StudyLookup, Undecided, asking_the_application
 from useridentity.pynetdicom.scoped.models import (
@@ -66,7 +67,7 @@ class Refusal(NamedTuple):
 
 
 def _not_authorized(detail: str) -> Refusal:
-    return Refusal(0x0124, "not authorized", detail)  # PS3.7 C.5.19
+    return Refusal(NOT_AUTHORIZED, NOT_PERMITTED, detail)
 
 
 def _unsound(detail: str) -> Refusal:
@@ -128,9 +129,10 @@ class Scoping:
     def _may_store(self, instance: Dataset) -> bool:
         """Whether storing `instance` cannot bring another's study into scope, or show that there is one.
 
-        Where no study is ever in scope, as for a modality scoped by its worklist, there is nothing to gain.
+        Where no study is ever in scope, as for a modality scoped by its worklist, there is nothing to gain. A claim
+        that is empty today is another thing: tomorrow it may not be.
         """
-        if not self.bound.reaches_studies:
+        if self.bound.is_of_worklists:
             return True
         uid = unique_key(instance, "STUDY")
         study = self._studies.study(uid) if uid else None
