@@ -346,6 +346,20 @@ def test_what_cannot_be_held_any_more_is_counted(tmp_path: Path, monkeypatch: py
     assert MAX_HELD > 3
 
 
+def test_what_comes_faster_than_it_can_be_written_is_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_HELD", 5)
+    monkeypatch.setattr(module, "GATHER", HANG)
+    with opened(tmp_path) as journal:
+        for number in range(20):
+            journal.append(record(number), wait=False)
+        journal.append(record(), wait=True)
+        resumed = [each.count for _, each in journal.read(0, 100) if each.kind is Kind.RECORDING_RESUMED]
+        assert kinds(journal).count(Kind.STORED) + sum(resumed) == 21
+        assert len(resumed) == 1
+
+
 def test_a_failure_nobody_foresaw_loses_its_records_and_stops_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

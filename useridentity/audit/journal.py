@@ -234,23 +234,28 @@ class Journal:
         segment = self._written_file.current()
         entries = [item.entry for item in batch if item.entry is not None]
         with segment.transaction():
-            before = segment.head
+            before, lost = segment.head, self._lost
             anchor = self._anchor(*before, len(entries))
-            own = [Entry.of(record) for record in (self._resumed(), anchor) if record is not None]
+            own = [Entry.of(record) for record in (self._resumed(lost), anchor) if record is not None]
             head = segment.append([*own, *entries], before) if own or entries else before[1]
             segment.advance(dict(item.cursor for item in batch if item.cursor is not None))
         self._written_file.head = (before[0], head)
         self._last = head.sequence
+        with self._lock:
+            self._lost -= lost
         if anchor is not None:
             self._anchored = (head.sequence - len(entries), time.monotonic())
         return anchor is not None
 
-    def _resumed(self) -> Record | None:
-        """What there is to say of a time when nothing could be written."""
-        if self.failure is None:
+    def _resumed(self, lost: int) -> Record | None:
+        """What there is to say of a time when nothing could be written, or not as much as came."""
+        if self.failure is None and not lost:
             return None
-        detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure}"
-        return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, detail=detail, count=self._lost)
+        if self.failure is None:
+            detail = f"more came than can be written; {MAX_HELD} records wait at most"
+        else:
+            detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure}"
+        return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, detail=detail, count=lost)
 
     def _anchor(self, journal: str, head: Head, number: int) -> Record | None:
         """The head before the next `number` records, where it is to be anchored."""
@@ -264,8 +269,8 @@ class Journal:
     def _succeeded(self, batch: list[_Item]) -> None:
         with self._lock:
             if self.failure is not None:
-                LOGGER.warning("%s: is written again; %d records were lost", self._path, self._lost)
-            self.failure, self._failing_since, self._busy_since, self._lost = None, 0.0, 0.0, 0
+                LOGGER.warning("%s: is written again", self._path)
+            self.failure, self._failing_since, self._busy_since = None, 0.0, 0.0
             self._written.notify_all()
         for item in batch:
             if item.done is not None:

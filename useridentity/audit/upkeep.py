@@ -6,7 +6,6 @@ For the thread that writes; nothing here is safe to use from others.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +82,8 @@ class WrittenFile:
                         put_away(self._path)
             if self._upkeep.keep is not None:
                 self._retire(self._upkeep.keep)
-        except (sqlite3.Error, ConfigurationError, OSError) as error:
-            LOGGER.warning("%s: %s; files are rotated and removed later", self._path, problem(error))
+        except Exception as error:  # noqa: BLE001  what was written stays written, and the thread has to go on
+            LOGGER.warning("%s: %s; files are put away and removed later", self._path, problem(error))
             self.close()
 
     def close(self) -> None:
