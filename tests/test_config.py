@@ -261,10 +261,15 @@ def test_a_file_that_a_plugin_cannot_read_is_a_problem_of_its_validator(tmp_path
 @pytest.mark.usefixtures("badge_plugin")
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(OSError("the reader is unplugged"), "the reader is unplugged"), (TimeoutError(), "TimeoutError")],
+    [
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("pin 1234"), f"cannot be used: OSError at {__file__}:"),
+        (ValueError("pin 1234"), f"cannot be used: ValueError at {__file__}:"),
+        (KeyError("pin 1234"), f"cannot be used: KeyError at {__file__}:"),
+    ],
 )
-def test_an_oserror_of_a_plugin_without_a_file_is_told_in_its_own_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, expected: str
+def test_whatever_a_plugin_raises_is_a_problem_of_its_validator_without_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
 ) -> None:
     (tmp_path / "badges.csv").write_text("77,1234,alice\n")
     load(tmp_path, BADGES)
@@ -273,7 +278,29 @@ def test_an_oserror_of_a_plugin_without_a_file_is_told_in_its_own_words(
         raise error
 
     monkeypatch.setattr(plugins.validator_settings("badge"), "build", build)
-    assert problems(tmp_path, BADGES) == [f"identity.toml:3: validator.door: {expected}"]
+    (found,) = problems(tmp_path, BADGES)
+    assert found.startswith(f"identity.toml:3: validator.door: {expected}")
+    assert "1234" not in found
+
+
+@pytest.mark.usefixtures("badge_plugin")
+def test_what_is_wrong_with_a_plugin_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
+    load(tmp_path, BADGES)
+    monkeypatch.setattr(plugins.validator_settings("badge"), "__init__", lambda *_, **__: {}["x"])
+    found = problems(tmp_path, BADGES.replace("version = 1", "version = 3"))
+    assert [each.partition(" at ")[0] for each in found] == [
+        "identity.toml:1: version: 3 should be 1",
+        "identity.toml:3: validator.door: cannot be used: KeyError",
+    ]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Windows' editors write one."""
+    text = (tmp_path / "identity.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert text
+    assert len(Policy.load(tmp_path / "identity.toml").rules) == 2
+    assert problems(tmp_path, "\ufeff" + GOOD.replace("version = 1", "version = 2"))[0].startswith("identity.toml:1: ")
 
 
 def test_every_key_has_its_line_however_it_is_written(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ driver = Driver(Policy.load("identity.toml"))
 facts = Facts("WS", "ARCHIVE", ip_address("127.0.0.1"), 104, Tls.NONE, 2, datetime.now(UTC))
 for pin in (b"1234", b"4321"):
     decision = driver.decide(facts, Credential(2, b"77", pin))
-    print(getattr(decision, "identity", decision).__class__.__name__, getattr(decision, "detail", ""))
+    print(type(decision).__name__, getattr(decision, "detail", ""))
 """
 
 
@@ -56,7 +56,7 @@ def test_a_package_adds_a_mechanism_by_entry_point(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    assert asked.stdout.splitlines() == ["Identity ", "Rejected unknown badge or wrong PIN"]
+    assert asked.stdout.splitlines() == ["Accepted ", "Rejected unknown badge or wrong PIN"]
 
 
 def test_the_example_is_as_short_as_the_documentation_says() -> None:

@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from jsonschema import Draft4Validator, Draft7Validator
 
 from tests.parts import require
-from useridentity import plugins, schema, settings
+from useridentity import plugins, schema
 from useridentity.config import TABLES
+from useridentity.match import title_problems
 from useridentity.plugins import BUILT_IN, validator_settings
 from useridentity.schema import policy_schema
-from useridentity.settings import Bytes, Network, Seconds, decode
+from useridentity.secret import Secret
+from useridentity.settings import UNITS, Bytes, Network, Runtime, Seconds, TitlePattern, decode
 
 
 class Colour(Enum):
@@ -50,11 +54,15 @@ class Everything:
     Fields:
         text, path: two strings: with a colon
             and a second line.
+        secret: one.
+        titles: of applications.
         number: a number.
     """
 
     text: str | None = None
     path: Path | None = None
+    secret: Secret | None = None
+    titles: tuple[TitlePattern, ...] = ()
     number: int = 3
     pause: Seconds = 90.0
     size: Bytes = 2048
@@ -127,9 +135,22 @@ def test_a_kind_that_settings_cannot_hold_is_no_schema() -> None:
         schema.value(set[str])
 
 
-def test_the_units_are_those_of_settings() -> None:
-    assert schema._UNITS == settings._UNITS
-    assert schema._SIZES == settings._SIZES
+@pytest.mark.parametrize(("amount", "shown"), [(90.0, "90s"), (0.25, "250ms"), (43200.0, "12h"), (172800.0, "2d")])
+def test_a_default_is_shown_in_the_largest_unit_of_which_it_is_a_whole_number(amount: float, shown: str) -> None:
+    assert schema._measured(amount, UNITS) == shown
+
+
+TITLES = st.text('AZ az09_*.[]\\^~!"\x7f\tü', max_size=20)
+
+
+@given(TITLES)
+@example("*" * 20)
+@example("A" * 16)
+@example("A" * 17)
+@example("*A" * 16 + "*")
+def test_an_ae_title_fits_the_schema_where_it_could_match_one(title: str) -> None:
+    for kind in (Draft4Validator, Draft7Validator):
+        assert kind(schema.value(TitlePattern)).is_valid(title) is not any(title_problems([title]))
 
 
 def test_draft_4_and_draft_7_read_it_alike() -> None:
@@ -246,6 +267,9 @@ class BadgeSettings:
     """What another package's validator may have."""
 
     badges: Path
+
+    def build(self, runtime: Runtime) -> None:
+        raise NotImplementedError
 
 
 def test_the_types_of_other_packages_can_have_their_keys_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from datetime import datetime
 
 from useridentity.credential import Credential
 from useridentity.decision import Accepted, Decision, Reason, Rejected
-from useridentity.errors import Refused, Unavailable
+from useridentity.errors import Refused, Unavailable, described
 from useridentity.facts import Facts
 from useridentity.identity import Assurance, Identity
 from useridentity.policy import Checks, Content, Policy, Result
@@ -50,7 +49,7 @@ class Driver:
         try:
             return self._decide(facts, credential)
         except Exception as error:  # noqa: BLE001  a policy or a store that crashes has not accepted
-            return Rejected(Reason.VALIDATOR_UNAVAILABLE, f"the decision failed: {_describe(error)}")
+            return Rejected(Reason.VALIDATOR_UNAVAILABLE, f"the decision failed: {described(error)}")
 
     def _decide(self, facts: Facts, credential: Credential | None) -> Decision:
         self._follow()
@@ -61,7 +60,8 @@ class Driver:
         refused = attempt.refused() if attempt else None
         if refused:
             return refused
-        results = self._ask_all(plan, credential)
+        deadline = time.monotonic() + plan.content.limits.validator_deadline
+        results = plan.ask(lambda validator: self._ask(validator, credential, facts, deadline))
         decision = self.policy.conclude(plan, results)
         if attempt:
             attempt.learn(decision, _about_credential(plan, results))
@@ -88,21 +88,6 @@ class Driver:
             if isinstance(answer, Verified):
                 accepted = _with_node(accepted, answer.identity)
         return self.policy.reconsider(facts, accepted)
-
-    def _ask_all(self, plan: Checks, credential: Credential | None) -> dict[str, Result]:
-        """The answers by the validators' names, up to the first alternative that verifies; each is asked once."""
-        deadline = time.monotonic() + plan.content.limits.validator_deadline
-        results: dict[str, Result] = {}
-        for alternative in plan.alternatives:
-            # The certificate first: who has none gets no guess at a passcode, and no ticket is used up.
-            for validator in sorted(alternative, key=lambda each: each.identity_type is not None):
-                if validator.name not in results:
-                    results[validator.name] = self._ask(validator, credential, plan.facts, deadline)
-                if not isinstance(results[validator.name], Verified):
-                    break
-            else:
-                break
-        return results
 
     def close(self) -> None:
         """End the threads that are idle; one that hangs ends when its validator returns."""
@@ -214,7 +199,7 @@ def _validate(validator: Validator, credential: Credential | None, facts: Facts,
     except Unavailable as verdict:
         return Unavailable(verdict.detail, verdict.reason)
     except BaseException as error:  # noqa: BLE001  a validator that crashes, however it does, has not verified
-        return Unavailable(f"the validator raised {_describe(error)}")
+        return Unavailable(f"the validator raised {described(error)}")
     if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
         return Unavailable(f"the validator returned {type(answer).__name__}, not Verified")
     problem = _contradiction(answer, validator, credential)
@@ -253,9 +238,3 @@ def _in_time(answer: Verified, facts: Facts) -> Result:
     if end is not None and end <= facts.now:
         return Refused(Reason.CREDENTIAL_EXPIRED, "the proof had ended when it was given")
     return replace(answer, expires_at=end)
-
-
-def _describe(error: BaseException) -> str:
-    """An exception's type and place; its text could hold the credential."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"

@@ -4,110 +4,87 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from useridentity.audit.settings import AuditSettings
 from useridentity.audit.trail import Trail
+from useridentity.config_parts import NewParts, Parts, StateSettings
 from useridentity.config_rules import RuleReader, Validators
-from useridentity.errors import ConfigurationError
+from useridentity.content import Content, Limits
+from useridentity.errors import ConfigurationError, described
 from useridentity.plugins import validator_settings
-from useridentity.policy import Limits, Policy, Source
+from useridentity.policy import Policy, Source
 from useridentity.rule_problems import problems
+from useridentity.rules import Grant, Rule
 from useridentity.settings import Runtime, decode, report_unknown
-from useridentity.state import Store, open_store
+from useridentity.state import Store
 from useridentity.toml_file import Key, TomlFile
 from useridentity.validator import Validator
+
+T = TypeVar("T")
 
 VERSION = 1
 _PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*:([^/?#]+)@")
 TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize", "audit")
 
 
-def load_policy(path: Path, running: Policy | None = None) -> Policy:
-    """The policy in the file at `path`, to take the place of `running`'s where there is one.
+def load_policy(path: Path, parts: Parts | None = None) -> Policy:
+    """The policy in the file at `path`, with what it refers to made by `parts`, all of it new unless given.
 
     Raises `ConfigurationError` with everything wrong in it.
     """
-    return _Loader(TomlFile(path), running).policy()
-
-
-@dataclass(frozen=True, slots=True)
-class StateSettings:
-    """The table `[state]`.
-
-    Fields:
-        url: where what must be remembered is kept: "memory:", "sqlite:FILE" or "redis://HOST".
-    """
-
-    url: str = "memory:"
+    return _Loader(TomlFile(path), parts or NewParts()).policy()
 
 
 class _Loader:
-    def __init__(self, file: TomlFile, running: Policy | None = None) -> None:
+    def __init__(self, file: TomlFile, parts: Parts) -> None:
         self._file = file
-        self._running = running
+        self._parts = parts
         self._folder = file.path.absolute().parent
         self._problems: list[tuple[int, str]] = []
         self._secrets: list[str] = []
 
     def policy(self) -> Policy:
         content = self._file.content
+        self._whole(content)
+        limits = self._decoded(Limits, content.get("limits", {}), ("limits",))
+        state = self._decoded(StateSettings, content.get("state", {}), ("state",))
+        settings = self._decoded(AuditSettings, content["audit"], ("audit",)) if "audit" in content else None
+        rules, grants = self._rules(content)
+        store, audit = self._store(state), self._audit(settings)
+        if self._problems or limits is None or state is None:
+            raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
+        source = Source(self._file.path.absolute(), state.url, settings)
+        return Policy.of(Content.of(rules, grants, limits), store=store, audit=audit, source=source)
+
+    def _whole(self, content: Mapping[str, Any]) -> None:
+        """What is wrong with the file before any of its tables is read."""
         report_unknown(content, TABLES, (), self._report)
         if content.get("version") != VERSION or content.get("version") is True:
             self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
         for key, secret, what in _secrets((), content):
             self._report(key, what)
             self._secrets.append(secret)
-        limits = decode(Limits, content.get("limits", {}), ("limits",), self._report, self._folder)
-        state = decode(StateSettings, content.get("state", {}), ("state",), self._report, self._folder)
-        store = self._store(state) if state else None
+
+    def _rules(self, content: Mapping[str, Any]) -> tuple[list[Rule], list[Grant]]:
         validators = self._validators(content.get("validator", {}))
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
         for key, what in problems(rules, grants):
             self._report(key, what)
-        settings = self._audit_settings(content["audit"]) if "audit" in content else None
-        audit = self._audit(settings)
-        if self._problems or state is None:
-            raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
-        found = [each for each in rules if each], [each for each in grants if each]
-        policy = Policy(*found, limits=limits, store=store, audit=audit)
-        policy.source = Source(self._file.path.absolute(), state.url, settings)
-        return policy
+        return [each for each in rules if each], [each for each in grants if each]
 
-    def _report(self, key: Key, what: str) -> None:
-        if not any(secret in what for secret in self._secrets):  # what is wrong with it otherwise can wait
-            self._problems.append((self._file.line(key), self._file.problem(key, what)))
-
-    def _audit_settings(self, table: object) -> AuditSettings | None:
-        return decode(AuditSettings, table, ("audit",), self._report, self._folder)
-
-    def _audit(self, settings: AuditSettings | None) -> Trail | None:
-        if self._running is not None:
-            if self._running.source is None or settings != self._running.source.audit:
-                self._report(("audit",), "is not what is in use; restart the program to change it")
-            return self._running.audit
-        try:
-            return settings.open(self._folder) if settings else None
-        except ConfigurationError as error:
-            for problem in error.problems:
-                self._report(("audit",), problem)
+    def _store(self, settings: StateSettings | None) -> Store | None:
+        with self._reporting(("state", "url")):
+            return self._parts.store(settings, self._folder) if settings is not None else None
         return None
 
-    def _store(self, settings: StateSettings) -> Store | None:
-        if self._running is not None:
-            if self._running.source is None or settings.url != self._running.source.state_url:
-                # Its URL may hold a password: it is not repeated.
-                self._report(("state", "url"), "is not the place in use; restart the program to move there")
-            return self._running.store
-        try:
-            return open_store(settings.url, self._folder)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                self._report(("state", "url"), problem)
+    def _audit(self, settings: AuditSettings | None) -> Trail | None:
+        with self._reporting(("audit",)):
+            return self._parts.audit(settings, self._folder)
         return None
 
     def _validators(self, tables: object) -> Validators:
@@ -122,27 +99,40 @@ class _Loader:
         if not isinstance(table, Mapping) or not isinstance(table.get("type"), str):
             self._report(key, 'needs a type, such as type = "passcode"')
             return None
-        try:
-            cls = validator_settings(table["type"])
-        except ConfigurationError as error:
-            self._report((*key, "type"), str(error))
-            return None
-        rest = {word: value for word, value in table.items() if word != "type"}
-        settings = decode(cls, rest, key, self._report, self._folder)
-        return self._built(settings, name) if settings is not None else None
+        kind = table["type"]
+        with self._reporting((*key, "type")):
+            cls = validator_settings(kind)
+            with self._reporting(key):
+                rest = {word: value for word, value in table.items() if word != "type"}
+                settings = self._decoded(cls, rest, key)
+                if settings is not None:
+                    return self._parts.validator(settings, kind, Runtime(name, self._folder))
+        return None
 
-    def _built(self, settings: Any, name: str) -> Validator | None:
+    def _decoded(self, cls: type[T], table: object, key: Key) -> T | None:
+        return decode(cls, table, key, self._report, self._folder)
+
+    @contextmanager
+    def _reporting(self, key: Key) -> Iterator[None]:
+        """Report what is raised in the block, which is left; a mechanism from another package may raise anything."""
         try:
-            validator: Validator = settings.build(Runtime(name, self._folder))
+            yield
         except ConfigurationError as error:
             for problem in error.problems:
-                self._report(("validator", name), problem)
-            return None
-        except OSError as error:  # a mechanism from another package may let it through
-            place = f"{error.filename}: " if error.filename else ""
-            self._report(("validator", name), f"{place}{error.strerror or str(error) or type(error).__name__}")
-            return None
-        return validator
+                self._report(key, problem)
+        except Exception as error:  # noqa: BLE001
+            self._report(key, _told(error))
+
+    def _report(self, key: Key, what: str) -> None:
+        if not any(secret in what for secret in self._secrets):  # what is wrong with it otherwise can wait
+            self._problems.append((self._file.line(key), self._file.problem(key, what)))
+
+
+def _told(error: Exception) -> str:
+    """The system's words, or the type and place of an exception whose own text may hold what is secret."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"cannot be used: {described(error)}"
 
 
 def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str, str]]:
@@ -154,6 +144,11 @@ def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str, str]]:
         for index, inner in enumerate(value):
             yield from _secrets((*key, index), inner)
     elif isinstance(value, str) and (found := _PASSWORD_IN_URL.match(value)):
-        yield key, found[1], "holds a password in clear; take it out, and name a file with it: ?password_file=PATH"
+        yield (
+            key,
+            found[1],
+            "holds a password in clear; take it out, and name a file with it, ?password_file=PATH, or a variable of "
+            "the environment, ?password_env=NAME",
+        )
     elif isinstance(value, str) and "PRIVATE KEY-----" in value:
         yield key, value, "holds a private key in clear; take it out, and give the path of a file with it"

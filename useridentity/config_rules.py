@@ -12,7 +12,7 @@ from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination
 from useridentity.rules import Alternative, Assign, Grant, Rule, Unproved
 from useridentity.scope import Scope
-from useridentity.settings import Network, Report, decode, nearest
+from useridentity.settings import Network, Report, TitlePattern, decode, nearest
 from useridentity.toml_file import Key
 from useridentity.validator import Validator
 
@@ -73,7 +73,7 @@ class DestinationSettings:
         address: an address or a network that it must be in.
     """
 
-    ae_title: str
+    ae_title: TitlePattern
     address: Network
 
 

@@ -11,6 +11,7 @@ UserIdentityError
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 
 from useridentity.decision import Reason
@@ -65,3 +66,9 @@ class Unavailable(UserIdentityError):
 
 class NotConfirmed(UserIdentityError):
     """The acceptor did not confirm the identity as it was asked to."""
+
+
+def described(error: BaseException) -> str:
+    """An exception's type and place, and not its text, which could hold a credential or another secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"

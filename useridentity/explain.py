@@ -17,6 +17,7 @@ from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.identity import Assurance, Identity, Kind
+from useridentity.match import MAX_AE_TITLE
 from useridentity.permission import capabilities_of
 from useridentity.policy import Checks, Policy, Result
 from useridentity.rules import Admitting, Assigning, label
@@ -34,7 +35,6 @@ IDENTITY_TYPES: Mapping[str, int | None] = {
     "jwt": IdentityType.JWT,
 }
 
-MAX_AE_TITLE = 16  # PS3.8 Table 9-11
 ROLES = {"": (True, False), "scu": (True, False), "scp": (False, True), "both": (True, True)}
 
 
@@ -171,24 +171,11 @@ def explain(policy: Policy, supposed: Supposed, now: datetime) -> Explanation:
     planned = policy.plan(facts)
     if isinstance(planned, Rejected):
         return Explanation(facts, rules, (), (), (len(policy.rules) - len(rules), 0), planned)
-    results = _answers(planned, supposed)
+    results = planned.ask(lambda validator: supposed.answer(validator, facts))
     grants = _grants(policy, planned, results)
     unseen = len(policy.rules) - len(rules), len(policy.grants) - len(grants) if grants else 0
     asked = tuple(map(label, planned.alternatives))
     return Explanation(facts, rules, asked, grants, unseen, policy.conclude(planned, results))
-
-
-def _answers(planned: Checks, supposed: Supposed) -> Mapping[str, Result]:
-    """The answers in the order of `checks.Driver`: the certificate's first, and none after one that is negative."""
-    results: dict[str, Result] = {}
-    for alternative in planned.alternatives:
-        for validator in sorted(alternative, key=lambda each: each.identity_type is not None):
-            answer = results.setdefault(validator.name, supposed.answer(validator, planned.facts))
-            if not isinstance(answer, Verified):
-                break
-        else:
-            break
-    return results
 
 
 def _grants(policy: Policy, planned: Checks, results: Mapping[str, Result]) -> tuple[Step, ...]:

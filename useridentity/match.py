@@ -13,11 +13,11 @@ from useridentity.claim_path import ClaimPath
 from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.permission import title_matches
-from useridentity.settings import Network
+from useridentity.printable import printable
+from useridentity.settings import Network, TitlePattern
 
 MAX_REASON = 256
 """Characters of a break-glass reason that are kept: a sentence or two, too few to flood a log."""
-
 
 MAX_AE_TITLE = 16
 """Characters of an AE title (PS3.5 Table 6.2-1)."""
@@ -39,12 +39,14 @@ def title_problems(patterns: Iterable[str]) -> Iterator[str]:
 class When:
     """The connections a rule is for; what is left empty matches all.
 
-    AE titles may hold `*` for any characters and no other pattern. `tls`: NONE matches plain TCP only,
-    SERVER any TLS, MUTUAL a verified client certificate only.
+    Fields:
+        calling_ae_title, called_ae_title: any of these; `*` stands for any characters, and is the only pattern.
+        network: the peer's address is in any of these; IPv4 peers of an IPv6 socket count as IPv4.
+        tls: NONE matches plain TCP only, SERVER any TLS, MUTUAL a verified client certificate only.
     """
 
-    calling_ae_title: tuple[str, ...] = ()
-    called_ae_title: tuple[str, ...] = ()
+    calling_ae_title: tuple[TitlePattern, ...] = ()
+    called_ae_title: tuple[TitlePattern, ...] = ()
     network: tuple[Network, ...] = ()
     tls: Tls | None = None
 
@@ -163,5 +165,5 @@ class BreakGlass:
         said = "; ".join(sorted(text for text in given if text.strip()))
         if not said and self.group and self.group in identity.groups:
             said = f"member of {self.group}"
-        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in said)
+        escaped = printable(said)
         return escaped if len(escaped) <= MAX_REASON else escaped[: MAX_REASON - 1] + "…"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from useridentity.errors import ConfigurationError
+from useridentity.errors import ConfigurationError, described
 from useridentity.settings import nearest
 
 VALIDATORS = "useridentity.validators"
@@ -24,7 +25,7 @@ BUILT_IN: Mapping[str, str] = {
 
 
 def validator_settings(name: str) -> type[Any]:
-    """The settings class of the validator type `name`; raises `ConfigurationError` where there is none, or two."""
+    """The settings class of the validator type `name`; raises `ConfigurationError` unless just one can be loaded."""
     installed = entry_points(group=VALIDATORS)
     named = [entry for entry in installed if entry.name == name]
     offers = [f"{entry.value} of {entry.dist.name if entry.dist else 'unknown'}" for entry in named]
@@ -35,9 +36,14 @@ def validator_settings(name: str) -> type[Any]:
     if len(offers) > 1:
         raise ConfigurationError(f"{name!r} is offered more than once: {'; '.join(offers)}; uninstall all but one")
     try:
-        return _load(BUILT_IN[name]) if name in BUILT_IN else named[0].load()
+        found = _load(BUILT_IN[name]) if name in BUILT_IN else named[0].load()
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{name!r} cannot be loaded: {error}") from None
+    except Exception as error:  # noqa: BLE001  of another package, and its text may hold what is secret
+        raise ConfigurationError(f"{name!r} cannot be loaded: {described(error)}") from None
+    if not (isinstance(found, type) and is_dataclass(found) and callable(getattr(found, "build", None))):
+        raise ConfigurationError(f"{name!r} cannot be used: {offers[0]} is no dataclass with a method build(runtime)")
+    return found
 
 
 def _load(reference: str) -> type[Any]:

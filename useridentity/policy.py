@@ -61,10 +61,20 @@ class Policy:
     ) -> None:
         if found := [f"{spelled(key)}: {what}" for key, what in problems(authenticate, authorize)]:
             raise ConfigurationError(found)
-        self.content = Content.of(authenticate, authorize, limits or Limits())
+        self._hold(Content.of(authenticate, authorize, limits or Limits()), store, audit)
+
+    def _hold(self, content: Content, store: Store | None, audit: Trail | None, source: Source | None = None) -> None:
+        self.content = content
         self.store = store
         self.audit = audit
-        self.source: Source | None = None
+        self.source = source
+
+    @classmethod
+    def of(cls, content: Content, *, store: Store | None, audit: Trail | None, source: Source) -> Policy:
+        """The policy with this content, which was read from `source` and is known to have no problems."""
+        policy = cls.__new__(cls)
+        policy._hold(content, store, audit, source)
+        return policy
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -98,8 +108,9 @@ class Policy:
         if self.source is None:
             raise ConfigurationError("this policy was made in code: there is no file to read again")
         from useridentity.config import load_policy
+        from useridentity.config_parts import PartsInUse
 
-        content = load_policy(self.source.path, running=self).content
+        content = load_policy(self.source.path, PartsInUse(self)).content
 
         def use() -> None:
             self.content = content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from useridentity.content import Content
@@ -27,6 +27,20 @@ class Checks:
     alternatives: tuple[Alternative, ...]
     facts: Facts
     content: Content = field(repr=False)
+
+    def ask(self, answer: Callable[[Validator], Result]) -> dict[str, Result]:
+        """The answers by the validators' names, up to the first alternative that verifies; each is asked once."""
+        results: dict[str, Result] = {}
+        for alternative in self.alternatives:
+            # The certificate first: who has none gets no guess at a passcode, and no ticket is used up.
+            for validator in sorted(alternative, key=lambda each: each.identity_type is not None):
+                if validator.name not in results:
+                    results[validator.name] = answer(validator)
+                if not isinstance(results[validator.name], Verified):
+                    break
+            else:
+                break
+        return results
 
     def proof(self, results: Mapping[str, Result]) -> Proof | None:
         """The first alternative of which every validator has verified; `results` are by the validators' names."""

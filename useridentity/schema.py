@@ -18,13 +18,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from useridentity.audit.settings import AuditSettings
 from useridentity.audit.sinks import SETTINGS
-from useridentity.config import VERSION, StateSettings
+from useridentity.config import VERSION
+from useridentity.config_parts import StateSettings
 from useridentity.config_rules import DestinationSettings, GrantSettings, RuleSettings
+from useridentity.match import MAX_AE_TITLE
 from useridentity.permission import capability_words
 from useridentity.plugins import BUILT_IN, validator_settings
 from useridentity.policy import Limits
 from useridentity.scope_attributes import ATTRIBUTES
-from useridentity.settings import Bytes, Network, Seconds
+from useridentity.secret import Secret
+from useridentity.settings import SIZES, UNITS, Bytes, Network, Seconds, TitlePattern, without_none
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 Schema = dict[str, Any]
@@ -32,20 +35,24 @@ Schema = dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SIZES = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
-"""Those of `settings`, the largest first."""
-
 _TEXT: Schema = {"type": "string", "minLength": 1}
+_TITLE: Schema = {
+    **_TEXT,
+    # Printable ASCII without the backslash, MAX_AE_TITLE characters beside any number of *.
+    "pattern": rf"^(\**[ -)+-\[\]-~]){{0,{MAX_AE_TITLE}}}\**$",
+    "not": {"pattern": "^ | $"},
+}
 _KINDS: Mapping[Any, Schema] = {
     str: _TEXT,
     Path: _TEXT,
+    Secret: _TEXT,
     Network: _TEXT,
+    TitlePattern: _TITLE,
     int: {"type": "integer", "minimum": 1},
     # TOML has dates where JSON has strings, and by this word its tools know that one is meant.
     date: {"type": "string", "format": "date"},
-    Seconds: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(_UNITS)})$"},
-    Bytes: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(_SIZES)})$"},
+    Seconds: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(UNITS)})$"},
+    Bytes: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(SIZES)})$"},
 }
 
 
@@ -83,9 +90,7 @@ def _field(field: Field[Any], hint: Any, instead: Schema | None) -> Schema:
 
 def value(hint: Any) -> Schema:
     """The schema of a value that is decoded by the annotation `hint`."""
-    alternatives = [arg for arg in get_args(hint) if arg is not type(None)]
-    if type(None) in get_args(hint) and len(alternatives) == 1:
-        return value(alternatives[0])
+    hint = without_none(hint)
     if hint in _KINDS:
         return dict(_KINDS[hint])
     if is_dataclass(hint):
@@ -112,9 +117,9 @@ def _is_required(field: Field[Any]) -> bool:
 def _default(hint: Any, default: object) -> object:
     """A default as a file would have it, None where there is none worth showing."""
     if hint is Seconds and isinstance(default, float):
-        return _measured(default, _UNITS)
+        return _measured(default, UNITS)
     if hint is Bytes and isinstance(default, int):
-        return _measured(default, _SIZES)
+        return _measured(default, SIZES)
     if isinstance(default, tuple) and default:
         return [_default(None, each) for each in default]
     if isinstance(default, Enum):
@@ -123,7 +128,9 @@ def _default(hint: Any, default: object) -> object:
 
 
 def _measured(amount: float, units: Mapping[str, float]) -> str:
-    unit = next(unit for unit, size in units.items() if amount % size == 0 or size == min(units.values()))
+    """In the largest unit of which it is a whole number, or else in the smallest."""
+    whole = [unit for unit, size in units.items() if amount % size == 0]
+    unit = max(whole or [min(units, key=units.__getitem__)], key=units.__getitem__)
     return f"{amount / units[unit]:g}{unit}"
 
 
@@ -214,6 +221,6 @@ def _permit() -> Schema:
 
 _GRANT: Mapping[str, Schema] = {
     "permit": array(_permit()),
-    "destinations": array({"anyOf": [_TEXT, table(DestinationSettings)]}),
+    "destinations": array({"anyOf": [_TITLE, table(DestinationSettings)]}),
     "scope": _scope(),
 }

@@ -1,9 +1,9 @@
 """Values of a configuration file into frozen dataclasses, by their annotations.
 
-Understood are: str, int, date, Path, Seconds, Bytes, Network, Literal words, enums of words, tuples and string-keyed
-mappings of these, nested dataclasses, `X | None` for what may be left out, and object for what others decode. A
-string is never a truth value, a number never a duration, and an unknown key never ignored. Nothing is raised for
-what the file says: every problem is reported, so that all are seen at once.
+Understood are: str, int, date, Path, Secret, Seconds, Bytes, Network, TitlePattern, Literal words, enums of words,
+tuples and string-keyed mappings of these, nested dataclasses, `X | None` for what may be left out, and object for
+what others decode. A string is never a truth value, a number never a duration, and an unknown key never ignored.
+Nothing is raised for what the file says: every problem is reported, so that all are seen at once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import date
 from difflib import get_close_matches
 from enum import Enum
+from functools import reduce
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from useridentity.errors import ConfigurationError
+from useridentity.secret import Secret, secret_at
 
 Seconds = Annotated[float, "seconds"]
 """A duration, written "10s", "5m", "12h"."""
@@ -25,10 +30,14 @@ Seconds = Annotated[float, "seconds"]
 Bytes = Annotated[int, "bytes"]
 """A size, written "256KiB", "1MiB"."""
 
+TitlePattern = Annotated[str, "AE title"]
+"""AE titles, `*` standing for any characters (`match.title_problems`)."""
+
 Network = IPv4Network | IPv6Network
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+"""What a duration and a size may be given in, from the smallest."""
 
 T = TypeVar("T")
 Report = Callable[[tuple[str | int, ...], str], None]
@@ -57,7 +66,7 @@ def decode(cls: type[T], table: object, key: tuple[str | int, ...], report: Repo
     sound = report_unknown(table, known, key, report)
     values: dict[str, object] = {}
     for name, field in known.items():
-        hint = _without_none(hints[name])
+        hint = without_none(hints[name])
         if name in table and is_dataclass(hint):
             values[name] = decode(hint, table[name], (*key, name), report, folder)  # type: ignore[arg-type]
             sound = sound and values[name] is not None
@@ -88,10 +97,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return (f'; did you mean "{close[0]}"?' if close else "") + f" (known: {', '.join(known) or 'none'})"
 
 
-def _without_none(hint: Any) -> Any:
+def without_none(hint: Any) -> Any:
     """The type of a setting that may be left out."""
     kinds = [arg for arg in get_args(hint) if arg is not type(None)]
-    return kinds[0] if len(kinds) == 1 and type(None) in get_args(hint) else hint
+    return reduce(or_, kinds) if type(None) in get_args(hint) else hint
 
 
 def _value(hint: Any, value: object, folder: Path) -> object:
@@ -109,8 +118,8 @@ def _value(hint: Any, value: object, folder: Path) -> object:
         if not isinstance(value, dict):
             raise _Wrong(f"is {_kind(value)}, should be a table")
         return {word: _value(get_args(hint)[1], item, folder) for word, item in value.items()}
-    if hint is Path:
-        return folder / _text(value)
+    if hint in _PLACES:
+        return _PLACES[hint](_text(value), folder)
     return _READERS[hint](value)
 
 
@@ -141,6 +150,13 @@ def _text(value: object) -> str:
             f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
         )
     return value
+
+
+def _secret(text: str, folder: Path) -> Secret:
+    try:
+        return secret_at(text, folder)
+    except ConfigurationError as error:
+        raise _Wrong(str(error)) from None
 
 
 def _whole_number(value: object) -> int:
@@ -175,10 +191,16 @@ def _date(value: object) -> date:
 
 _READERS: Mapping[Any, Callable[[object], object]] = {
     str: _text,
+    TitlePattern: _text,
     int: _whole_number,
-    Seconds: lambda value: _measured(value, _UNITS, "10s"),
-    Bytes: lambda value: math.ceil(_measured(value, _SIZES, "256KiB")),
+    Seconds: lambda value: _measured(value, UNITS, "10s"),
+    Bytes: lambda value: math.ceil(_measured(value, SIZES, "256KiB")),
     Network: _network,
     date: _date,
     object: lambda value: value,
+}
+
+_PLACES: Mapping[Any, Callable[[str, Path], object]] = {
+    Path: lambda text, folder: folder / text,
+    Secret: _secret,
 }

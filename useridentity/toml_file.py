@@ -24,7 +24,8 @@ class TomlFile:
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
         try:
-            text = path.read_text("utf-8") if text is None else text
+            # Windows' editors begin a file with a byte order mark.
+            text = path.read_text("utf-8-sig") if text is None else text
             self.content: Mapping[str, Any] = tomllib.loads(text)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None

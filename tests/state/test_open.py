@@ -96,8 +96,12 @@ def test_another_machine_is_called_without_tls_only_where_that_is_said(tmp_path:
         ("//localhost?plaintext=yes", 'plaintext may only be "allow"'),
         ("//localhost?password_file=", "without a value"),
         ("//localhost?ca=ca.pem", "is for rediss://"),
-        (f"//:{SECRET}@localhost?password_file=secret", "leave one out"),
-        ("//localhost?password_file=secret", "secret: No such file"),
+        (f"//:{SECRET}@localhost?password_file=secret", "names several passwords"),
+        (f"//:{SECRET}@localhost?password_env=HOME", "names several passwords"),
+        ("//localhost?password_file=secret&password_env=HOME", "names several passwords"),
+        (f"//localhost?password_file={SECRET}", "password_file: names no file"),
+        (f"//localhost?password_env={SECRET}", "password_env: is no name of a variable"),
+        ("//localhost?password_env=UNSET_4711", "password_env: the environment variable UNSET_4711 is not set"),
     ],
 )
 def test_each_mistake_in_a_redis_url_is_named_without_the_password(rest: str, said: str, tmp_path: Path) -> None:
@@ -124,3 +128,13 @@ def test_a_password_file_must_be_private(tmp_path: Path) -> None:
     server = parse("redis://localhost?password_file=secret", tmp_path)
     assert server.password == SECRET
     assert SECRET not in repr(server) + str(server)
+
+
+def test_a_password_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", SECRET)
+    server = parse("redis://dicom@localhost?password_env=REDIS_PASSWORD", tmp_path)
+    assert (server.username, server.password) == ("dicom", SECRET)
+    assert SECRET not in repr(server) + str(server)
+    monkeypatch.setenv("REDIS_PASSWORD", "")
+    said = "password_env: the environment variable REDIS_PASSWORD is empty"
+    assert problem("redis://dicom@localhost?password_env=REDIS_PASSWORD", tmp_path) == said

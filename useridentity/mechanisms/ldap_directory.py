@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from useridentity.errors import ConfigurationError, Refused, Unavailable
 from useridentity.groups import local_groups
-from useridentity.mechanisms import private_file
 from useridentity.mechanisms.ldap_settings import USER, LdapSettings
 
 try:
@@ -51,12 +50,13 @@ class Directory:
         self._service = b""
         try:
             _check_ca(settings.ca)
-            if settings.service_passcode is not None:
-                self._service = private_file.read(settings.service_passcode).removesuffix("\n").encode()
         except ConfigurationError as error:
             problems += error.problems
-        if settings.service_passcode is not None and not self._service and not problems:
-            problems.append(f"{settings.service_passcode}: is empty")
+        try:
+            if settings.service_passcode is not None:
+                self._service = settings.service_passcode.read().encode()
+        except ConfigurationError as error:
+            problems += (f"ldap.service_passcode: {problem}" for problem in error.problems)
         if problems:
             raise ConfigurationError(problems)
         self.url = url

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from useridentity.secret import Secret
 from useridentity.settings import Seconds
 
 USER = "{user}"
@@ -37,7 +38,8 @@ class LdapSettings:
             be allowed to read it.
         search_base: or search, then bind as what was found: below this DN, by `service_dn`.
         filter: finds one entry by the name (RFC 4515).
-        service_dn, service_passcode: who searches; a private file (mode 0600) holds the passcode.
+        service_dn: who searches.
+        service_passcode: a file of mode 0600 that holds its passcode, or "env:NAME", the variable that does.
         user_id: the attribute that names the user, with one value.
         display_name: the attribute with a name for people.
         groups: none without it.
@@ -51,7 +53,7 @@ class LdapSettings:
     search_base: str = ""
     filter: str = f"(uid={USER})"
     service_dn: str = ""
-    service_passcode: Path | None = None
+    service_passcode: Secret | None = None
     user_id: str = "uid"
     display_name: str = "cn"
     groups: LdapGroups | None = None

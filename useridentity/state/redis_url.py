@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms import private_file
+from useridentity.secret import SecretFile, variable
 from useridentity.settings import nearest
 
 PORT = 6379
-OPTIONS = ("password_file", "ca", "certificate", "key", "plaintext")
+OPTIONS = ("password_file", "password_env", "ca", "certificate", "key", "plaintext")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,13 @@ def _database(path: str) -> int:
 
 
 def _password(split: SplitResult, options: Mapping[str, str], folder: Path) -> str | None:
-    if "password_file" not in options:
+    given = [name for name in ("password_file", "password_env") if name in options]
+    if len(given) + bool(split.password) > 1:
+        raise ConfigurationError("names several passwords: leave all out but password_file or password_env")
+    if not given:
         return unquote(split.password) if split.password else None
-    if split.password:
-        raise ConfigurationError("has a password and a password_file; leave one out")
-    return private_file.read(folder / options["password_file"]).rstrip("\n")
+    value = options[given[0]]
+    try:
+        return (variable(value) if given[0] == "password_env" else SecretFile(folder / value)).read()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{given[0]}: {problem}" for problem in error.problems) from None

@@ -18,6 +18,7 @@ from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.identity import Identity
 from useridentity.mechanisms.kerberos import KerberosValidator
 from useridentity.mechanisms.ldap_settings import LdapGroups, LdapSettings
+from useridentity.secret import SecretFile
 
 GROUPS = LdapGroups("memberOf", {RADIOLOGY: "radiology"})
 PLAIN_NAMES = ({"match": f"*@{HOSPITAL}", "user_id": "*"},)
@@ -36,7 +37,7 @@ def settings(certificates: Certificates, tmp_path: Path) -> LdapSettings:
     secret.touch(mode=0o600)
     secret.write_text(SERVICE_PASSCODE)
     return LdapSettings(
-        ca=certificates.ca, search_base=PEOPLE, service_dn=SERVICE, service_passcode=secret, groups=GROUPS
+        ca=certificates.ca, search_base=PEOPLE, service_dn=SERVICE, service_passcode=SecretFile(secret), groups=GROUPS
     )
 
 

@@ -14,6 +14,7 @@ from tests.lib.slapd import PEOPLE, SERVICE, SERVICE_PASSCODE, Directory, slapd
 from tests.mechanisms.passcode_ldap.support import GROUPS, Settings
 from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.passcode_ldap import LdapStore
+from useridentity.secret import SecretFile
 
 
 @pytest.fixture(scope="package")
@@ -38,7 +39,7 @@ def settings(certificates: Certificates, secret: Path) -> Settings:
     def make(way: str = "bind", **changes: Any) -> LdapSettings:
         ways = {
             "bind": {"bind_dn": f"uid={{user}},{PEOPLE}"},
-            "search": {"search_base": PEOPLE, "service_dn": SERVICE, "service_passcode": secret},
+            "search": {"search_base": PEOPLE, "service_dn": SERVICE, "service_passcode": SecretFile(secret)},
         }
         return replace(LdapSettings(ca=certificates.ca, groups=GROUPS, **ways[way]), **changes)
 

@@ -18,6 +18,7 @@ from tests.mechanisms.passcode_ldap.support import WAYS, Settings, Stores, refus
 from useridentity.errors import Refused, Unavailable
 from useridentity.mechanisms import ldap_directory
 from useridentity.mechanisms.passcode_ldap import LdapStore
+from useridentity.secret import SecretFile
 
 
 @pytest.mark.parametrize("starttls", [None, "required"])
@@ -188,5 +189,5 @@ def test_a_service_account_that_is_refused_is_nobodys_wrong_passcode(store: Stor
     secret.touch(mode=0o600)
     secret.write_text("changed")
     assert store("search").verify("alice", b"right")
-    assert "Invalid credentials" in unavailability(store("search", service_passcode=secret))
+    assert "Invalid credentials" in unavailability(store("search", service_passcode=SecretFile(secret)))
     assert "Invalid credentials" in unavailability(store("search", service_dn=f"cn=gone,{BASE}"))

@@ -21,6 +21,7 @@ from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.passcode import PasscodeSettings
 from useridentity.mechanisms.passcode_ldap import LdapStore
+from useridentity.secret import SecretFile
 from useridentity.settings import Runtime, decode
 
 
@@ -44,7 +45,10 @@ def test_a_policy_table_decodes_and_builds(directory: Directory, certificates: C
     assert (found.subject, found.groups) == ("staff:alice", {"radiology"})
 
 
-def test_the_examples_of_the_documentation_can_work(certificates: Certificates, secret: Path, tmp_path: Path) -> None:
+def test_the_examples_of_the_documentation_can_work(
+    certificates: Certificates, secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LDAP_PASSCODE", "secret")
     (tmp_path / "ldap-ca.pem").write_bytes(certificates.ca.read_bytes())
     shutil.copy2(secret, tmp_path / "ldap.secret")
     stores = []
@@ -60,7 +64,7 @@ def test_the_examples_of_the_documentation_can_work(certificates: Certificates, 
         if "ldap" in text:
             (tmp_path / f"{number}.toml").write_text(text)
             Policy.load(tmp_path / f"{number}.toml")
-    assert stores == ["ldaps://ldap.example.org", "ldaps://dc1.example.org", "pam:dicom"]
+    assert stores == ["ldaps://ldap.example.org", "ldaps://dc1.example.org", "ldaps://ldap.example.org", "pam:dicom"]
 
 
 def problems(make: Callable[[], object]) -> str:
@@ -128,7 +132,30 @@ def test_files_that_cannot_be_used_are_said_at_load(settings: Settings, secret: 
         path = tmp_path / name
         path.write_text(text)
         path.chmod(mode)
-        assert expected in problems(lambda: LdapStore("ldaps://h", settings("search", service_passcode=path)))  # noqa: B023
+        there = settings("search", service_passcode=SecretFile(path))
+        assert f"ldap.service_passcode: {path}: {expected}" in problems(lambda: LdapStore("ldaps://h", there))  # noqa: B023
+
+
+def test_the_service_passcode_may_be_in_the_environment(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it is not, the policy does not load; neither the passcode nor what stands in its place is repeated."""
+    policy = tmp_path / "identity.toml"
+    (example,) = [text for text in snippets_of("directories", "toml") if "env:" in text]
+    policy.write_text(example.replace("ldap-ca.pem", str(certificates.ca)))
+    monkeypatch.setenv("LDAP_PASSCODE", "hush-4711")
+    (validator,) = Policy.load(policy).rules[0].accept
+    assert "hush-4711" not in repr(validator) + caplog.text
+    at = f"{policy}:3: validator.staff: ldap.service_passcode: "
+    for value, expected in ((None, "is not set"), ("", "is empty"), ("hush-4711\udcff", "is not UTF-8")):
+        monkeypatch.setenv("LDAP_PASSCODE", value) if value is not None else monkeypatch.delenv("LDAP_PASSCODE")
+        assert problems(lambda: Policy.load(policy)) == f"{at}the environment variable LDAP_PASSCODE {expected}"
+    for inline, expected in (("hush-4711", f"{at}names no file"), ("env:hush-4711", "is no name of a variable")):
+        policy.write_text(policy.read_text().replace("env:LDAP_PASSCODE", inline))
+        told = problems(lambda: Policy.load(policy))
+        assert expected in told
+        assert "hush" not in told
+        policy.write_text(policy.read_text().replace(inline, "env:LDAP_PASSCODE"))
 
 
 def test_a_directory_without_its_table_and_a_table_without_a_directory_are_errors(tmp_path: Path) -> None:

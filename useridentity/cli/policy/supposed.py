@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from useridentity import config
 from useridentity.audit.settings import AuditSettings
-from useridentity.config import StateSettings
+from useridentity.config import load_policy
+from useridentity.config_parts import NewParts, StateSettings
 from useridentity.credential import Credential
 from useridentity.errors import Unavailable
 from useridentity.explain import IDENTITY_TYPES
 from useridentity.facts import Facts
 from useridentity.policy import Policy
-from useridentity.toml_file import TomlFile
+from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Validator, Verified
 
 TYPES: Mapping[str, int | None] = {**IDENTITY_TYPES, "certificate": None}
@@ -54,20 +54,19 @@ def load(path: Path) -> Policy:
 
     Raises `ConfigurationError` with everything wrong in the file itself; what it refers to is not looked at.
     """
-    return _Loader(TomlFile(path)).policy()
+    return load_policy(path, _Supposed())
 
 
-class _Loader(config._Loader):
-    """The loader of servers, but for what would open a file or a connection."""
+class _Supposed(NewParts):
+    """Nothing that would open a file or a connection, but for what another package makes."""
 
-    def _built(self, settings: Any, name: str) -> Validator | None:
-        kind = self._file.content["validator"][name]["type"]
+    def validator(self, settings: Any, kind: str, runtime: Runtime) -> Validator:
         if kind not in TYPES:
-            return super()._built(settings, name)
-        return StandIn(name, TYPES[kind], getattr(settings, "plaintext", "allow"))
+            return super().validator(settings, kind, runtime)
+        return StandIn(runtime.name, TYPES[kind], getattr(settings, "plaintext", "allow"))
 
-    def _store(self, settings: StateSettings) -> None:  # noqa: ARG002
+    def store(self, settings: StateSettings, folder: Path) -> None:  # noqa: ARG002
         return None
 
-    def _audit(self, settings: AuditSettings | None) -> None:  # noqa: ARG002
+    def audit(self, settings: AuditSettings | None, folder: Path) -> None:  # noqa: ARG002
         return None
