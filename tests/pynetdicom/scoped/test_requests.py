@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.pynetdicom.scoped.asking import (
 )
 from tests.pynetdicom.scoped.index import Index, Series, Study, instance
 from tests.pynetdicom.support import echo
+from useridentity import Policy
 
 SCOPE = {"PatientID": "P1"}
 WORKLIST_SCOPE = {"ScheduledProcedureStepSequence.ScheduledStationAETitle": "CT_1"}
@@ -112,6 +114,32 @@ def test_a_study_is_looked_up_once_for_an_association(index: Index) -> None:
         with association(acceptor) as assoc:
             find(assoc, ALL)
     assert len(index.asked) == 3 + 2 + 3 + 1 + 3
+
+
+RELOADED = """
+version = 1
+
+[validator.users]
+type = "username"
+
+[[authenticate]]
+accept = ["users"]
+
+[[authorize]]
+who = { assurance = ["asserted"] }
+permit = ["find"]
+scope = { PatientID = "P1" }
+"""
+
+
+def test_a_policy_that_is_reloaded_has_another_scope_for_associations_that_stay(index: Index, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(RELOADED)
+    with archive(index.handlers, policy=Policy.load(file)) as acceptor, association(acceptor) as assoc:
+        assert [row.PatientID for row in find(assoc, ALL)[1]] == ["P1", "P1"]
+        file.write_text(RELOADED.replace("P1", "P2"))
+        acceptor.server.reload(drop=True)
+        assert [row.PatientID for row in find(assoc, ALL)[1]] == ["P2"]
 
 
 # Other services
