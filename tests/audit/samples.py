@@ -153,6 +153,7 @@ def corpus(user: User = PASSCODE) -> dict[str, Record]:
         "rejected-not-authorised": record(Kind.REJECTED, 10, user, reason="not-authorised", **refused),
         "suppressed": record(Kind.SUPPRESSED, 11, User(), reason="credential-invalid", count=420, **refused),
         "established": record(Kind.ESTABLISHED, 12, user),
+        "released-emergency": record(Kind.RELEASED, 34, emergency, traffic=traffic),
         "released": record(Kind.RELEASED, 13, user, traffic=traffic),
         "aborted": record(Kind.ABORTED, 14, user, traffic=by_acceptor, detail="the identity expired"),
         "lost": record(Kind.ABORTED, 15, user, traffic=lost, **failed),

@@ -189,6 +189,9 @@ def test_who_broke_the_glass_is_an_alert_beside_the_login() -> None:
     login, alert = documents(corpus()["accepted-emergency"])
     assert login.xpath("string(//EventTypeCode/@csd-code)") == "110122"
     assert alert.xpath("string(//EventTypeCode/@csd-code)") == "110127"
+    logout, ended = documents(corpus()["released-emergency"])
+    assert logout.xpath("string(//EventTypeCode/@csd-code)") == "110123"
+    assert ended.xpath("string(//EventTypeCode/@csd-code)") == "110138"
 
 
 def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:

@@ -105,15 +105,20 @@ def _decided(record: Record, style: MessageStyle) -> list[AuditMessage]:
         made = [_alert(record, style, codes.NODE_AUTHENTICATION)]
     else:
         made = [_authentication(record, style, codes.LOGIN)]
-    if record.user.emergency:
-        made.append(_alert(record, style, codes.EMERGENCY_OVERRIDE_STARTED, record.user.emergency))
-    return made
+    return made + _emergency(record, style, codes.EMERGENCY_OVERRIDE_STARTED)
 
 
 def _ended(record: Record, style: MessageStyle) -> list[AuditMessage]:
     if record.user.identity_type is None:
-        return [_alert(record, style, codes.SESSION_STOP)]
-    return [_authentication(record, style, codes.LOGOUT)]
+        made = [_alert(record, style, codes.SESSION_STOP)]
+    else:
+        made = [_authentication(record, style, codes.LOGOUT)]
+    return made + _emergency(record, style, codes.EMERGENCY_OVERRIDE_STOPPED)
+
+
+def _emergency(record: Record, style: MessageStyle, kind: Code) -> list[AuditMessage]:
+    """Breaking the glass is an alert of its own, with the reason that was given."""
+    return [_alert(record, style, kind, record.user.emergency)] if record.user.emergency else []
 
 
 def _authentication(record: Record, style: MessageStyle, kind: Code) -> AuditMessage:
