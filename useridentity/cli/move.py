@@ -67,15 +67,13 @@ def move(
     if to is None and port is None:
         raise typer.BadParameter("where to? give a destination, or --receive PORT to receive here", param_hint="--to")
     destination = to or where.calling
-    with shown.progress("moving", None, "files") as meter:
-        with (
-            _reception(where, destination, port, policy, receive_tls, output, meter, shown) as folder,
-            retrieved.telling(folder, shown),
-        ):
-            counts = interruptible(
-                lambda stop: retrieve.move(where, query, chosen, destination, stop, meter), shown.note
-            )
-        retrieved.conclude(where, counts, folder, meter, shown)
+    with (
+        shown.progress("moving", None, "files") as meter,
+        _reception(where, destination, port, policy, receive_tls, output, meter, shown) as folder,
+        retrieved.telling(folder, shown),
+    ):
+        counts = interruptible(lambda stop: retrieve.move(where, query, chosen, destination, stop, meter), shown.note)
+    retrieved.conclude(where, counts, folder, meter, shown)
 
 
 @contextmanager

@@ -40,12 +40,12 @@ def store(peer: PeerAndFiles, options: Options) -> None:
         raise typer.BadParameter("name at least one file, folder or glob to store", param_hint="FILES")
     report = Report()
     instances = _instances(patterns, report, output)
-    with output.progress("storing", sum(each.length for each in instances), "files") as meter:
-        try:
+    try:
+        with output.progress("storing", sum(each.length for each in instances), "files") as meter:
             interruptible(lambda stop: _store(where, instances, report, stop, meter), output.note)
-        except Failure as failure:
-            _conclude(where, report, meter, output, failure.code)
-            raise
+    except Failure as failure:
+        _conclude(where, report, meter, output, failure.code)
+        raise
     code = exit_of(report.stored, len(report.failures))
     _conclude(where, report, meter, output, code)
     if code is not Exit.DONE:
