@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -144,7 +145,7 @@ def belongs(claims: dict[str, list[str]]) -> Callable[[Study], bool]:
             for one in allowed:
                 if not each or not one or set(one) & set("*?\\"):
                     continue
-                pairs = zip(one.split("="), each.split("="), strict=False) if name else [(one, each)]
+                pairs = zip_longest(one.split("="), each.split("="), fillvalue="") if name else [(one, each)]
                 if all(not wanted or wanted == found for wanted, found in pairs):
                     return True
         return False
