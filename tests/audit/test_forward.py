@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -207,6 +208,40 @@ def test_a_receiver_that_hangs_slows_no_record(tmp_path: Path) -> None:
         assert forwarder.counters.queued == 50
         assert sink.received == []
         sink.gate.set()
+
+
+class Unreliable(Listed):
+    """A receiver that fails a third of the time, in every way it can, and keeps what it had."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(confirm_after=AT_ONCE if seed % 2 else Confirm(25, 0.01))
+        self._random = random.Random(seed)
+
+    def send(self, records: Sequence[Record]) -> int:
+        if self._random.random() < 0.3:
+            arrived = self._random.randint(0, len(records))
+            self.received += records[:arrived]
+            taken = self._random.randint(0, arrived) if self.confirm_after == AT_ONCE else 0
+            raise self._random.choice([Undelivered("it failed", taken), ZeroDivisionError("a defect")])
+        return super().send(records)
+
+    def confirm(self) -> None:
+        if self._random.random() < 0.3:
+            raise Undelivered("it does not answer")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_fails_every_record_arrives_and_for_the_first_time_in_order(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("useridentity.audit.forward.FIRST_PAUSE", 0.001)
+    sink = Unreliable(seed)
+    with opened(tmp_path) as journal, forwarding(journal, sink, longest_pause=0.001) as forwarder:
+        append(journal, 300)
+        until(lambda: forwarder.counters.queued == 0)
+        assert list(dict.fromkeys(sink.events)) == event_ids(journal)
+        assert forwarder.counters.failed
+        assert forwarder.counters.sent == 300
 
 
 def test_a_forwarder_can_be_stopped_before_it_had_anything_to_do(tmp_path: Path) -> None:
