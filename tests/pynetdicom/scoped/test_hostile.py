@@ -272,6 +272,24 @@ def test_counts_over_a_patients_studies_are_of_those_in_scope() -> None:
     assert rows[0].NumberOfPatientRelatedStudies == 2, "the handler's own is left alone"
 
 
+@pytest.mark.parametrize(("scope", "counted"), [({"PatientID": "P1"}, "2"), ({"AccessionNumber": "A1"}, "")])
+@pytest.mark.threat("Q7")
+def test_a_count_that_cannot_be_made_again_is_left_out(scope: object, counted: str) -> None:
+    """The index does not count the series of a study; where all of the patient's are in scope, it need not."""
+    index = Index([study(1, "P1"), study(2, "P1")])
+
+    def on_find(event: evt.Event) -> Rows:
+        for row in index.find(event.identifier):
+            if "NumberOfStudyRelatedSeries" in row:
+                del row.NumberOfStudyRelatedSeries
+            yield 0xFF00, row
+
+    wanted = identifier("STUDY", StudyInstanceUID="1.2.1", NumberOfPatientRelatedSeries=None)
+    assert answers(on_find, wanted, STUDY_ROOT["FIND"], None)[1][0].NumberOfPatientRelatedSeries == 2
+    (row,) = answers(on_find, wanted, STUDY_ROOT["FIND"], scope)[1]
+    assert str(row.NumberOfPatientRelatedSeries or "") == counted
+
+
 @pytest.mark.threat("Q7")
 def test_a_private_attribute_is_not_seen_of_a_patient_with_studies_out_of_scope() -> None:
     row = patient("P1", "Doe^P1")

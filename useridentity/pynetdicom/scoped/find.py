@@ -94,6 +94,8 @@ class Rows:
         asked = [each for each in COUNTS.values() if each]
         patient_id = study.said.get("PatientID", ())
         studies = self._studies.of_patient(patient_id[0], asked) if len(patient_id) == 1 else ()
+        if studies and all(each.in_scope for each in studies):
+            return row
         mine = [each for each in studies if each.in_scope and each.said.get(ISSUER) == study.said.get(ISSUER)]
         recounted = _elements(row)
         for keyword in counts:
