@@ -9,6 +9,7 @@ import time
 from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Accepted, Decision
 from useridentity.facts import Facts
+from useridentity.printable import printable
 
 LOGGER = logging.getLogger("useridentity")
 
@@ -25,7 +26,7 @@ def presented_name(credential: Credential | None) -> str:
     """The name a credential claims, escaped; empty where the primary field is itself the secret."""
     if credential is None or credential.identity_type not in _NAMED_IN_CLEAR:
         return ""
-    name = credential.primary_field.decode("utf-8", "backslashreplace")
+    name = printable(credential.primary_field)
     return name if len(name) <= MAX_PRESENTED else name[: MAX_PRESENTED - 1] + "…"
 
 

@@ -63,7 +63,7 @@ def test_a_sink_keeps_its_place_under_the_name_it_is_given(tmp_path: Path) -> No
         ({"url": "syslog+udp://arr", "max_size": "1MiB"}, "max_size: 1048576 should be 2048 to 65507 octets"),
         ({"url": "syslog+udp://arr", "bom": True}, "bom: True is not allowed"),
         ({"url": "syslog+udp://arr", "port": 514}, "port: unknown key"),
-        ({"url": "https://fhir/AuditEvent", "token": "missing"}, "missing: No such file or directory"),
+        ({"url": "https://fhir/AuditEvent", "token": "missing"}, "token: names no file"),
         ("otlp+http://collector:4318", "url: records hold patients' names and would travel in clear; use otlp+https"),
         ("jsonl:", "url: 'jsonl:' does not name a file, such as jsonl:audit.jsonl"),
         ("jsonl:missing/audit.jsonl", "is no folder"),
@@ -101,6 +101,15 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in problem
     file.chmod(0o600)
     assert "secret" not in repr(open_sink({"url": "https://fhir/AuditEvent", "token": "token"}, tmp_path))
+
+
+@pytest.mark.threat("F7")
+def test_a_token_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"url": "https://fhir/AuditEvent", "token": "env:FHIR_TOKEN"}
+    monkeypatch.setenv("FHIR_TOKEN", "hush-4711")
+    assert "hush-4711" not in repr(open_sink(table, tmp_path))
+    monkeypatch.delenv("FHIR_TOKEN")
+    assert problems(table, tmp_path) == ("token: the environment variable FHIR_TOKEN is not set",)
 
 
 def lines(folder: Path) -> list[Record]:

@@ -82,7 +82,7 @@ def test_of_a_short_token_nothing_is_recorded() -> None:
 @pytest.mark.parametrize("kind", [1, 2])
 def test_a_name_that_was_claimed_is_presented_and_proves_nothing(kind: int) -> None:
     found = user_of(Credential(kind, b"root\x1b[31m", b"passcode-4711"))
-    assert found == User(kind, "root\x1b[31m")
+    assert found == User(kind, "root\\x1b[31m"), "escaped, as that of an identity is"
     assert "4711" not in str(found)
 
 

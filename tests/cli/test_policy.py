@@ -315,6 +315,15 @@ def test_a_broken_policy_is_broken_in_the_same_words_without_its_files(tmp_path:
     assert "hunter2" not in str(told)
 
 
+def test_nothing_in_a_problem_reaches_a_terminal_as_itself(main: Main, tmp_path: Path) -> None:
+    """A path and a key may hold what turns the direction of writing, or clears the screen."""
+    assert main("policy", "check", "p.toml").code == 0
+    (tmp_path / "a\u202eb\x1b[2J.toml").write_text(POLICY.replace("version = 1", "version = 2"))
+    done = main("policy", "check", "a\u202eb\x1b[2J.toml")
+    assert done.code == 1
+    assert done.err == "error: a\\u202eb\\x1b[2J.toml:2: version: 2 should be 1\n"
+
+
 def test_the_schema_is_printed(main: Main) -> None:
     done = main("policy", "schema")
     assert (done.code, done.err) == (0, "")

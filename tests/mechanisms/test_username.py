@@ -19,7 +19,6 @@ from useridentity.mechanisms.username import (
     Username,
     UsernameSettings,
     UsernameValidator,
-    claimed,
     username_from,
 )
 from useridentity.settings import Runtime
@@ -181,7 +180,3 @@ def test_an_offer_that_has_ended_has_no_credential() -> None:
         pass
     with pytest.raises(CredentialUnavailable, match="ask the provider again"):
         _ = offer.credential
-
-
-def test_what_was_claimed_is_kept_printable() -> None:
-    assert claimed("Ren\u00e9\r\n\x1b[2J\u202e".encode() + b"\xff") == "Ren\u00e9\\r\\n\\x1b[2J\\u202e\\xff"

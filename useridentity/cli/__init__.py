@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from useridentity.errors import ConfigurationError
+from useridentity.printable import printable
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -63,5 +64,5 @@ def _application() -> Typer:
 
 def _complain(exit_code: int, *problems: str) -> int:
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {printable(problem)}", file=sys.stderr)
     return exit_code

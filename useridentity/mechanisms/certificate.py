@@ -20,7 +20,7 @@ from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
 from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.mechanisms.username import claimed
+from useridentity.printable import printable
 from useridentity.settings import Runtime, nearest
 from useridentity.validator import CheckContext, Verified
 
@@ -146,7 +146,7 @@ class CertificateValidator:
             groups=local_groups(names(certificate, "OU"), self.groups),
             claims=_claims(certificate),
             expires_at=certificate.not_valid_after_utc,
-            presented=claimed(certificate.subject.rfc4514_string().encode()),
+            presented=printable(certificate.subject.rfc4514_string()),
         )
 
 

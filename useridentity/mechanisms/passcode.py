@@ -19,7 +19,8 @@ from useridentity.errors import ConfigurationError, CredentialUnavailable, Refus
 from useridentity.facts import Facts, Peer, Tls
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.ldap_settings import LdapSettings
-from useridentity.mechanisms.username import UsernameOffer, claimed, presented_as, username_field, username_from
+from useridentity.mechanisms.username import UsernameOffer, presented_as, username_field, username_from
+from useridentity.printable import printable
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Verified
 
@@ -170,7 +171,7 @@ class PasscodeValidator:
             identity_type=IdentityType.USERNAME_PASSCODE,
             display_name=user.display_name,
             groups=user.groups,
-            presented=claimed(credential.primary_field),
+            presented=printable(credential.primary_field),
         )
 
 

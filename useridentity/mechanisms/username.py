@@ -17,6 +17,7 @@ from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed, Refused
 from useridentity.facts import Facts, Peer
 from useridentity.identity import Assurance, Identity
+from useridentity.printable import printable
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Verified
 
@@ -60,12 +61,6 @@ def username_field(username: str) -> bytes:
     except Refused as refused:
         problem = refused.detail
     raise CredentialUnavailable(f"{username!r} is {problem}")
-
-
-def claimed(primary_field: bytes) -> str:
-    """A primary field that holds a username, as it was sent, escaped for the audit record."""
-    text = primary_field.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def presented_as(identity_type: IdentityType, presented: Credential | None) -> Credential:
@@ -151,7 +146,7 @@ class UsernameValidator:
                 issuer=self.name,
                 assurance=Assurance.ASSERTED,
                 identity_type=IdentityType.USERNAME,
-                presented=claimed(primary_field),
+                presented=printable(primary_field),
             )
         )
 

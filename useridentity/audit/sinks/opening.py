@@ -20,8 +20,8 @@ from useridentity.audit.sinks.python_logging import PythonLogging
 from useridentity.audit.sinks.sink import Sink
 from useridentity.audit.sinks.syslog import MAX_SIZE, MessageId, SyslogFormat
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms import private_file
 from useridentity.mechanisms.https import https_context
+from useridentity.secret import Secret
 from useridentity.settings import Bytes, decode, nearest
 from useridentity.tls import client_context
 from useridentity.toml_file import Key, spelled
@@ -105,7 +105,8 @@ class FhirSettings:
         mode: "single" sends each on its own, "batch" many in a Bundle, to the URL without its "/AuditEvent".
         ca: the authorities that may vouch for it, PEM; without one, the system's.
         cert, key: our own certificate, where it asks for one.
-        token: a file, for nobody else to read, with a bearer token; read anew for each connection.
+        token: a file, for nobody else to read, with a bearer token, or "env:NAME", the variable of the environment
+            that holds it; read anew for each connection.
         name: as for syslog.
     """
 
@@ -114,7 +115,7 @@ class FhirSettings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
-    token: Path | None = None
+    token: Secret | None = None
     name: str = ""
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
@@ -140,7 +141,7 @@ class OtlpSettings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
-    token: Path | None = None
+    token: Secret | None = None
     name: str = ""
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
@@ -284,9 +285,12 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _bearer(path: Path | None) -> Callable[[], str]:
-    """The Authorization header (RFC 6750 2.1); the file is looked at now, and again for each connection."""
-    if path is None:
+def _bearer(token: Secret | None) -> Callable[[], str]:
+    """The Authorization header (RFC 6750 2.1); the token is read now, and again for each connection."""
+    if token is None:
         return lambda: ""
-    private_file.read(path)
-    return lambda: f"Bearer {private_file.read(path).strip()}"
+    try:
+        token.read()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"token: {problem}" for problem in error.problems) from None
+    return lambda: f"Bearer {token.read().strip()}"

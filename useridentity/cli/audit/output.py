@@ -16,6 +16,7 @@ from rich.text import Text
 from useridentity.audit.describe import about, who
 from useridentity.audit.record import Outcome, Record
 from useridentity.audit.search import Found
+from useridentity.printable import printable
 
 COLUMNS = ("number", "time", "event", "user", "from", "about")
 
@@ -37,7 +38,7 @@ CSV_COLUMNS = (
 
 def safe(value: object) -> str:
     """One line of printable characters, others escaped: a name could move the cursor or pretend to be a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
+    return printable(str(value))
 
 
 def show(found: Sequence[Found], *, as_json: bool, header: bool = True) -> None:

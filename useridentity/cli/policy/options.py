@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
-from useridentity.cli.policy.output import printable
 from useridentity.explain import Supposed
 from useridentity.policy import Policy
+from useridentity.printable import printable
 from useridentity.settings import decode
 
 WRONG = 2

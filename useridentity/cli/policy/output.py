@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
+from useridentity.printable import printable
+
 USUAL = 80
 """Columns where there is no terminal to ask."""
 
@@ -36,11 +38,6 @@ def rows(cells: Iterable[Sequence[str]]) -> Iterable[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def printable(text: str) -> str:
-    """`text` with every character escaped that would not show as itself."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def as_json(content: object) -> str:

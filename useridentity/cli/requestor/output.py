@@ -22,6 +22,7 @@ from rich.text import Text
 
 from useridentity.cli.requestor.options import Options
 from useridentity.cli.requestor.outcome import Exit, Failure
+from useridentity.printable import printable
 
 MEGABYTE = 1_000_000
 REFRESH = 10  # a second
@@ -34,7 +35,7 @@ among the results, and with what a peer sent in them."""
 
 def safe(text: object) -> str:
     """One line of printable characters, others escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return printable(str(text))
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from useridentity.mechanisms.saml.remote import remote_metadata
 from useridentity.mechanisms.saml.response import make
 from useridentity.mechanisms.saml.signature import ExpiredCertificates, Signer, certificates_in, read, verified
 from useridentity.mechanisms.saml.xml import Element
-from useridentity.mechanisms.username import claimed, presented_as
+from useridentity.mechanisms.username import presented_as
+from useridentity.printable import printable
 from useridentity.purposes import purposes_of
 from useridentity.settings import Runtime, Seconds
 from useridentity.validator import CheckContext, Once, Verified
@@ -259,7 +260,7 @@ class SamlValidator:
             claims=MappingProxyType(claims),
             purposes=purposes_of(_codes(found.get(CLAIMS["purpose_of_use"], ()))),
             expires_at=ends,
-            presented=claimed(assertion.name_id.encode("utf-8")),
+            presented=printable(assertion.name_id),
         )
 
     def _response(self, assertion: Assertion, credential: Credential, now: datetime) -> bytes:
