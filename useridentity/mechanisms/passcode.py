@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from useridentity.credential import MAX_FIELD, Credential, IdentityType
 from useridentity.decision import Reason
@@ -19,19 +19,16 @@ from useridentity.errors import ConfigurationError, CredentialUnavailable, Refus
 from useridentity.facts import Facts, Peer, Tls
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.ldap_settings import LdapSettings
+from useridentity.mechanisms.plaintext import Plaintext, check_wire, plaintext_problems
 from useridentity.mechanisms.username import UsernameOffer, presented_as, username_field, username_from
 from useridentity.printable import printable
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Verified
 
-Plaintext = Literal["refuse", "allow"]
-"""What to do with a passcode where there is no TLS. "refuse" makes no exception for loopback;
-"allow" is for a wire that other means protect."""
-
 
 def _check_plaintext(word: str) -> None:
-    if word not in get_args(Plaintext):
-        raise ConfigurationError(f'plaintext is {word!r}; write "refuse" or "allow"')
+    if problems := list(plaintext_problems(word)):
+        raise ConfigurationError(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,7 @@ class UsernamePasscode:
 
     def offer(self, peer: Peer) -> UsernameOffer:
         """Raises `CredentialUnavailable` where the passcode may not travel to `peer`, or cannot be had or sent."""
-        if self.plaintext != "allow" and not peer.tls_verified:
-            raise CredentialUnavailable(
-                f"the passcode stays here: {peer.address}:{peer.port} is not reached over TLS with a verified "
-                'certificate; use TLS, or plaintext="allow" where other means protect the wire'
-            )
+        check_wire("passcode", peer, self.plaintext)
         primary_field = username_field(self.username)
         return UsernameOffer(Credential(IdentityType.USERNAME_PASSCODE, primary_field, self._secondary_field()))
 

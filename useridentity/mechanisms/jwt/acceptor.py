@@ -30,13 +30,13 @@ from useridentity.mechanisms.jwt.identity import Groups, groups_of, identity_of
 from useridentity.mechanisms.jwt.key_source import FileKeys, KeySource
 from useridentity.mechanisms.jwt.keys import KIND_OF_ALGORITHM
 from useridentity.mechanisms.jwt.remote_keys import remote_keys
+from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.username import presented_as
 from useridentity.settings import Runtime, Seconds
 from useridentity.validator import CheckContext, Once, Verified
 
 Reuse = Literal["until-expiry", "never"]
 Binding = Literal["none", "certificate"]
-Plaintext = Literal["refuse", "allow"]
 
 LONGEST_LIFETIME = 24 * 3600.0
 """Seconds; who asks for more wants a password, not a token."""

@@ -18,12 +18,13 @@ from urllib.parse import quote_plus, urlencode
 
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.bearer import check_may_see, check_provider
 from useridentity.mechanisms.https import FetchFailed, Response, check_url, https_context, request
 from useridentity.mechanisms.jwt.discovery import discovered
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.jwt.requestor import Secret, check_secret, revealed
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
+from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.strict_json import Malformed, json_object
 
 For = str | Callable[[Peer], str]

@@ -9,8 +9,9 @@ from pathlib import Path
 from useridentity.credential import MAX_FIELD
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.bearer import check_may_see, check_provider
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
+from useridentity.mechanisms.plaintext import Plaintext
 
 Secret = bytes | str | Callable[[], bytes | str]
 """A secret, or a callable that is asked for it each time it is needed."""

@@ -17,6 +17,7 @@ from useridentity.facts import Facts, Tls
 from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.https import check_url, https_context
+from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.saml import assertion as reading
 from useridentity.mechanisms.saml.assertion import Assertion, Expected
 from useridentity.mechanisms.saml.attributes import CLAIMS, ROLE, SUBJECT_ID
@@ -112,7 +113,7 @@ class SamlSettings:
     name_id_formats: tuple[str, ...] = LASTING_FORMATS
     groups: Groups | None = None
     claims: Mapping[str, str] = field(default_factory=dict)
-    plaintext: Literal["refuse", "allow"] = "refuse"
+    plaintext: Plaintext = "refuse"
     entity_id: str | None = None
     signing_key: Path | None = None
     signing_certificate: Path | None = None

@@ -15,7 +15,8 @@ from cryptography import x509
 from useridentity.credential import MAX_FIELD, Confirmation, Credential, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import Plaintext, check_may_see, check_provider
+from useridentity.mechanisms.bearer import check_may_see, check_provider
+from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.saml.conditions import is_single_use
 from useridentity.mechanisms.saml.response import judge
 from useridentity.mechanisms.saml.signature import certificates_in, read
