@@ -20,6 +20,12 @@ from useridentity.errors import Unavailable
 REFUSAL = record(kind=Kind.REJECTED, outcome=Outcome.REFUSED, reason="no-rule", studies=(), operation=None)
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A locked journal is given up sooner."""
+    monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.05)
+
+
 def trail_in(folder: Path, on_failure: str = "reject") -> Trail:
     return Trail(Journal(folder / "audit.db", folder / "audit.key"), on_failure)  # type: ignore[arg-type]
 
@@ -34,8 +40,7 @@ def held(trail: Trail) -> Iterator[Trail]:
 
 
 @contextmanager
-def locked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.05)
+def locked(folder: Path) -> Iterator[None]:
     with closing(sqlite3.connect(folder / "audit.db", isolation_level=None)) as thief:
         thief.execute("BEGIN IMMEDIATE")
         yield
@@ -54,11 +59,11 @@ def test_what_must_be_recorded_is_on_disk_when_it_returns(tmp_path: Path) -> Non
         trail.ready()
 
 
-def test_with_reject_it_raises_where_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_reject_it_raises_where_that_cannot_be(tmp_path: Path) -> None:
     filled(tmp_path, 1)
     with held(trail_in(tmp_path)) as trail:
         trail.must(record())
-        with locked(tmp_path, monkeypatch):
+        with locked(tmp_path):
             with pytest.raises(Unavailable, match="locked"):
                 trail.must(record(detail="did not happen"))
             with pytest.raises(Unavailable, match="locked"):
@@ -70,9 +75,9 @@ def test_with_reject_it_raises_where_that_cannot_be(tmp_path: Path, monkeypatch:
     assert "did not happen" not in details, "who was told that it cannot be recorded did not go on"
 
 
-def test_with_accept_nobody_waits_and_nothing_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_accept_nobody_waits_and_nothing_is_raised(tmp_path: Path) -> None:
     filled(tmp_path, 1)
-    with held(trail_in(tmp_path, "accept")) as trail, locked(tmp_path, monkeypatch):
+    with held(trail_in(tmp_path, "accept")) as trail, locked(tmp_path):
         trail.must(record(detail="did happen"))
         trail.ready()
     assert kinds(tmp_path).count(Kind.STORED) == 2

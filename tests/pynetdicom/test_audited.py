@@ -53,6 +53,13 @@ ALL = Grant(
 )
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A locked journal is given up, and tried again, sooner."""
+    monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
+    monkeypatch.setattr("useridentity.audit.journal.RETRY", 0.05)
+
+
 @pytest.fixture
 def audited(tmp_path: Path) -> Iterator[Archive]:
     with archive(policy(trail_in(tmp_path), ALL)) as running:
@@ -60,10 +67,8 @@ def audited(tmp_path: Path) -> Iterator[Archive]:
 
 
 @contextmanager
-def locked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Another process holds the journal and does not let go."""
-    monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
-    monkeypatch.setattr("useridentity.audit.journal.RETRY", 0.05)
     with closing(sqlite3.connect(folder / "audit.db", isolation_level=None)) as thief:
         thief.execute("BEGIN IMMEDIATE")
         yield
@@ -161,12 +166,12 @@ def test_no_passcode_reaches_the_journal(tmp_path: Path, audited: Archive) -> No
 
 @pytest.mark.threat("A4")
 def test_nobody_is_accepted_whose_record_is_not_on_disk_and_it_recovers_by_itself(
-    tmp_path: Path, audited: Archive, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, audited: Archive
 ) -> None:
     with associated(audited.port, ALICE) as assoc:
         assert assoc.is_established
     audited.settled()
-    with locked(tmp_path, monkeypatch), associated(audited.port, ALICE) as assoc:
+    with locked(tmp_path), associated(audited.port, ALICE) as assoc:
         assert outcome_of(assoc).answer == Answer(2, 2, 1)
     with associated(audited.port, ALICE) as assoc:
         assert assoc.is_established
@@ -175,12 +180,12 @@ def test_nobody_is_accepted_whose_record_is_not_on_disk_and_it_recovers_by_itsel
     assert [each.reason for each in audited.records(Kind.REJECTED)] == ["audit-unavailable"]
 
 
-def test_with_accept_everything_goes_on_and_is_recorded_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_accept_everything_goes_on_and_is_recorded_later(tmp_path: Path) -> None:
     with archive(policy(trail_in(tmp_path, "accept"), ALL)) as running:
         with associated(running.port, ALICE) as assoc:
             assert assoc.is_established
         running.settled()
-        with locked(tmp_path, monkeypatch), associated(running.port, ALICE) as assoc:
+        with locked(tmp_path), associated(running.port, ALICE) as assoc:
             assert assoc.send_c_store(image(STUDY, 1)).Status == 0
         assert running.trail is not None
         until(lambda: len(running.records(Kind.ACCEPTED)) == 2)
@@ -189,12 +194,12 @@ def test_with_accept_everything_goes_on_and_is_recorded_later(tmp_path: Path, mo
 
 @pytest.mark.threat("A4")
 def test_no_operation_is_served_on_a_running_association_while_nothing_can_be_recorded(
-    tmp_path: Path, audited: Archive, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, audited: Archive
 ) -> None:
     """Refused as out of resources, which peers try again: the user is not to blame."""
     with associated(audited.port, ALICE) as assoc:
         assert assoc.send_c_store(image(STUDY, 1)).Status == 0
-        with locked(tmp_path, monkeypatch):
+        with locked(tmp_path):
             assert assoc.send_c_store(image("1.2.3.2", 1)).Status == 0xA700
             assert assoc.send_c_store(image(STUDY, 2)).Status == 0xA700, "nor one of a study that was begun"
             assert [status.Status for status, _ in assoc.send_c_find(query(), FIND)] == [0xA700]
