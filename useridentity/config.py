@@ -53,7 +53,8 @@ class _Loader:
         state = self._decoded(StateSettings, content.get("state", {}), ("state",))
         settings = self._decoded(AuditSettings, content["audit"], ("audit",)) if "audit" in content else None
         rules, grants = self._rules(content)
-        store, audit = self._store(state), self._audit(settings)
+        store = self._store(state)
+        audit = self._audit(settings) if settings is not None or "audit" not in content else None
         if self._problems or limits is None or state is None:
             raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
         source = Source(self._file.path.absolute(), state.url, settings)

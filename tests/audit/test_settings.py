@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,30 @@ def test_what_the_file_names_gets_every_record_while_the_trail_is_open(tmp_path:
         trail.let_go()
         assert [each.queued for each in trail.counters] == [0, 0]
     assert lines(tmp_path / "one.jsonl") == lines(tmp_path / "two.jsonl")
+
+
+def opened(folder: Path) -> set[str]:
+    """The files in `folder` that this process has open."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.add(os.readlink(each))
+    return {name for name in found if name.startswith(str(folder))}
+
+
+def test_a_policy_that_was_loaded_holds_no_journal_open_be_it_good_or_bad(tmp_path: Path) -> None:
+    """Nothing is opened before the whole file is good, nor before the first record: a server may fork."""
+    trail = load(tmp_path, "").audit
+    assert trail is not None
+    trail.hold()
+    trail.must(record())
+    assert opened(tmp_path)
+    trail.let_go()
+    assert load(tmp_path, "").audit is not None
+    assert opened(tmp_path) == set()
+    with pytest.raises(ConfigurationError):
+        load(tmp_path, "[limit]\n")
+    assert opened(tmp_path) == set()
 
 
 def test_everything_wrong_with_forwarding_is_said_with_the_line(tmp_path: Path) -> None:

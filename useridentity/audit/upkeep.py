@@ -43,7 +43,8 @@ class WrittenFile:
     def check(self) -> int:
         """Find now what would never work; a file that is locked or on a full disk may work later.
 
-        The number of the newest record, 0 where it cannot be told yet. Raises `ConfigurationError`.
+        The number of the newest record, 0 where it cannot be told yet. Nothing stays open: whoever loads a policy
+        may find it bad, or fork. Raises `ConfigurationError`.
         """
         for path in (self._path, self._key):
             if not path.parent.is_dir():
@@ -61,6 +62,8 @@ class WrittenFile:
         except Unavailable as unavailable:
             LOGGER.warning("%s; nothing is recorded until that is over", passing or unavailable.detail)
             return 0
+        finally:
+            self._reader.close()
 
     def current(self) -> Segment:
         """The file that has the name now: one that was moved away is no journal any more."""
