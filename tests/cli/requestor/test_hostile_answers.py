@@ -16,7 +16,7 @@ from tests.cli.requestor.conftest import Command
 from tests.cli.requestor.test_retrieve import finder
 from useridentity.cli.requestor.identifier import cell, plain
 
-MUTANTS = 2000
+MUTANTS = 600
 
 
 def honest() -> Dataset:
