@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -47,6 +47,30 @@ class ClaimPath:
             if each:
                 found = [element for value in found if isinstance(value, list | tuple) for element in value]
         return found
+
+
+def planted(values: Mapping[str, str | Collection[str]]) -> dict[str, Any]:
+    """Claims in which each path finds its value, or each of its values, and nothing else.
+
+    Raises `ConfigurationError` where no claims could have them all.
+    """
+    claims: dict[str, Any] = {}
+    for path, found in values.items():
+        _plant(claims, ClaimPath.read(path).steps, found if isinstance(found, str) else list(found))
+    return claims
+
+
+def _plant(table: dict[str, Any], steps: tuple[tuple[str, bool], ...], value: str | list[str]) -> None:
+    (name, each), *further = steps
+    if not further and name not in table:
+        table[name] = [value] if each and isinstance(value, str) else value
+        return
+    held: Any = table.setdefault(name, [] if each else {})
+    if not further or not isinstance(held, list if each else dict):
+        raise ConfigurationError(f"{name} cannot be both a value and hold others")
+    if each:
+        held.append({})
+    _plant(held[-1] if each else held, tuple(further), value)
 
 
 @lru_cache(maxsize=4096)  # a policy's paths, which are asked for with every association

@@ -15,7 +15,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from itertools import islice, product
 from typing import Any
 
-from useridentity.claim_path import ClaimPath
+from useridentity.claim_path import planted
+from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import BreakGlass, When
@@ -123,7 +124,7 @@ def _identities(grant: Grant, validators: Sequence[str]) -> Iterator[tuple[Ident
     )
     for label, assurance, kind, group, purpose, values, (reason, member) in several:
         if _OF_INTERNALS.get(label, assurance) is assurance:
-            claims = _nested(reason | dict(zip(who.claims, values, strict=True)))
+            claims = _claims(reason | dict(zip(who.claims, values, strict=True)))
             groups = frozenset({group, member} - {""})
             purposes = frozenset({purpose} - {""})
             yield Identity("", "", "", assurance, kind=kind, groups=groups, claims=claims, purposes=purposes), label
@@ -137,20 +138,9 @@ def _emergencies(break_glass: BreakGlass | None) -> list[tuple[dict[str, str], s
     return by_claim + ([({}, break_glass.group)] if break_glass.group else [])
 
 
-def _nested(values: Mapping[str, str]) -> dict[str, Any]:
-    """Claims that have each value at its path."""
-    claims: dict[str, Any] = {}
-    for path, value in values.items():
-        inner: Any = value
-        for name, each in reversed(ClaimPath.read(path).steps):
-            inner = {name: [inner] if each else inner}
-        _merge(claims, inner)
-    return claims
-
-
-def _merge(claims: dict[str, Any], more: dict[str, Any]) -> None:
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(claims.get(name), dict):
-            _merge(claims[name], value)
-        else:
-            claims[name] = value
+def _claims(values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Claims that have each value at its path; none where they cannot be had together."""
+    try:
+        return planted(values)
+    except ConfigurationError:
+        return {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
-from useridentity.claim_path import ClaimPath
+from useridentity.claim_path import planted
 from useridentity.credential import IdentityType
 from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused
@@ -85,7 +85,7 @@ class Supposed:
             ("validator", f'"{name}" is in no rule{nearest(name, known)}') for name in set(self.validator) - known
         )
         yield from (("contexts", problem) for word in self.contexts for problem in _problems(_proposal, word))
-        yield from (("claims", problem) for problem in _problems(_claims, self.claims))
+        yield from (("claims", problem) for problem in _problems(planted, self.claims))
 
     def facts(self, now: datetime) -> Facts:
         """What an acceptor would know of it before anybody has proved anything."""
@@ -123,7 +123,7 @@ class Supposed:
             number,
             kind=self.kind or (Kind.NODE if number is None else Kind.PERSON),
             groups=frozenset(self.groups),
-            claims=_claims(self.claims),
+            claims=planted(self.claims),
             purposes=frozenset(self.purpose),
         )
 
@@ -217,24 +217,3 @@ def _problems(reader: Callable[[Any], object], given: Any) -> Iterable[str]:
     except ConfigurationError as error:
         return error.problems
     return ()
-
-
-def _claims(values: Mapping[str, tuple[str, ...]]) -> Mapping[str, Any]:
-    """Claims in which each path finds its values."""
-    claims: dict[str, Any] = {}
-    for path, found in values.items():
-        _plant(claims, ClaimPath.read(path).steps, list(found))
-    return claims
-
-
-def _plant(table: dict[str, Any], steps: tuple[tuple[str, bool], ...], values: list[str]) -> None:
-    (name, each), *further = steps
-    if not further:
-        table[name] = values
-        return
-    if not isinstance(table.setdefault(name, [] if each else {}), list if each else dict):
-        raise ConfigurationError(f"{name} cannot be both a value and hold others")
-    inner: dict[str, Any] = {}
-    if each:
-        table[name].append(inner)
-    _plant(inner if each else table[name], tuple(further), values)
