@@ -65,8 +65,9 @@ def _plant(table: dict[str, Any], steps: tuple[tuple[str, bool], ...], value: st
     if not further and name not in table:
         table[name] = [value] if each and isinstance(value, str) else value
         return
-    held: Any = table.setdefault(name, [] if each else {})
-    if not further or not isinstance(held, list if each else dict):
+    kind: type[Any] = list if each else dict
+    held = table.setdefault(name, kind())
+    if not further or not isinstance(held, kind):
         raise ConfigurationError(f"{name} cannot be both a value and hold others")
     if each:
         held.append({})

@@ -12,9 +12,12 @@ UserIdentityError
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from useridentity.decision import Reason
+
+T = TypeVar("T")
 
 
 class UserIdentityError(Exception):
@@ -66,6 +69,15 @@ class Unavailable(UserIdentityError):
 
 class NotConfirmed(UserIdentityError):
     """The acceptor did not confirm the identity as it was asked to."""
+
+
+def problems_of(check: Callable[[T], object], given: T) -> tuple[str, ...]:
+    """What `check` finds wrong with what it is given; empty where it raises no `ConfigurationError`."""
+    try:
+        check(given)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
 
 
 def described(error: BaseException) -> str:

@@ -6,15 +6,15 @@ No credential is looked at: validators are supposed to verify, or to refuse. Eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Any, Literal
+from typing import Literal
 
 from useridentity.claim_path import planted
 from useridentity.credential import IdentityType
 from useridentity.decision import Decision, Reason, Rejected
-from useridentity.errors import ConfigurationError, Refused
+from useridentity.errors import ConfigurationError, Refused, problems_of
 from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import MAX_AE_TITLE
@@ -84,8 +84,8 @@ class Supposed:
         yield from (
             ("validator", f'"{name}" is in no rule{nearest(name, known)}') for name in set(self.validator) - known
         )
-        yield from (("contexts", problem) for word in self.contexts for problem in _problems(_proposal, word))
-        yield from (("claims", problem) for problem in _problems(planted, self.claims))
+        yield from (("contexts", problem) for word in self.contexts for problem in problems_of(_proposal, word))
+        yield from (("claims", problem) for problem in problems_of(planted, self.claims))
 
     def facts(self, now: datetime) -> Facts:
         """What an acceptor would know of it before anybody has proved anything."""
@@ -209,11 +209,3 @@ def _proposal(word: str) -> Proposal:
     if len(syntaxes) != 1:
         raise ConfigurationError(f'"{name}" is several SOP classes; name one of them, such as CTImageStorage')
     return Proposal(syntaxes.pop(), *ROLES[role])
-
-
-def _problems(reader: Callable[[Any], object], given: Any) -> Iterable[str]:
-    try:
-        reader(given)
-    except ConfigurationError as error:
-        return error.problems
-    return ()

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from useridentity.claim_path import ClaimPath
 from useridentity.coverage import unreached_grants
-from useridentity.errors import ConfigurationError
+from useridentity.errors import problems_of
 from useridentity.match import title_problems
 from useridentity.permission import Destination, capabilities_of
 from useridentity.rules import Grant
 from useridentity.settings import nearest
-from useridentity.toml_file import Key
-
-Problem = tuple[Key, str]
+from useridentity.toml_file import Key, Problem
 
 
 def grant_problems(grants: Sequence[Grant | None], labels: Sequence[str]) -> Iterator[Problem]:
@@ -46,7 +44,7 @@ def _claims(key: Key, grant: Grant) -> Iterator[Problem]:
     for path, values in grant.who.claims.items():
         if not values:
             yield (*key, path), "is empty; name at least one, or leave the claim out"
-        yield from _path((*key, path), path)
+        yield from (((*key, path), problem) for problem in problems_of(ClaimPath.read, path))
 
 
 def _emergency(key: Key, grant: Grant) -> Iterator[Problem]:
@@ -55,14 +53,7 @@ def _emergency(key: Key, grant: Grant) -> Iterator[Problem]:
     if not grant.break_glass.claim and not grant.break_glass.group:
         yield key, "needs a claim that holds the reason, or the group of those who need none"
     if grant.break_glass.claim:
-        yield from _path((*key, "claim"), grant.break_glass.claim)
-
-
-def _path(key: Key, path: str) -> Iterator[Problem]:
-    try:
-        ClaimPath.read(path)
-    except ConfigurationError as error:
-        yield key, str(error)
+        yield from (((*key, "claim"), problem) for problem in problems_of(ClaimPath.read, grant.break_glass.claim))
 
 
 def _unreached(grants: Sequence[Grant], labels: Sequence[str]) -> Iterator[Problem]:

@@ -9,12 +9,12 @@ from typing import Any
 from useridentity.coverage import unreached_rules
 from useridentity.credential import IdentityType
 from useridentity.facts import Tls
-from useridentity.grant_problems import Problem, grant_problems
+from useridentity.grant_problems import grant_problems
 from useridentity.identity import Assurance
 from useridentity.match import title_problems
 from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, identity_type, label
 from useridentity.shape import misfits
-from useridentity.toml_file import Key
+from useridentity.toml_file import Key, Problem
 from useridentity.validator import Validator
 
 

@@ -8,9 +8,7 @@ from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from useridentity.toml_file import Key
-
-Problem = tuple[Key, str]
+from useridentity.toml_file import Key, Problem
 
 
 def misfits(key: Key, instance: Any, but: tuple[str, ...] = ()) -> Iterator[Problem]:

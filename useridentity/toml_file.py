@@ -14,6 +14,9 @@ from useridentity.errors import ConfigurationError
 Key = tuple[str | int, ...]
 """Where a value is: table names, and positions in arrays of tables."""
 
+Problem = tuple[Key, str]
+"""A key, and what is wrong with its value."""
+
 
 class TomlFile:
     """The content of a file, and its lines.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from useridentity.decision import Accepted, Reason, Rejected
-from useridentity.errors import ConfigurationError
+from useridentity.errors import ConfigurationError, problems_of
 from useridentity.explain import Supposed, explain
 from useridentity.identity import Assurance
 from useridentity.permission import Permission, capabilities_of
@@ -66,7 +66,7 @@ class Expected:
             if name is not None and name not in names:
                 yield key, f'"{name}" is no rule of the policy{nearest(name, names)}'
         for key in ("permits", "refuses"):
-            yield from ((key, problem) for word in getattr(self, key) for problem in _problems(word))
+            yield from ((key, problem) for word in getattr(self, key) for problem in problems_of(capabilities_of, word))
 
 
 _ABOUT_PERMISSION = ("permits", "refuses", "moves_to", "moves_not_to", "reaches", "reaches_not", "emergency")
@@ -159,14 +159,6 @@ def _study(study: Mapping[str, str]) -> str:
 
 def _shown(value: object) -> str:
     return value.value if isinstance(value, Assurance) else str(value) or "none"
-
-
-def _problems(word: str) -> tuple[str, ...]:
-    try:
-        capabilities_of(word)
-    except ConfigurationError as error:
-        return tuple(error.problems)
-    return ()
 
 
 class _Reader:
