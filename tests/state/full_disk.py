@@ -1,4 +1,4 @@
-"""Spends in a FOLDER whose disk fills up and is freed again: `python -m tests.state.full_disk FOLDER`."""
+"""What a store does in a FOLDER whose disk fills up: `python -m tests.state.full_disk FOLDER [penalties]`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 
+from tests.state.attack import HOUR, looked_at
 from tests.state.builders import NOW, once
 from tests.state.worker import answer
 from useridentity.errors import Unavailable
+from useridentity.state.penalties import Penalties
 from useridentity.state.sqlite import SqliteStore
 
 
@@ -33,7 +35,18 @@ def refusal(store: SqliteStore) -> str:
     raise AssertionError
 
 
+def guessed(folder: Path) -> None:
+    """How many guesses an hour are looked at, with room and without."""
+    with closing(SqliteStore(folder / "state.db")) as store:
+        penalties = Penalties(shared=store.ledger)
+        print(looked_at(penalties, "bob"))
+        fill(folder / "junk")
+        refusal(store)
+        print(looked_at(penalties, start=HOUR))
+
+
 def main(folder: Path) -> None:
+    """Spends before, while and after."""
     with closing(SqliteStore(folder / "state.db")) as store:
         print(answer(store, "first"))
         fill(folder / "junk")
@@ -46,4 +59,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (guessed if "penalties" in sys.argv else main)(Path(sys.argv[1]))

@@ -12,7 +12,7 @@ from tests.mechanisms.builders import credential
 from tests.state.builders import NOW, after
 from tests.state.redis_server import RealRedis
 from useridentity.errors import Unavailable
-from useridentity.state import Debt, Store
+from useridentity.state import Debt, Kind, Store
 from useridentity.state.books import RETRY
 from useridentity.state.keys import digest
 from useridentity.state.limits import PenaltyLimits
@@ -89,7 +89,7 @@ def test_while_the_server_is_down_penalties_are_counted_in_memory(
     assert caplog.text.count("counted in this process alone") == 1
     server.start()
     assert not penalties.refuses_account("bob", HOME, after(RETRY))
-    assert server.call("EXISTS", "useridentity:debts") == 1
+    assert server.call("EXISTS", "useridentity:debts:account") == 1
 
 
 class Failing(MemoryLedger):
@@ -98,11 +98,11 @@ class Failing(MemoryLedger):
     down = True
     asked = 0
 
-    def debt(self, key: bytes, now: float) -> Debt | None:
+    def debt(self, kind: Kind, key: bytes, now: float) -> Debt | None:
         self.asked += 1
         if self.down:
             raise Unavailable("down")
-        return super().debt(key, now)
+        return super().debt(kind, key, now)
 
 
 def test_a_ledger_that_is_down_is_asked_again_only_now_and_then() -> None:

@@ -20,7 +20,7 @@ from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import Unavailable
 from useridentity.identity import Assurance, Identity
 from useridentity.policy import Policy, Rule
-from useridentity.state import Debt, Ledger, Store
+from useridentity.state import Debt, Kind, Ledger, Store
 from useridentity.state.keys import MARGIN
 from useridentity.state.memory import MemoryLedger, MemoryReplayStore
 from useridentity.state.redis import RedisLedger
@@ -29,6 +29,7 @@ from useridentity.validator import FunctionValidator, Verified
 
 PRESENTATIONS = 1000
 THREADS = 40
+ACCOUNT = Kind.ACCOUNT
 
 
 # Replay.
@@ -186,42 +187,79 @@ def ledger(store: Store) -> Ledger:
 
 
 def test_debts_add_up_and_are_forgiven_one_after_another(ledger: Ledger) -> None:
-    assert ledger.debt(b"a", T0) is None
-    assert ledger.charge(b"a", T0, 60) == Debt(T0, T0 + 60)
-    assert ledger.charge(b"a", T0 + 10, 60) == Debt(T0 + 10, T0 + 120)
-    assert ledger.debt(b"a", T0 + 119.5) == Debt(T0 + 10, T0 + 120)
-    assert ledger.debt(b"a", T0 + 120) is None
-    assert ledger.debt(b"b", T0) is None
+    assert ledger.debt(ACCOUNT, b"a", T0) is None
+    assert ledger.charge(ACCOUNT, b"a", T0, 60) == Debt(T0, T0 + 60)
+    assert ledger.charge(ACCOUNT, b"a", T0 + 10, 60) == Debt(T0 + 10, T0 + 120)
+    assert ledger.debt(ACCOUNT, b"a", T0 + 119.5) == Debt(T0 + 10, T0 + 120)
+    assert ledger.debt(ACCOUNT, b"a", T0 + 120) is None
+    assert ledger.debt(ACCOUNT, b"b", T0) is None
 
 
 def test_a_debt_after_all_was_forgiven_is_the_first_again(ledger: Ledger) -> None:
-    ledger.charge(b"a", T0, 60)
-    assert ledger.charge(b"a", T0 + 600.25, 60) == Debt(T0 + 600.25, T0 + 660.25)
+    ledger.charge(ACCOUNT, b"a", T0, 60)
+    assert ledger.charge(ACCOUNT, b"a", T0 + 600.25, 60) == Debt(T0 + 600.25, T0 + 660.25)
 
 
 def test_what_is_forgiven_by_hand_is_owed_no_more(ledger: Ledger) -> None:
-    ledger.charge(b"a", T0, 60)
-    ledger.forgive(b"a")
-    ledger.forgive(b"never charged")
-    assert ledger.debt(b"a", T0) is None
-    assert ledger.charge(b"a", T0, 60) == Debt(T0, T0 + 60)
+    ledger.charge(ACCOUNT, b"a", T0, 60)
+    ledger.forgive(ACCOUNT, b"a")
+    ledger.forgive(ACCOUNT, b"never charged")
+    assert ledger.debt(ACCOUNT, b"a", T0) is None
+    assert ledger.charge(ACCOUNT, b"a", T0, 60) == Debt(T0, T0 + 60)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
-def test_a_full_ledger_forgets_the_smallest_debts_and_takes_every_new_one(
-    kind: str, request: pytest.FixtureRequest, opened: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_was_set_back_adds_nothing_to_a_debt(ledger: Ledger) -> None:
+    ledger.charge(ACCOUNT, b"steady", T0, 60)
+    assert ledger.charge(ACCOUNT, b"steady", T0, 60) == Debt(T0, T0 + 120)
+    ledger.charge(ACCOUNT, b"set back", T0 + 7200, 60)
+    assert ledger.charge(ACCOUNT, b"set back", T0, 60) == Debt(T0, T0 + 120)
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def small(
+    request: pytest.FixtureRequest, opened: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], Ledger]:
+    """Each of the ledgers, with room for so many debts of a kind."""
     monkeypatch.setattr("useridentity.state.sqlite.COUNTED_EVERY", 1)
-    ledger: Ledger = MemoryLedger(capacity=10)
-    if kind == "sqlite":
-        ledger = SqliteLedger(opened("sqlite:state.db")._file, capacity=10)
-    elif kind == "redis":
-        ledger = RedisLedger(opened(request.getfixturevalue("redis").url)._server, capacity=10)
+
+    def make(capacity: int) -> Ledger:
+        if request.param == "sqlite":
+            return SqliteLedger(opened("sqlite:state.db")._file, capacity)
+        if request.param == "redis":
+            return RedisLedger(opened(request.getfixturevalue("redis").url)._server, capacity)
+        return MemoryLedger(capacity)
+
+    return make
+
+
+def test_a_full_ledger_forgets_the_smallest_debts_and_takes_every_new_one(small: Callable[[int], Ledger]) -> None:
+    ledger = small(10)
     for _ in range(3):
-        ledger.charge(b"guesser", T0, 60)
+        ledger.charge(ACCOUNT, b"guesser", T0, 60)
     for number in range(50):
-        charged = ledger.charge(b"once %d" % number, T0 + number / 10, 60)
+        charged = ledger.charge(ACCOUNT, b"once %d" % number, T0 + number / 10, 60)
         assert charged.until == pytest.approx(T0 + number / 10 + 60)
-    assert ledger.debt(b"guesser", T0) == Debt(T0, T0 + 180)
-    kept = [number for number in range(50) if ledger.debt(b"once %d" % number, T0)]
+    assert ledger.debt(ACCOUNT, b"guesser", T0) == Debt(T0, T0 + 180)
+    kept = [number for number in range(50) if ledger.debt(ACCOUNT, b"once %d" % number, T0)]
     assert len(kept) <= 10
+
+
+@pytest.mark.threat("T29")
+@pytest.mark.parametrize("full", [Kind.GOOD, Kind.SOURCE])
+def test_a_ledger_that_is_full_of_one_kind_has_room_for_the_others(small: Callable[[int], Ledger], full: Kind) -> None:
+    """What is good lasts a month, and would leave no room for a debt of minutes."""
+    ledger = small(10)
+    for number in range(1, 31):
+        ledger.charge(full, b"%d" % number, T0, 30 * 86400)
+        assert ledger.charge(ACCOUNT, b"alice", T0, 60) == Debt(T0, T0 + 60 * number)
+        assert ledger.debt(ACCOUNT, b"alice", T0) == Debt(T0, T0 + 60 * number)
+
+
+def test_newcomers_do_not_make_a_full_ledger_forget_each_other(small: Callable[[int], Ledger]) -> None:
+    """Or guesses at one account, and at others beside, would cost nothing where the debts of all others are greater."""
+    ledger = small(64)
+    for number in range(64):
+        ledger.charge(ACCOUNT, b"greater %d" % number, T0, 86400)
+    for number in range(1, 4):
+        assert ledger.charge(ACCOUNT, b"alice", T0, 60) == Debt(T0, T0 + 60 * number)
+        ledger.charge(ACCOUNT, b"bob", T0, 60)

@@ -13,6 +13,7 @@ import pytest
 from tests.mechanisms.builders import credential
 from tests.state.builders import NOW, after
 from useridentity.credential import Credential
+from useridentity.state import Kind
 from useridentity.state.limits import PenaltyLimits
 from useridentity.state.penalties import AGAIN, Address, Penalties, account_of, source_of
 
@@ -309,11 +310,18 @@ def test_a_clock_that_was_set_back_makes_nobody_wait_for_as_long(penalties: Pena
     assert not penalties.refuses_source(STRANGER, NOW)
 
 
+def test_a_mistake_before_and_one_after_the_clock_was_set_back_are_two(penalties: Penalties) -> None:
+    for at in (7200, 0):
+        fail(penalties, WARD, 1, at=at)
+        assert not penalties.refuses_source(WARD, after(at + 1))
+        assert not penalties.refuses_account("alice", WARD, after(at + 1))
+
+
 @pytest.mark.threat("T29")
 def test_strangers_who_fill_every_table_shut_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     penalties = Penalties()
     for book in (penalties._sources, penalties._accounts, penalties._good):
-        monkeypatch.setattr(book._own, "_capacity", 64)
+        monkeypatch.setattr(book._alone, "_capacity", 64)
     monkeypatch.setattr("useridentity.state.penalties.MAX_REMEMBERED", 64)
     penalties.succeeded(WARD, "alice", NOW)
     fail(penalties, STRANGER, 40)
@@ -324,7 +332,10 @@ def test_strangers_who_fill_every_table_shut_nobody_out(monkeypatch: pytest.Monk
     assert not penalties.refuses_account("new user", HOME, NOW)
     assert penalties.refuses_source(STRANGER, NOW), "the greatest debts are remembered"
     assert penalties.refuses_account("alice", HOME, NOW)
-    assert max(len(book._own._debts) for book in (penalties._sources, penalties._accounts)) <= 64
+    assert (
+        max(len(penalties._sources._alone._debts[Kind.SOURCE]), len(penalties._accounts._alone._debts[Kind.ACCOUNT]))
+        <= 64
+    )
     assert len(penalties._wrong._times) <= 64
 
 

@@ -18,10 +18,11 @@ from tests.state.builders import NOW, T0, once
 from tests.state.redis_server import RealRedis
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
-from useridentity.state import Store
+from useridentity.state import Kind, Store
 from useridentity.state.redis import COMMANDS, CONNECTIONS
 
 SECRET = "hush-4711"
+ACCOUNT = Kind.ACCOUNT
 Servers = Callable[..., RealRedis]
 Opened = Callable[[str], Store]
 
@@ -153,9 +154,9 @@ def test_a_user_needs_no_more_commands_than_the_message_names(own_redis: Servers
     store = opened(f"redis://dicom:{SECRET}@127.0.0.1:{server.port}")
     assert store.spend([once()], NOW)
     assert store.ledger is not None
-    store.ledger.charge(b"a", T0, 60)
-    assert store.ledger.debt(b"a", T0)
-    store.ledger.forgive(b"a")
+    store.ledger.charge(ACCOUNT, b"a", T0, 60)
+    assert store.ledger.debt(ACCOUNT, b"a", T0)
+    store.ledger.forgive(ACCOUNT, b"a")
     for command in ("-exists", "-eval"):
         server.call("ACL", "SETUSER", "dicom", command)
         assert f"{COMMANDS} on ~useridentity:*" in cannot_tell(store)
@@ -192,8 +193,8 @@ def test_the_ledger_of_a_server_that_is_down_is_unavailable(own_redis: Servers, 
     assert ledger is not None
     server.kill()
     with pytest.raises(Unavailable, match="cannot be reached"):
-        ledger.debt(b"a", T0)
+        ledger.debt(ACCOUNT, b"a", T0)
     with pytest.raises(Unavailable, match="cannot be reached"):
-        ledger.charge(b"a", T0, 60)
+        ledger.charge(ACCOUNT, b"a", T0, 60)
     with pytest.raises(Unavailable, match="cannot be reached"):
-        ledger.forgive(b"a")
+        ledger.forgive(ACCOUNT, b"a")

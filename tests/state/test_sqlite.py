@@ -18,7 +18,8 @@ from tests.parts import require
 from tests.state.builders import NOW, T0, once
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
-from useridentity.state import Store, open_store
+from useridentity.state import Debt, Kind, Store, open_store
+from useridentity.state.keys import digest
 from useridentity.state.sqlite import SqliteStore
 
 HANG = 30.0  # seconds; ten times what the full disk takes
@@ -105,15 +106,20 @@ def test_an_acceptor_starts_while_the_file_is_locked(
         assert not started.spend([once()], NOW)
 
 
-def test_on_a_full_disk_it_refuses_until_there_is_room(tmp_path: Path) -> None:
+def on_a_small_disk(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`tests.state.full_disk` with a file system of its own, 512 KiB, at `folder`."""
     mounted = 'mount -t tmpfs -o size=512k none "$0" && shift 0 && exec "$@"'
     if subprocess.run([require("unshare"), "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a file system of their own (unshare -rm)")
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", mounted, str(tmp_path),
-         sys.executable, "-m", "tests.state.full_disk", str(tmp_path)],
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mounted, str(folder),
+         sys.executable, "-m", "tests.state.full_disk", str(folder), *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=False,
     )  # fmt: skip
+
+
+def test_on_a_full_disk_it_refuses_until_there_is_room(tmp_path: Path) -> None:
+    done = on_a_small_disk(tmp_path)
     first, refused, restarted, *after = done.stdout.splitlines()
     assert first == "fresh", done.stderr
     assert refused == f"{tmp_path}/state.db: is full, or its disk is (database or disk is full)"
@@ -165,7 +171,7 @@ def test_pages_that_contradict_each_other_are_refused_at_start(store: Store, fil
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("PRAGMA user_version = 7", "has version 7 of the schema where 1 is known"),
+        ("PRAGMA user_version = 7", "has version 7 of the schema where 2 is known"),
         ("PRAGMA application_id = 7", "is another program's SQLite file"),
     ],
 )
@@ -214,6 +220,29 @@ def test_a_folder_that_goes_missing_refuses(store: Store, tmp_path: Path) -> Non
     assert "No such file or directory" in cannot_tell(store)
 
 
+VERSION_1 = (
+    "CREATE TABLE spent (key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX spent_until ON spent (until)",
+    "CREATE TABLE debt (key BLOB PRIMARY KEY, last REAL NOT NULL, until REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX debt_until ON debt (until)",
+    "PRAGMA application_id = 1146440004",
+    "PRAGMA user_version = 1",
+)
+
+
+def test_a_file_of_version_1_keeps_what_was_spent_and_forgives_all_debts(file: Path) -> None:
+    file.touch(mode=0o600)
+    with closing(sqlite3.connect(file)) as older, older:
+        for statement in VERSION_1:
+            older.execute(statement)
+        older.execute("INSERT INTO spent VALUES (?, ?)", (digest(once().key), once().until.timestamp()))
+        older.execute("INSERT INTO debt VALUES (?, ?, ?)", (b"a", T0, T0 + 600))
+    with closing(SqliteStore(file)) as store:
+        assert not store.spend([once()], NOW)
+        assert store.spend([once("other")], NOW)
+        assert store.ledger.charge(Kind.ACCOUNT, b"a", T0, 60) == Debt(T0, T0 + 60)
+
+
 def test_expired_keys_are_swept_away(file: Path) -> None:
     with closing(SqliteStore(file)) as store:
         for number in range(20):
@@ -227,9 +256,11 @@ def test_expired_keys_are_swept_away(file: Path) -> None:
 def test_penalties_never_take_the_room_of_what_is_spent(file: Path) -> None:
     with closing(SqliteStore(file)) as store:
         with store._file.transaction() as database:
-            rows = ((b"%032d" % number, T0, T0 + 60 + number) for number in range(70_000))
-            database.executemany("INSERT INTO debt VALUES (?, ?, ?)", rows)
-        store.ledger.charge(b"one more", T0, 900)
+            for kind in Kind:
+                rows = ((kind, b"%032d" % number, T0, T0 + 60 + number) for number in range(70_000))
+                database.executemany("INSERT INTO debt VALUES (?, ?, ?, ?)", rows)
+        store.ledger.charge(Kind.ACCOUNT, b"one more", T0, 900)
         with closing(sqlite3.connect(file)) as reader:
-            assert reader.execute("SELECT count(*) FROM debt").fetchone() == (65_536 + 1,)
+            counts = reader.execute("SELECT kind, count(*) FROM debt GROUP BY kind").fetchall()
+        assert dict(counts) == {"source": 61_440, "account": 61_440 + 1, "good": 61_440}
         assert file.stat().st_size < store._file._max_pages * 4096 / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -33,19 +34,30 @@ class Debt(NamedTuple):
     until: float
 
 
+class Kind(StrEnum):
+    """What is owed for. Each kind has room of its own: no number of one makes a ledger forget another."""
+
+    SOURCE = "source"
+    ACCOUNT = "account"
+    GOOD = "good"
+
+
 class Ledger(Protocol):
-    """Debts by key; what is forgiven is forgotten, and so are the smallest of too many.
+    """Debts by kind and key; what is forgiven is forgotten, and so are the smallest of too many of a kind.
 
     Every method raises `Unavailable` where the ledger cannot be reached.
     """
 
-    def charge(self, key: bytes, now: float, seconds: float) -> Debt:
-        """Add one failure, forgiven `seconds` after those before it; the debt as it is then."""
+    def charge(self, kind: Kind, key: bytes, now: float, seconds: float) -> Debt:
+        """Add one failure, forgiven `seconds` after those before it; the debt as it is then.
 
-    def debt(self, key: bytes, now: float) -> Debt | None:
+        Where the last failure lies after `now`, as when a clock was set back, no time has passed since.
+        """
+
+    def debt(self, kind: Kind, key: bytes, now: float) -> Debt | None:
         """What `key` owes; None where that is nothing."""
 
-    def forgive(self, key: bytes) -> None:
+    def forgive(self, kind: Kind, key: bytes) -> None:
         """Forget what `key` owes."""
 
 

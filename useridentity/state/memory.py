@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
-from useridentity.state import Debt
+from useridentity.state import Debt, Kind
 from useridentity.state.keys import digest, kept_until
 from useridentity.validator import Once
 
@@ -19,10 +19,11 @@ MAX_SPENT = 100_000
 store refuses: forgetting a live key would let it be used again."""
 
 MAX_DEBTS = 65_536
-"""Debts remembered at once, about 14 MB: as many sources as OpenSSH remembers (PerSourcePenalties)."""
+"""Debts of a kind remembered at once, about 14 MB: as many sources as OpenSSH remembers (PerSourcePenalties)."""
 
 MADE_ROOM = 16
-"""A full ledger forgets the smallest sixteenth at once, so that finding it costs each newcomer microseconds."""
+"""A full ledger forgets the smallest sixteenth of a kind at once: finding it costs each newcomer microseconds, and
+two newcomers do not make it forget each other."""
 
 
 class MemoryReplayStore:
@@ -62,33 +63,39 @@ class MemoryLedger:
     def __init__(self, capacity: int = MAX_DEBTS) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._debts: dict[bytes, Debt] = {}
+        self._debts: dict[Kind, dict[bytes, Debt]] = {kind: {} for kind in Kind}
 
-    def charge(self, key: bytes, now: float, seconds: float) -> Debt:
+    def charge(self, kind: Kind, key: bytes, now: float, seconds: float) -> Debt:
         with self._lock:
-            before = self._debts.get(key)
-            debt = Debt(now, max(before.until if before else now, now) + seconds)
-            self._put(key, debt)
+            before = self._debts[kind].get(key)
+            owed = max(before.until - max(before.last, now), 0.0) if before else 0.0
+            debt = Debt(now, now + owed + seconds)
+            self._put(kind, key, debt)
             return debt
 
-    def debt(self, key: bytes, now: float) -> Debt | None:
+    def debt(self, kind: Kind, key: bytes, now: float) -> Debt | None:
         with self._lock:
-            found = self._debts.get(key)
+            found = self._debts[kind].get(key)
         return found if found is not None and now < found.until else None
 
-    def forgive(self, key: bytes) -> None:
+    def forgive(self, kind: Kind, key: bytes) -> None:
         with self._lock:
-            self._debts.pop(key, None)
+            self._debts[kind].pop(key, None)
 
-    def put(self, key: bytes, debt: Debt) -> None:
+    def put(self, kind: Kind, key: bytes, debt: Debt) -> None:
         """Remember what another ledger says `key` owes."""
         with self._lock:
-            self._put(key, debt)
+            self._put(kind, key, debt)
 
-    def _put(self, key: bytes, debt: Debt) -> None:
-        if key not in self._debts and len(self._debts) >= self._capacity:
-            room = max(1, self._capacity // MADE_ROOM)
-            smallest = nsmallest(room, ((known.until, each) for each, known in self._debts.items()), key=itemgetter(0))
-            for _, forgotten in smallest:
-                del self._debts[forgotten]
-        self._debts[key] = debt
+    def _put(self, kind: Kind, key: bytes, debt: Debt) -> None:
+        debts = self._debts[kind]
+        if key not in debts and len(debts) >= self._capacity:
+            smallest = ((known.until, each) for each, known in debts.items())
+            for _, forgotten in nsmallest(made_room(self._capacity), smallest, key=itemgetter(0)):
+                del debts[forgotten]
+        debts[key] = debt
+
+
+def made_room(capacity: int) -> int:
+    """How many debts a full ledger forgets."""
+    return max(1, capacity // MADE_ROOM)

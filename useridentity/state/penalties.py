@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from useridentity.credential import Credential, IdentityType
 from useridentity.facts import peer_address
-from useridentity.state import Debt, Ledger
+from useridentity.state import Debt, Kind, Ledger
 from useridentity.state.books import Book, Shared
 from useridentity.state.keys import digest
 from useridentity.state.limits import PenaltyLimits
@@ -61,7 +61,8 @@ class Penalties:
     def __init__(self, limits: PenaltyLimits | None = None, shared: Ledger | None = None) -> None:
         self.limits = limits or PenaltyLimits()
         reached = Shared(shared)
-        self._sources, self._accounts, self._good = Book(reached), Book(reached), Book(reached)
+        self._sources, self._accounts = Book(Kind.SOURCE, reached), Book(Kind.ACCOUNT, reached)
+        self._good = Book(Kind.GOOD, reached)
         self._lock = threading.Lock()
         self._let_through = _Recent()
         self._wrong = _Recent()

@@ -26,9 +26,9 @@ from redis.retry import Retry
 
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
-from useridentity.state import Debt
+from useridentity.state import Debt, Kind
 from useridentity.state.keys import MARGIN, digest, kept_until
-from useridentity.state.memory import MAX_DEBTS
+from useridentity.state.memory import MAX_DEBTS, made_room
 from useridentity.state.redis_url import RedisServer
 from useridentity.validator import Once
 
@@ -68,18 +68,24 @@ return 'fresh'
 
 _CHARGE = """
 local now = tonumber(ARGV[1])
-local known = string.match(redis.call('GET', KEYS[1]) or '', ' (%S+)$')
-local till = math.max(tonumber(known or now), now) + tonumber(ARGV[2])
+local last, known = string.match(redis.call('GET', KEYS[1]) or '', '(%S+) (%S+)')
+local owed = known and math.max(tonumber(known) - math.max(tonumber(last), now), 0) or 0
+local till = now + owed + tonumber(ARGV[2])
 local debt = string.format('%.17g %.17g', now, till)
+-- First: a server that is full refuses a script's first write, and none after it.
 redis.call('SET', KEYS[1], debt, 'PX', math.ceil((till - now) * 1000))
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
-redis.call('ZADD', KEYS[2], string.format('%.17g', till), KEYS[1])
-if redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[3]) then
-  redis.call('DEL', redis.call('ZPOPMIN', KEYS[2])[1])
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then
+  local smallest = redis.call('ZPOPMIN', KEYS[2], ARGV[4])
+  for i = 1, #smallest, 2 do
+    if smallest[i] ~= KEYS[1] then redis.call('DEL', smallest[i]) end
+  end
 end
+redis.call('ZADD', KEYS[2], string.format('%.17g', till), KEYS[1])
 return debt
 """
-"""KEYS: who is charged, and the index of all by when they are forgiven. ARGV: now, seconds, how many are kept."""
+"""KEYS: who is charged, and the index of that kind by when they are forgiven. ARGV: now, seconds, how many are kept,
+how many are forgotten where there are more."""
 
 
 class RedisStore:
@@ -113,17 +119,18 @@ class RedisLedger:
         self._server = server
         self._capacity = capacity
 
-    def charge(self, key: bytes, now: float, seconds: float) -> Debt:
-        return _debt(self._server.run(_CHARGE, [_name(key), PREFIX + b"debts"], [now, seconds, self._capacity]))
+    def charge(self, kind: Kind, key: bytes, now: float, seconds: float) -> Debt:
+        keys = [_name(kind, key), PREFIX + b"debts:" + kind.encode()]
+        return _debt(self._server.run(_CHARGE, keys, [now, seconds, self._capacity, made_room(self._capacity)]))
 
-    def debt(self, key: bytes, now: float) -> Debt | None:
-        found = self._server.call("GET", _name(key))
+    def debt(self, kind: Kind, key: bytes, now: float) -> Debt | None:
+        found = self._server.call("GET", _name(kind, key))
         debt = _debt(found) if found else None
         return debt if debt and now < debt.until else None
 
-    def forgive(self, key: bytes) -> None:
+    def forgive(self, kind: Kind, key: bytes) -> None:
         # Its place in the index is left to be forgotten in time.
-        self._server.call("DEL", _name(key))
+        self._server.call("DEL", _name(kind, key))
 
 
 class _Server:
@@ -187,8 +194,8 @@ def _pool(server: RedisServer) -> BlockingConnectionPool:
     )
 
 
-def _name(key: bytes) -> bytes:
-    return PREFIX + b"debt:" + key.hex().encode()
+def _name(kind: Kind, key: bytes) -> bytes:
+    return PREFIX + f"debt:{kind}:{key.hex()}".encode()
 
 
 def _debt(text: bytes) -> Debt:

@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +21,9 @@ from pathlib import Path
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.mechanisms import private_file
-from useridentity.state import Debt
+from useridentity.state import Debt, Kind
 from useridentity.state.keys import digest, kept_until
-from useridentity.state.memory import MAX_DEBTS
+from useridentity.state.memory import MAX_DEBTS, made_room
 from useridentity.validator import Once
 
 LOGGER = logging.getLogger("useridentity.state")
@@ -43,33 +43,43 @@ PAGE = 4096
 APPLICATION = 0x44554944  # "DUID"
 """Tells this package's files from other programs' (PRAGMA application_id)."""
 
-VERSION = 1
+VERSION = 2
 """Of the schema below (PRAGMA user_version)."""
+
+DEBTS = (
+    """CREATE TABLE debt (kind TEXT NOT NULL, key BLOB NOT NULL, last REAL NOT NULL, until REAL NOT NULL,
+        PRIMARY KEY (kind, key)) WITHOUT ROWID""",
+    "CREATE INDEX debt_until ON debt (kind, until)",
+    f"PRAGMA user_version = {VERSION}",
+)
 
 SCHEMA = (
     "CREATE TABLE spent (key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX spent_until ON spent (until)",
-    "CREATE TABLE debt (key BLOB PRIMARY KEY, last REAL NOT NULL, until REAL NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX debt_until ON debt (until)",
+    *DEBTS,
     f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
 )
+
+FROM_1 = ("DROP TABLE debt", *DEBTS)
+"""Version 1 did not say of what kind a debt was. What was spent is kept, and all debts are forgiven."""
 
 SWEPT = 16
 """Expired keys removed with each new one, so that the file shrinks faster than it grows and nobody waits long."""
 
 COUNTED_EVERY = 64
-"""Charges between two counts of the debts: counting reads them all."""
+"""Charges between two counts of the debts, which read them all; there may be so many too many."""
 
 PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 """What may be over when something is to be spent, and so does not keep an acceptor from starting."""
 
 _SPEND = "INSERT OR REPLACE INTO spent VALUES (?, ?)"
 _SWEEP = f"DELETE FROM spent WHERE key IN (SELECT key FROM spent WHERE until < ? LIMIT {SWEPT})"  # noqa: S608
-_CHARGE = """INSERT INTO debt VALUES (:key, :now, :now + :seconds)
-    ON CONFLICT (key) DO UPDATE SET last = :now, until = max(until, :now) + :seconds RETURNING last, until"""
-_DROP_SMALLEST = """DELETE FROM debt WHERE until <= :now
-    OR key IN (SELECT key FROM debt ORDER BY until DESC LIMIT -1 OFFSET :kept)"""
+_CHARGE = """INSERT INTO debt VALUES (:kind, :key, :now, :now + :seconds) ON CONFLICT (kind, key)
+    DO UPDATE SET last = :now, until = :now + max(until - max(last, :now), 0) + :seconds RETURNING last, until"""
+_DEBT = "SELECT last, until FROM debt WHERE kind = ? AND key = ? AND until > ?"
+_DROP_FORGIVEN = "DELETE FROM debt WHERE kind = ? AND until <= ?"
+_DROP_SMALLEST = """DELETE FROM debt WHERE kind = :kind
+    AND key IN (SELECT key FROM debt WHERE kind = :kind ORDER BY until DESC LIMIT -1 OFFSET :kept)"""
 
 
 class SqliteStore:
@@ -114,22 +124,30 @@ class SqliteLedger:
         self._capacity = capacity
         self._charges = 0
 
-    def charge(self, key: bytes, now: float, seconds: float) -> Debt:
+    def charge(self, kind: Kind, key: bytes, now: float, seconds: float) -> Debt:
         with self._file.transaction() as database:
             if self._charges % COUNTED_EVERY == 0:
-                database.execute(_DROP_SMALLEST, {"now": now, "kept": self._capacity})
+                self._make_room(database, now)
             self._charges += 1
-            row = database.execute(_CHARGE, {"key": key, "now": now, "seconds": seconds}).fetchone()
+            row = database.execute(_CHARGE, {"kind": kind, "key": key, "now": now, "seconds": seconds}).fetchone()
             return Debt(*row)
 
-    def debt(self, key: bytes, now: float) -> Debt | None:
+    def debt(self, kind: Kind, key: bytes, now: float) -> Debt | None:
         with self._file.opened() as database:
-            row = database.execute("SELECT last, until FROM debt WHERE key = ? AND until > ?", (key, now)).fetchone()
+            row = database.execute(_DEBT, (kind, key, now)).fetchone()
         return row and Debt(*row)
 
-    def forgive(self, key: bytes) -> None:
+    def forgive(self, kind: Kind, key: bytes) -> None:
         with self._file.transaction() as database:
-            database.execute("DELETE FROM debt WHERE key = ?", (key,))
+            database.execute("DELETE FROM debt WHERE kind = ? AND key = ?", (kind, key))
+
+    def _make_room(self, database: sqlite3.Connection, now: float) -> None:
+        for kind in Kind:
+            database.execute(_DROP_FORGIVEN, (kind, now))
+            (count,) = database.execute("SELECT count(*) FROM debt WHERE kind = ?", (kind,)).fetchone()
+            if count >= self._capacity:
+                kept = self._capacity - made_room(self._capacity)
+                database.execute(_DROP_SMALLEST, {"kind": kind, "kept": kept})
 
 
 class _Full(Unavailable):
@@ -244,8 +262,9 @@ class _File:
         database.execute("BEGIN IMMEDIATE")
         application, version, tables = (database.execute(query).fetchone()[0] for query in _WHOSE)
         if (application, version, tables) == (0, 0, 0):
-            for statement in SCHEMA:
-                database.execute(statement)
+            _run(database, SCHEMA)
+        elif (application, version) == (APPLICATION, 1):
+            _run(database, FROM_1)
         elif (application, version) != (APPLICATION, VERSION):
             raise ConfigurationError(_foreign(application, version))
         database.execute("COMMIT")
@@ -260,6 +279,11 @@ class _File:
 _WHOSE = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
 
 _DAMAGED = "is damaged or no SQLite file; move it away for a new one to be made, which remembers nothing"
+
+
+def _run(database: sqlite3.Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        database.execute(statement)
 
 
 def _foreign(application: int, version: int) -> str:
