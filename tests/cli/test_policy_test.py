@@ -178,3 +178,18 @@ def test_part_of_a_capability_is_neither_permitted_nor_refused(main: Main, tmp_p
     for line in ('permits = ["store"]', 'refuses = ["store"]'):
         (tmp_path / "c.toml").write_text(cases.replace('permits = ["CTImageStorage"]', line))
         assert main(*TEST).code == 11
+
+
+@pytest.mark.parametrize("model", ["move", "StudyRootQueryRetrieveInformationModelMove"])
+def test_who_may_move_by_one_model_moves(main: Main, tmp_path: Path, model: str) -> None:
+    """Nothing is said to be unable to move which can move in one way."""
+    (tmp_path / "p.toml").write_text(POLICY.replace('"find", "move"', f'"find", "{model}"'))
+    expected = CASES.replace('expect.permits = ["find", "move"]\n', "").replace(
+        'expect.moves_to = ["WS_9", "RSCH"]\n', ""
+    )
+    assert judged(main, tmp_path, expected).code == 0
+    done = judged(main, tmp_path, expected.replace('not_to = ["LAPTOP"', 'not_to = ["WS_2"'))
+    assert done.code == 11
+    assert "moves_not_to: expected WS_2, found that it is permitted" in joined(done.out)
+    moving = judged(main, tmp_path, expected.replace('moves_not_to = ["LAPTOP"', 'moves_to = ["WS_2"'))
+    assert moving.code == (0 if model == "move" else 11)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,8 @@ class Expected:
         assurance: how far the identity is proved.
         permits: capabilities and SOP classes that may be used, each as a whole.
         refuses: those of which nothing may be used.
-        moves_to, moves_not_to: AE titles that a C-MOVE may, and may not, send to.
+        moves_to: AE titles that a C-MOVE may send to, by every information model.
+        moves_not_to: those that it may send to by none.
         reaches, reaches_not: studies, by their attributes, that are in scope and that are not.
         emergency: "yes" where break_glass makes it one.
     """
@@ -128,7 +129,11 @@ def _permission_failures(expected: Expected, accepted: Accepted) -> Iterator[Fai
         ("permits", [word for word in expected.permits if not permission.allows(word)], "not permitted"),
         ("refuses", [word for word in expected.refuses if _allows_any(permission, word)], "permitted"),
         ("moves_to", [title for title in expected.moves_to if not _moves(permission, title)], "not permitted"),
-        ("moves_not_to", [title for title in expected.moves_not_to if _moves(permission, title)], "permitted"),
+        (
+            "moves_not_to",
+            [title for title in expected.moves_not_to if _moves(permission, title, by=_allows_any)],
+            "permitted",
+        ),
         ("reaches", [_study(each) for each in expected.reaches if not _reaches(accepted, each)], "not in scope"),
         ("reaches_not", [_study(each) for each in expected.reaches_not if _reaches(accepted, each)], "in scope"),
     ]
@@ -144,8 +149,9 @@ def _allows_any(permission: Permission, word: str) -> bool:
     return False
 
 
-def _moves(permission: Permission, ae_title: str) -> bool:
-    return permission.allows("move") and permission.reaches(ae_title)
+def _moves(permission: Permission, ae_title: str, by: Callable[[Permission, str], bool] = Permission.allows) -> bool:
+    """Whether a C-MOVE may send there: by every information model, unless `by` is content with any."""
+    return by(permission, "move") and permission.reaches(ae_title)
 
 
 def _reaches(accepted: Accepted, study: Mapping[str, str]) -> bool:
