@@ -79,7 +79,12 @@ def decode(cls: type[T], table: object, key: tuple[str | int, ...], report: Repo
         elif field.default is MISSING and field.default_factory is MISSING:
             report(key, f"{name} is missing")
             sound = False
-    return cls(**values) if sound else None
+    try:
+        return cls(**values) if sound else None
+    except ConfigurationError as error:  # values that are sound each by itself
+        for problem in error.problems:
+            report(key, problem)
+        return None
 
 
 def report_unknown(table: Mapping[str, Any], known: Iterable[str], key: tuple[str | int, ...], report: Report) -> bool:

@@ -37,6 +37,10 @@ def test_the_penalties_shown_are_the_defaults_and_all_there_are(tmp_path: Path) 
     assert all(f"{name} = " in SNIPPETS[1] for name in names)
 
 
+def test_one_delay_for_all_is_possible(tmp_path: Path) -> None:
+    assert load(tmp_path, '[limits.penalty]\nshortest = "10m"\nlongest = "10m"\n').limits.penalty.shortest == 600
+
+
 def test_options_and_commands_are_listed() -> None:
     assert all(f"`{option}=" in DOCUMENT for option in OPTIONS)
     assert COMMANDS in DOCUMENT
@@ -50,6 +54,10 @@ def test_options_and_commands_are_listed() -> None:
         ('[state]\nurll = "memory:"\n', "3: state.urll: unknown key"),
         ("[limits.penalty]\nsource_free = 0\n", "3: limits.penalty.source_free: 0 should be a whole number, 1 or more"),
         ('[limits.penalty]\nexempt = ["10.1.1.1/8"]\n', "3: limits.penalty.exempt: "),
+        (
+            '[limits.penalty]\nshortest = "10m"\nlongest = "1s"\n',
+            "2: limits.penalty: shortest is 600 s and longest 1 s; delays double from one to the other",
+        ),
     ],
 )
 def test_mistakes_are_said_with_line_and_key(snippet: str, said: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from useridentity.errors import ConfigurationError
 from useridentity.settings import Network, Seconds
 
 
@@ -24,6 +25,8 @@ class PenaltyLimits:
         good_for: how long a source that an account was used from is told from strangers.
         exempt: networks where nothing is counted and nothing refused: monitoring, vulnerability scanners,
             a proxy whose clients cannot be told apart and that limits them itself.
+
+    Raises `ConfigurationError` where the first delay is longer than the longest.
     """
 
     source_free: int = 20
@@ -34,3 +37,9 @@ class PenaltyLimits:
     longest: Seconds = 900.0
     good_for: Seconds = 30 * 86400.0
     exempt: tuple[Network, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shortest > self.longest:
+            raise ConfigurationError(
+                f"shortest is {self.shortest:g} s and longest {self.longest:g} s; delays double from one to the other"
+            )
