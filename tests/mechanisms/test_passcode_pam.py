@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import POINTER, byref, pointer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,16 @@ from useridentity.checks import Driver
 from useridentity.decision import Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, Unavailable
 from useridentity.mechanisms.passcode import PasscodeSettings, PasscodeValidator, User
-from useridentity.mechanisms.passcode_pam import MAX_PASSCODE, PamStore
+from useridentity.mechanisms.passcode_pam import (
+    _CONV_ERR,
+    _PROMPT_ECHO_OFF,
+    _SUCCESS,
+    MAX_PASSCODE,
+    PamStore,
+    _answering,
+    _Message,
+    _Response,
+)
 from useridentity.policy import Limits, Policy, Rule
 from useridentity.settings import Runtime
 
@@ -63,6 +74,31 @@ def test_a_passcode_that_pam_would_take_for_another_one_is_refused(store: PamSto
     """PAM's strings end at NUL and at 511 octets, and some modules let users without a passcode in."""
     store.verify("alice", b"right")
     assert "PAM takes" in refusal(store, "alice", passcode)
+
+
+def test_a_name_that_pam_would_take_for_another_one_is_refused(store: PamStore) -> None:
+    store.verify("alice", b"right")
+    assert "NUL" in refusal(store, "alice\0x", b"right")
+
+
+def test_a_conversation_that_fails_in_any_way_is_no_success(store: PamStore) -> None:
+    """What a callback raises ctypes drops, and answers the zero that means success to PAM."""
+
+    class Broken:
+        def calloc(self, *_: int) -> int:
+            raise MemoryError
+
+    def result(libc: Any) -> int:
+        """What PAM is answered to one prompt for a passcode."""
+        prompt, responses = _Message(_PROMPT_ECHO_OFF, b"Password: "), POINTER(_Response)()
+        return int(_answering(libc, b"right")(1, pointer(pointer(prompt)), byref(responses), None))
+
+    pam, libc = store._library
+    assert result(libc) == _SUCCESS
+    assert result(Broken()) == _CONV_ERR
+    assert store.verify("alice", b"right")
+    store._library = (pam, Broken())  # type: ignore[assignment]
+    assert "auth: " in refusal(store, "alice", b"right")
 
 
 def test_an_account_that_may_not_be_used_is_refused_for_all_its_right_passcode(store: PamStore) -> None:

@@ -88,6 +88,8 @@ class PamStore:
         Raises `Refused` (CREDENTIAL_INVALID), and `Unavailable` where PAM does not tell. How long a refusal
         takes is the service's own doing.
         """
+        if "\0" in username:
+            raise Refused(Reason.CREDENTIAL_INVALID, "a username with NUL would be another one to PAM")
         if not passcode or b"\0" in passcode or len(passcode) > MAX_PASSCODE:
             detail = f"PAM takes a passcode of 1 to {MAX_PASSCODE} bytes without NUL"
             raise Refused(Reason.CREDENTIAL_INVALID, detail)
@@ -140,6 +142,12 @@ def _answering(libc: ctypes.CDLL, passcode: bytes) -> _Converse:  # type: ignore
         return b"" if style in (_ERROR_MSG, _TEXT_INFO) else None
 
     def converse(count: int, messages: object, responses: object, _data: object) -> int:
+        try:
+            return filled_in(count, messages, responses)
+        except BaseException:  # noqa: BLE001  ctypes would answer 0 for it, which is PAM_SUCCESS
+            return _CONV_ERR
+
+    def filled_in(count: int, messages: object, responses: object) -> int:
         answers = [answer(messages[index].contents.style) for index in range(count)]  # type: ignore[index]
         if None in answers:
             return _CONV_ERR
