@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,25 +19,48 @@ Problem = tuple[Key, str]
 """A key, and what is wrong with its value."""
 
 
+MAX_SIZE = 4 * 2**20
+"""Characters of a file: twenty times what a policy of a thousand rules has."""
+
+MAX_DEPTH = 32
+"""Tables and lists within each other: several times what any file of ours needs, and far below Python's stack."""
+
+_INTEGERS = range(-(2**63), 2**63)
+"""Those that TOML 1.0 asks a reader to take; Python's grow until nobody could print them."""
+
+_TOO_DEEP = f"tables and lists are more than {MAX_DEPTH} deep within each other"
+_TOO_LARGE = "a whole number needs more than the 64 bits that TOML has for it"
+
+_LONG_NUMBER = re.compile(r"[0-9_]{1000}")
+_TOLD_LINE = re.compile(r" \(at (?:line (?P<line>\d+), (?P<column>column \d+)|end of document)\)$")
+
+_TOKEN = re.compile(
+    r'''
+    """(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}      # strings of several lines, which may end with two quotes of their own
+    | \'{3}(?:[^']|'{1,2}(?!'))*'{3,5}
+    | "(?:[^"\\]|\\.)*"
+    | '[^']*'
+    | \#[^\n]*
+    | [\[\]{}\n]
+    ''',
+    re.DOTALL | re.VERBOSE,
+)
+"""What tells where a statement of a valid file ends: a line break that is in no string, list or inline table."""
+
+
 class TomlFile:
     """The content of a file, and its lines.
 
-    Raises `ConfigurationError` where the file cannot be read or is not TOML.
+    Raises `ConfigurationError` where the file cannot be read, is not TOML, or is larger or deeper than any of ours.
     """
 
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
-        try:
-            # Windows' editors begin a file with a byte order mark.
-            text = path.read_text("utf-8-sig") if text is None else text
-            self.content: Mapping[str, Any] = tomllib.loads(text)
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; TOML files are UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{path}: not TOML: {error}") from None
-        self._text = text
+        # Windows' editors end lines with CR LF.
+        self._text = _read(path) if text is None else text.replace("\r\n", "\n")
+        self.content: Mapping[str, Any] = _parsed(path, self._text)
+        if found := next(_excesses(self.content), None):
+            raise ConfigurationError(self.problem(*found))
 
     @cached_property
     def _lines(self) -> Mapping[Key, int]:
@@ -63,11 +87,59 @@ def spelled(key: Key) -> str:
     return text if text.isprintable() else repr(text)
 
 
+def _read(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():  # a FIFO would keep us waiting, and a device might never end
+            raise ConfigurationError(f"{path}: is no regular file")
+        # Windows' editors begin a file with a byte order mark.
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; TOML files are UTF-8") from None
+    if len(text) > MAX_SIZE:
+        raise ConfigurationError(f"{path}: has more than {MAX_SIZE} characters")
+    return text
+
+
+def _parsed(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        told = _TOLD_LINE.search(message)
+        line = told["line"] if told and told["line"] else text.count("\n") + 1
+        where = f" ({told['column']})" if told and told["column"] else ""
+        raise ConfigurationError(f"{path}:{line}: not TOML: {_TOLD_LINE.sub('', message)}{where}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: {_TOO_DEEP}") from None
+    except ValueError:  # an integer of more digits than Python reads
+        long = _LONG_NUMBER.search(text)
+        line = text.count("\n", 0, long.start()) + 1 if long else 1
+        raise ConfigurationError(f"{path}:{line}: {_TOO_LARGE}") from None
+
+
+def _excesses(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is too deep or too large for whoever reads the content; told without repeating it."""
+    waiting: list[tuple[Key, object]] = [((), content)]
+    while waiting:
+        key, value = waiting.pop()
+        if len(key) > MAX_DEPTH:
+            yield key, _TOO_DEEP
+        elif isinstance(value, Mapping):
+            waiting += [((*key, name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*key, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, int) and value not in _INTEGERS:
+            yield key, _TOO_LARGE
+
+
 def _first_lines(text: str) -> Mapping[Key, int]:
     """Each key, and each table that holds it, with the line it is first written on."""
     lines: dict[Key, int] = {}
     for key, number in _keys(text):
-        for end in range(1, len(key) + 1):
+        for end in range(1, min(len(key), MAX_DEPTH) + 1):
             lines.setdefault(key[:end], number)
     return lines
 
@@ -89,16 +161,16 @@ def _keys(text: str) -> Iterator[tuple[Key, int]]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    start, statement = 0, ""
-    for number, line in enumerate(text.split("\n"), 1):
-        start, statement = (start, f"{statement}\n{line}") if statement else (number, line)
-        try:
-            complete = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
+    """Each statement of a valid file with its first line, in one pass."""
+    start, number, depth = 0, 1, 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+        if token[0] != "\n" or depth:
             continue
-        if complete:
-            yield start, statement
-        statement = ""
+        statement = text[start : token.start()]
+        if tomllib.loads(statement):
+            yield number, statement
+        start, number = token.end(), number + statement.count("\n") + 1
 
 
 def _path(content: object) -> Key:

@@ -162,7 +162,7 @@ def test_no_case_is_no_success(main: Main, tmp_path: Path, cases: str) -> None:
 
 def test_a_file_that_is_none_is_told(main: Main, tmp_path: Path) -> None:
     assert main(*TEST).err == "error: c.toml: cannot be read: No such file or directory\n"
-    assert judged(main, tmp_path, "case = [").err.startswith("error: c.toml: not TOML")
+    assert judged(main, tmp_path, "case = [").err.startswith("error: c.toml:1: not TOML")
     assert judged(main, tmp_path, 'version = 1\ncase = ["x"]').err == (
         "error: c.toml:2: case[0]: should be a table: [[case]]\n"
     )
