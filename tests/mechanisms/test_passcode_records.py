@@ -81,7 +81,7 @@ def test_a_user_that_is_no_table_is_a_fault() -> None:
 
 
 def test_what_is_not_toml_is_named_with_its_line() -> None:
-    with pytest.raises(ConfigurationError, match="passcodes.toml:3: not TOML") as refused:
+    with pytest.raises(ConfigurationError, match=r"passcodes\.toml:3: not TOML") as refused:
         parse(FILE, GOOD.replace("[user.alice]", "[user.alice"))
     assert HASH not in str(refused.value)
 
