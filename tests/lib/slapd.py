@@ -21,6 +21,7 @@ BASE = "dc=example,dc=org"
 PEOPLE = f"ou=people,{BASE}"
 ADMIN, ADMIN_PASSCODE = f"cn=admin,{BASE}", "admin passcode"
 SERVICE, SERVICE_PASSCODE = f"cn=useridentity,{BASE}", "service passcode"
+POLICY = f"cn=policy,{BASE}"
 RADIOLOGY = f"cn=radiology,ou=groups,{BASE}"
 HANG = 10.0  # seconds; it is ready within half of one
 
@@ -31,6 +32,7 @@ include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload memberof
+moduleload ppolicy
 TLSCACertificateFile {ca}
 TLSCertificateFile {cert}
 TLSCertificateKeyFile {key}
@@ -42,6 +44,8 @@ rootpw "{passcode}"
 maxsize 10485760
 dbnosync
 overlay memberof
+overlay ppolicy
+ppolicy_default "{policy}"
 access to attrs=userPassword by anonymous auth by * none
 access to dn.subtree="{people}" by dn.exact="{service}" read by self read by * none
 access to * by users read by anonymous none
@@ -60,6 +64,14 @@ objectClass: organizationalRole
 objectClass: simpleSecurityObject
 cn: useridentity
 userPassword: {SERVICE_PASSCODE}
+
+dn: {POLICY}
+objectClass: organizationalRole
+objectClass: pwdPolicy
+cn: policy
+pwdAttribute: userPassword
+pwdMustChange: TRUE
+pwdLockout: TRUE
 
 dn: {PEOPLE}
 objectClass: organizationalUnit
@@ -215,6 +227,12 @@ class Directory:
         path.write_text(ldif)
         self.run("ldapadd", "-M", "-D", ADMIN, "-w", ADMIN_PASSCODE, "-f", str(path))
 
+    def change(self, dn: str, *lines: str) -> None:
+        """Modify an entry as the administrator, its operational attributes too (LDIF, RFC 2849)."""
+        path = self.folder / "change.ldif"
+        path.write_text("\n".join([f"dn: {dn}", "changetype: modify", *lines, ""]))
+        self.run("ldapmodify", "-e", "relax", "-D", ADMIN, "-w", ADMIN_PASSCODE, "-f", str(path))
+
     def run(self, program: str, *arguments: str, expected: int = 0) -> None:
         """A program of ldap-utils, with the result code that it should end with."""
         command = [require(program), "-x", "-H", self.ldap, *arguments]
@@ -228,7 +246,14 @@ def slapd(folder: Path, ca: Path, pair: Pair) -> Iterator[Directory]:
     """A running directory with the entries above, its certificate that of `pair`."""
     require("slapd")
     (folder / "db").mkdir(parents=True)
-    names = {"base": BASE, "people": PEOPLE, "service": SERVICE, "admin": ADMIN, "passcode": ADMIN_PASSCODE}
+    names = {
+        "base": BASE,
+        "people": PEOPLE,
+        "service": SERVICE,
+        "admin": ADMIN,
+        "passcode": ADMIN_PASSCODE,
+        "policy": POLICY,
+    }
     conf = SLAPD_CONF.format(folder=folder, ca=ca, cert=pair.cert, key=pair.key, **names)
     (folder / "slapd.conf").write_text(conf)
     directory = Directory(folder, ca, *_free_ports())

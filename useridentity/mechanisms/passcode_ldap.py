@@ -13,6 +13,7 @@ from useridentity.mechanisms.passcode import User
 try:
     import ldap  # type: ignore[import-untyped]
     import ldap.dn  # type: ignore[import-untyped]
+    from ldap.controls.ppolicy import PasswordPolicyControl  # type: ignore[import-untyped]
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "directories need python-ldap: pip install 'useridentity[ldap]'", name=missing.name
@@ -27,6 +28,9 @@ _REFUSALS = (
     ldap.CONSTRAINT_VIOLATION,  # 389 Directory Server: too many tries
 )
 """What directories answer to a bind that is wrong; anything else says nothing of the passcode."""
+
+_POLICY = {0: "the passcode has ended", 1: "the account is locked", 2: "the passcode has to be changed"}
+"""Errors of a password policy (draft-behera-ldap-password-policy 6.2) that come with a bind."""
 
 
 class LdapStore:
@@ -93,9 +97,17 @@ class LdapStore:
 
 
 def _bind(connection: Connection, dn: str, passcode: bytes, refused: str) -> None:
+    """Bind as a user whose passcode may be used as it is: a bind succeeds, too, where it is good for its change alone.
+
+    A directory that knows no password policy ignores the control, and says nothing about one.
+    """
+    detail = ""
     try:
-        connection.simple_bind_s(dn, passcode)
-        return
+        *_, controls = connection.simple_bind_s(dn, passcode, serverctrls=[PasswordPolicyControl()])
+        for control in controls:
+            if isinstance(control, PasswordPolicyControl) and control.error is not None:
+                detail = f"{_POLICY.get(control.error, 'the password policy refuses it')} (password policy)"
     except _REFUSALS as error:
         detail = f"{refused}: {words(error)}"
-    raise Refused(Reason.CREDENTIAL_INVALID, detail)
+    if detail:
+        raise Refused(Reason.CREDENTIAL_INVALID, detail)

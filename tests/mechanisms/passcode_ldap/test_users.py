@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.lib.slapd import PEOPLE, SERVICE_PASSCODE, Directory
+from tests.lib.slapd import ADMIN, ADMIN_PASSCODE, BASE, PEOPLE, SERVICE_PASSCODE, Directory
 from tests.mechanisms.passcode_ldap.support import WAYS, Stores, refusal, unavailability
 from useridentity.mechanisms.passcode import User
 
@@ -63,6 +65,62 @@ def test_a_wrong_name_or_passcode_is_refused(store: Stores, way: str, username: 
     asked.verify("alice", b"right")
     refusal(asked, username, passcode)
     assert asked.verify("alice", b"right").user_id == "alice"
+
+
+GRACE = f"cn=grace,{BASE}"
+GRACE_POLICY = f"""\
+dn: {GRACE}
+objectClass: organizationalRole
+objectClass: pwdPolicy
+cn: grace
+pwdAttribute: userPassword
+pwdMaxAge: 1
+pwdGraceAuthNLimit: 3
+"""
+LONG_AGO = "replace: pwdChangedTime\npwdChangedTime: 20200101000000Z"
+
+
+@pytest.fixture
+def carol(directory: Directory) -> Iterator[str]:
+    """The DN of a user who may be used up."""
+    dn = f"uid=carol,{PEOPLE}"
+    directory.add(f"dn: {dn}\nobjectClass: inetOrgPerson\nuid: carol\ncn: Carol\nsn: C\nuserPassword: carol's\n")
+    yield dn
+    directory.run("ldapdelete", "-D", ADMIN, "-w", ADMIN_PASSCODE, dn)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("replace: pwdReset\npwdReset: TRUE", "the passcode has to be changed"),
+        ("replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z", "Invalid credentials"),
+    ],
+)
+def test_a_right_passcode_that_may_not_be_used_is_refused(
+    store: Stores, directory: Directory, carol: str, way: str, change: str, expected: str
+) -> None:
+    """A bind with a passcode that was reset succeeds, for its change alone."""
+    asked = store(way)
+    assert asked.verify("carol", b"carol's").user_id == "carol"
+    directory.change(carol, change)
+    assert expected in refusal(asked, "carol", b"carol's")
+    assert asked.verify("alice", b"right").user_id == "alice"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_passcode_that_has_ended_is_good_for_the_grace_that_the_directory_gives(
+    store: Stores, directory: Directory, carol: str, way: str
+) -> None:
+    directory.add(GRACE_POLICY)
+    try:
+        directory.change(carol, f"replace: pwdPolicySubentry\npwdPolicySubentry: {GRACE}\n-\n{LONG_AGO}")
+        asked = store(way)
+        for _ in range(3):
+            assert asked.verify("carol", b"carol's").user_id == "carol"
+        refusal(asked, "carol", b"carol's")
+    finally:
+        directory.run("ldapdelete", "-D", ADMIN, "-w", ADMIN_PASSCODE, GRACE)
 
 
 @pytest.mark.parametrize("way", WAYS)
