@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,6 +17,7 @@ from tests.lib.pki import DAY, NOW, Ca, Leaf
 from useridentity.errors import ConfigurationError
 from useridentity.tls import client_context, server_context
 from useridentity.tls_crl import RevocationLists
+from useridentity.tls_trust import Trust
 
 
 @dataclass
@@ -139,22 +140,38 @@ def test_the_end_of_the_first_list_to_end_is_warned_of_in_its_last_quarter(site:
     assert "until it is replaced" in lists.warning(NOW + 4 * DAY)
 
 
-def test_it_tells_what_is_revoked_by_issuer_and_number(site: Site) -> None:
-    vendor = Ca.root("Vendor Root")
-    site.ca.write_bytes(site.root.pem + vendor.pem)
-    other: Any = site.root.issue()
-    lists = RevocationLists.read(site.crl(site.root.revoke(site.node), vendor.revoke(other)), site.ca)
-    assert lists.revoke(site.node.der)
-    assert not lists.revoke(other.der)
+def test_a_list_of_the_future_is_an_error(site: Site) -> None:
+    """OpenSSL refuses everybody for it."""
+    server_context(*site.server, client_ca=site.ca, crl=site.crl(site.root.revoke()))
+    (problem,) = problems(site, site.root.revoke(start=datetime.now(UTC) + DAY))
+    assert "is the clock right?" in problem
 
 
-def test_whom_a_revoked_authority_has_issued_for_is_revoked_where_it_is_among_those_trusted(site: Site) -> None:
-    intermediate = site.root.intermediate()
-    leaf, revoked = intermediate.issue(), site.root.revoke(Leaf(intermediate.certificate, intermediate.key))
-    site.ca.write_bytes(site.root.pem + intermediate.pem)
-    assert not RevocationLists.read(site.crl(site.root.revoke(), intermediate.revoke()), site.ca).revoke(leaf.der)
-    lists = RevocationLists.read(site.crl(revoked, intermediate.revoke()), site.ca)
-    assert lists.revoke(leaf.der)
-    assert not lists.revoke(site.node.der)
-    site.ca.write_bytes(site.root.pem)
-    assert not RevocationLists.read(site.crl(revoked, intermediate.revoke()), site.ca).revoke(leaf.der)
+def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
+    """OpenSSL chooses by date, and only then looks at the signature: everybody was refused."""
+    forged = Ca.root("Vendor Root").revoke(start=NOW - DAY / 2, name="Hospital Root")
+    server_context(*site.server, client_ca=site.ca, crl=site.crl(site.root.revoke()))
+    (problem,) = problems(site, site.root.revoke() + forged)
+    assert "is not signed by it" in problem
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_an_authoritys_old_and_new_list_the_newest_that_holds_counts(site: Site, newest_first: bool) -> None:
+    """As OpenSSL does it, and as we do for what began before."""
+    other = site.root.issue([("CN", "CT_2")])
+    old, ended, new = (NOW - 3 * DAY, NOW + DAY), (NOW - DAY, NOW - DAY / 2), (NOW - 2 * DAY, NOW + 30 * DAY)
+    dated = [
+        site.root.revoke(other, start=new[0], ends=new[1]),
+        site.root.revoke(site.node, start=old[0], ends=old[1]),
+        site.root.revoke(site.node, start=ended[0], ends=ended[1]),
+    ]
+    crl = site.crl(*(dated if newest_first else reversed(dated)))
+    assert site.connect(crl) == "CT_1"
+    with pytest.raises(OSError):  # noqa: PT011
+        site.connect(crl, other)
+    trust = Trust.read(site.ca, crl)
+    assert trust.objects(site.node.der, NOW) == ""
+    assert trust.objects(other.der, NOW) == "has been revoked"
+    lists = RevocationLists.read(crl, site.ca)
+    assert lists.ends_at == NOW + 30 * DAY
+    assert lists.warning(NOW + DAY) == ""

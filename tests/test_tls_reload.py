@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from useridentity.errors import ConfigurationError
 from useridentity.pynetdicom import AE
 from useridentity.testing import TokenIssuer
 from useridentity.tls import client_context
-from useridentity.tls_reload import WARN_AGAIN, ServerTls
+from useridentity.tls_reload import RETRY_AFTER, WARN_AGAIN, ServerTls
 
 
 @dataclass
@@ -92,7 +93,6 @@ def test_a_new_revocation_list_holds_for_resumed_sessions_too(site: Site, versio
     site.put("ca.crl", site.root.revoke(site.node))
     with pytest.raises(OSError):  # noqa: PT011  an alert or a reset, whichever is first
         handshake(tls, client, session=session)
-    assert tls.revokes(site.node.der)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -105,6 +105,20 @@ def test_a_session_does_not_outlive_the_end_of_a_revocation_list(site: Site, ver
     site.now = NOW + 30 * DAY
     assert not handshake(tls, client, session=session).resumed
     assert tls.context() is tls.context()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_outlives_the_end_of_no_list_though_another_has_ended_before(
+    site: Site, version: ssl.TLSVersion
+) -> None:
+    site.put("ca.pem", site.root.pem + (vendor := Ca.root("Vendor Root")).pem)
+    site.put("ca.crl", site.root.revoke() + vendor.revoke(ends=NOW + 10 * DAY))
+    tls, client = site.tls(), site.client(version)
+    site.now = NOW + 10 * DAY
+    session = handshake(tls, client).session
+    assert handshake(tls, client, session=session).resumed
+    site.now = NOW + 30 * DAY
+    assert not handshake(tls, client, session=session).resumed
 
 
 def test_the_end_of_a_revocation_list_is_warned_of_once_an_hour(site: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,6 +163,41 @@ def test_a_file_that_cannot_be_used_is_logged_and_the_one_of_before_stays(
     site.put(name, before)
     handshake(tls, client)
     assert tls.context() is not context
+
+
+def test_what_could_not_be_read_for_another_reason_is_tried_again(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file changes when descriptors are to be had again."""
+    tls, client = site.tls(), site.client()
+    handshake(tls, client)
+    site.put("ca.crl", site.root.revoke(site.node))
+    with monkeypatch.context() as without_descriptors:
+        without_descriptors.setattr(Path, "read_bytes", _no_descriptors)
+        for seconds in (0, 1, 10):
+            site.now = NOW + timedelta(seconds=seconds)
+            handshake(tls, client)
+    (record,) = caplog.records
+    assert os.strerror(errno.EMFILE) in record.getMessage()
+    site.now += RETRY_AFTER
+    with pytest.raises(OSError):  # noqa: PT011  an alert or a reset, whichever is first
+        handshake(tls, client)
+
+
+def _no_descriptors(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+
+def test_a_file_whose_mode_was_put_right_is_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key was replaced without being readable; then only its mode changes, and with that its ctime."""
+    tls = site.tls()
+    site.new_server(site.root.issue(server=True))
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(Path, "read_bytes", _no_descriptors)
+        stayed = tls.context()
+    assert tls.context() is stayed
+    (site.folder / "server.key").chmod(0o600)
+    assert tls.context() is not stayed
 
 
 def test_a_reload_ends_sessions_even_where_nothing_changed(site: Site) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -34,14 +35,14 @@ class RevocationLists:
     Fields:
         path: of the file.
         lists: in its order.
-        authorities: that are trusted, and may themselves have been revoked by another.
-        ends_at: when the first of them ends; from then on its authority's certificates are refused.
+        signed: those that each authority has signed.
+        ends_at: when an authority is left without a list that holds; its certificates are refused from then on.
         warn_at: when that should be said.
     """
 
     path: Path
     lists: tuple[x509.CertificateRevocationList, ...]
-    authorities: tuple[x509.Certificate, ...]
+    signed: Mapping[x509.Certificate, tuple[x509.CertificateRevocationList, ...]]
     ends_at: datetime
     warn_at: datetime
 
@@ -52,37 +53,31 @@ class RevocationLists:
         Raises `ConfigurationError` with all that is wrong; a list that has ended is not: it refuses.
         """
         path = Path(path)
-        lists, authorities = _lists(path), tuple(_authorities(Path(ca)))
-        problems = [problem for authority in authorities if (problem := _missing(authority, lists))]
-        lives = [(each.last_update_utc, end) for each in lists if (end := each.next_update_utc) is not None]
-        if len(lives) < len(lists):
-            problems.append("a list has no nextUpdate (RFC 5280 5.1.2.5), so nobody could tell that it is old")
+        lists = _lists(path)
+        signed = {each: tuple(one for one in lists if _signed(one, each)) for each in authorities(ca)}
+        problems = (*_missing(signed, lists), *_forged(signed, lists), *_outside_time(lists))
         if problems:
-            raise ConfigurationError(f"crl {path}: {problem}" for problem in problems)
+            raise ConfigurationError(f"crl {path}: {problem}" for problem in dict.fromkeys(problems))
+        lives = [(each.last_update_utc, _end(each)) for each in _last_to_end(signed, lists)]
         warn_at = min(end - (end - start) * WARNED for start, end in lives)
-        return cls(path, lists, authorities, min(end for _, end in lives), warn_at)
+        return cls(path, lists, signed, min(end for _, end in lives), warn_at)
 
-    def revoke(self, certificate: bytes) -> bool:
-        """Whether one of the lists holds this certificate, DER, or an authority above it as far as those are known.
+    @property
+    def ends(self) -> list[datetime]:
+        """When each list ends, the first one first: what OpenSSL verifies by changes then."""
+        return sorted({_end(each) for each in self.lists})
 
-        For the certificates of associations that began before: OpenSSL judges those of new ones.
+    def objects(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> str:
+        """Why a certificate that `issuer`, one of the authorities, has issued does not hold; empty where it does.
+
+        Of several lists that hold the newest counts, as for OpenSSL: an authority's old one may stay in the file.
         """
-        parsed = x509.load_der_x509_certificate(certificate)
-        for _ in range(len(self.authorities) + 1):  # authorities may have signed each other
-            if self._hold(parsed):
-                return True
-            issuer = next((each for each in self.authorities if each.subject == parsed.issuer), parsed)
-            if issuer == parsed:
-                return False
-            parsed = issuer
-        return False
-
-    def _hold(self, certificate: x509.Certificate) -> bool:
-        return any(
-            each.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
-            for each in self.lists
-            if each.issuer == certificate.issuer
-        )
+        current = [each for each in self.signed[issuer] if now < _end(each)]
+        if not current:
+            return f"cannot be judged: the revocation list of {issuer.subject.rfc4514_string()!r} has ended"
+        newest = max(current, key=lambda each: each.last_update_utc)
+        revoked = newest.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        return "has been revoked" if revoked is not None else ""
 
     def warning(self, now: datetime) -> str:
         """What to say of their end, empty while it is far."""
@@ -109,25 +104,73 @@ def _lists(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
     return lists
 
 
-def _authorities(path: Path) -> list[x509.Certificate]:
+def authorities(path: str | os.PathLike[str]) -> tuple[x509.Certificate, ...]:
+    """The certificates in a PEM file; raises `ConfigurationError` where it has none."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
+        return tuple(x509.load_pem_x509_certificates(Path(path).read_bytes()))
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: not a usable PEM certificate: {error}") from error
+        raise ConfigurationError(f"{os.fspath(path)}: not a usable PEM certificate: {error}") from error
 
 
-def _missing(authority: x509.Certificate, lists: tuple[x509.CertificateRevocationList, ...]) -> str:
-    """What is wrong where no list is this authority's own: all that it issued would be refused."""
-    name = authority.subject.rfc4514_string()
-    own = [each for each in lists if each.issuer == authority.subject]
-    if not own:
-        return f"no list of {name!r}, so all its certificates would be refused"
-    if not any(_signed(each, authority) for each in own):
-        return f"the list of {name!r} is not signed by it"
-    return ""
+_List = x509.CertificateRevocationList
+_Signed = Mapping[x509.Certificate, tuple[_List, ...]]
 
 
-def _signed(revoked: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+def _missing(signed: _Signed, lists: tuple[_List, ...]) -> Iterator[str]:
+    """Authorities without a list of their own: all that they issued would be refused."""
+    for authority, own in signed.items():
+        if any(each.issuer == authority.subject for each in lists):
+            if not own:
+                yield _not_its_own(authority.subject)
+        else:
+            name = authority.subject.rfc4514_string()
+            yield f"no list of {name!r}, so all its certificates would be refused"
+
+
+def _forged(signed: _Signed, lists: tuple[_List, ...]) -> Iterator[str]:
+    """Lists that only bear an authority's name: OpenSSL may choose such a one, and then refuses everybody."""
+    genuine = [each for own in signed.values() for each in own]
+    names = {authority.subject for authority in signed}
+    for each in lists:
+        if each.issuer in names and each not in genuine:
+            yield _not_its_own(each.issuer)
+
+
+def _not_its_own(name: x509.Name) -> str:
+    return f"a list of {name.rfc4514_string()!r} is not signed by it"
+
+
+def _outside_time(lists: tuple[_List, ...]) -> Iterator[str]:
+    now = datetime.now(UTC)
+    for each in lists:
+        name, start = each.issuer.rfc4514_string(), each.last_update_utc
+        if each.next_update_utc is None:
+            yield f"the list of {name!r} has no nextUpdate (RFC 5280 5.1.2.5), so nobody could tell that it is old"
+        if start > now:
+            yield (
+                f"the list of {name!r} holds from {start.isoformat()} on, now is {now.isoformat(timespec='seconds')}: "
+                "certificates would be refused until then; is the clock right?"
+            )
+
+
+def _last_to_end(signed: _Signed, lists: tuple[_List, ...]) -> list[_List]:
+    """Of each authority the list that holds longest; of authorities that are not trusted themselves by their name."""
+    names = {authority.subject for authority in signed}
+    others: dict[x509.Name, list[_List]] = {}
+    for each in lists:
+        if each.issuer not in names:
+            others.setdefault(each.issuer, []).append(each)
+    return [max(own, key=_end) for own in (*signed.values(), *others.values())]
+
+
+def _end(revoked: _List) -> datetime:
+    assert revoked.next_update_utc is not None  # noqa: S101  `read` takes no other
+    return revoked.next_update_utc
+
+
+def _signed(revoked: _List, authority: x509.Certificate) -> bool:
+    if revoked.issuer != authority.subject:
+        return False
     try:
         return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # TypeError is the answer
     except (TypeError, ValueError):

@@ -22,9 +22,13 @@ from useridentity.tls import ClientCertificate, PathLike, Profile, server_contex
 
 if TYPE_CHECKING:
     from useridentity.tls_crl import RevocationLists
+    from useridentity.tls_trust import Trust
 
 WARN_AGAIN = timedelta(hours=1)
 """Between two warnings of a revocation list's end, while connections come."""
+
+RETRY_AFTER = timedelta(seconds=5)
+"""After files could not be used: what was wrong need not be in them, and then no change of theirs tells its end."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,22 +38,22 @@ def _now() -> datetime:
 
 
 class _Read(NamedTuple):
-    """What was made of the files: a context, another that has never been used, and the revocation lists.
+    """What was made of the files: a context, others that have never been used, and what certificates are judged by.
 
-    The other takes over when a list ends: a session that is resumed would not notice.
+    One of the others takes over when a list ends, at the time beside it: a session that is resumed would not notice.
     """
 
     context: ssl.SSLContext
-    spare: ssl.SSLContext | None
-    lists: RevocationLists | None
+    spares: list[tuple[datetime, ssl.SSLContext]]
+    trust: Trust | None
 
 
 class ServerTls:
     """What `server_context` makes, made anew whenever one of its files was changed or replaced.
 
     Takes the arguments of `server_context`, and stands where an `ssl.SSLContext` is asked for its
-    `wrap_socket`. A file that cannot be used later is logged, and the context of before stays. `now` is
-    the clock, for tests.
+    `wrap_socket`. A file that cannot be used later is logged, and the context of before stays until it can.
+    `now` is the clock, for tests. `client_ca` needs `cryptography`.
 
     Raises `ConfigurationError` where an argument or a file cannot be used.
     """
@@ -81,16 +85,19 @@ class ServerTls:
         self._now = now
         self._lock = threading.Lock()
         self._seen: list[tuple[int, ...]] = []
+        self._retry_at: datetime | None = None
+        self._told = ""
         self.reload()
 
     def context(self) -> ssl.SSLContext:
         """The context for the next connection."""
         with self._lock:
-            if self._seen != (seen := self._fingerprints()):
+            seen, now = self._fingerprints(), self._now()
+            if self._seen != seen or (self._retry_at is not None and now >= self._retry_at):
                 self._seen = seen
-                self._load_or_stay()
-            if self._lists is not None:
-                self._heed(self._lists)
+                self._load_or_stay(now)
+            if self._trust is not None and self._trust.lists is not None:
+                self._heed(self._trust.lists, now)
             return self._context
 
     def reload(self) -> None:
@@ -119,34 +126,48 @@ class ServerTls:
             sock, server_side=server_side, do_handshake_on_connect=do_handshake_on_connect
         )
 
-    def revokes(self, certificate: bytes) -> bool:
-        """Whether the revocation lists hold this client certificate, DER: to end what began before they did."""
+    def objects(self, certificate: bytes, now: datetime) -> str:
+        """Why a client certificate, DER, would not be verified at `now`; empty where it would be.
+
+        For what began with an earlier context. One whose authority is not in `client_ca`, so an intermediate that
+        the requestor sent itself, cannot be judged any more, which is an objection too.
+        """
         self.context()
-        return self._lists is not None and self._lists.revoke(certificate)
+        return self._trust.objects(certificate, now) if self._trust is not None else ""
 
     def _read(self) -> _Read:
-        context = self._make()
-        if self._crl is None or self._client_ca is None:
-            return _Read(context, None, None)
-        from useridentity.tls_crl import RevocationLists
+        """Raises `ConfigurationError`, also where it is not for the files: no descriptor is left, say."""
+        try:
+            context = self._make()
+            if self._client_ca is None:
+                return _Read(context, [], None)
+            from useridentity.tls_trust import Trust
 
-        return _Read(context, self._make(), RevocationLists.read(self._crl, self._client_ca))
+            trust, now = Trust.read(self._client_ca, self._crl), self._now()
+            ends = trust.lists.ends if trust.lists is not None else []
+            return _Read(context, [(end, self._make()) for end in ends if now < end], trust)
+        except OSError as error:
+            raise ConfigurationError(f"TLS files cannot be read: {error}") from error
 
     def _use(self, read: _Read) -> None:
-        self._context, self._spare, self._lists = read
-        self._warn_at = read.lists.warn_at if read.lists is not None else None
+        self._context, self._spares, self._trust = read
+        self._warn_at = read.trust.lists.warn_at if read.trust is not None and read.trust.lists is not None else None
+        self._retry_at, self._told = None, ""
 
-    def _load_or_stay(self) -> None:
+    def _load_or_stay(self, now: datetime) -> None:
         try:
             self._use(self._read())
         except ConfigurationError as error:
-            _log.error("TLS files not read again, those read before stay:\n%s", error)
+            self._retry_at = now + RETRY_AFTER
+            if self._told != str(error):
+                self._told = str(error)
+                _log.error("TLS files not read again, those read before stay:\n%s", error)
 
-    def _heed(self, lists: RevocationLists) -> None:
-        now = self._now()
-        if self._spare is not None and now >= lists.ends_at:
-            self._context, self._spare = self._spare, None
-            self._warn_at = now
+    def _heed(self, lists: RevocationLists, now: datetime) -> None:
+        while self._spares and now >= self._spares[0][0]:
+            self._context = self._spares.pop(0)[1]
+            if now >= lists.ends_at:
+                self._warn_at = now
         if self._warn_at is not None and now >= self._warn_at:
             self._warn_at = now + WARN_AGAIN
             _log.warning("%s", lists.warning(now))
@@ -156,9 +177,9 @@ class ServerTls:
 
 
 def _fingerprint(path: PathLike) -> tuple[int, ...]:
-    """Differs once the file was changed or replaced, also behind a symbolic link."""
+    """Differs once the file was changed, replaced or made readable, also behind a symbolic link."""
     try:
         found = os.stat(path)
     except OSError:
         return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

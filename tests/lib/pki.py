@@ -47,6 +47,12 @@ class Ca:
         key = ec.generate_private_key(ec.SECP256R1())
         return Ca(_sign(_builder([("CN", name)], self.certificate.subject, key), self.key, ca=True), key)
 
+    def cross_sign(self, other: Ca) -> Ca:
+        """Another authority, vouched for by this one."""
+        name = other.certificate.subject.rfc4514_string().removeprefix("CN=")
+        builder = _builder([("CN", name)], self.certificate.subject, other.key)
+        return Ca(_sign(builder, self.key, ca=True), other.key)
+
     def issue(
         self,
         subject: Names = (("O", "Radiology"), ("CN", "CT_1")),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,23 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from tests.lib.pki import Ca, Leaf
+from tests.lib.handshake import HANG
+from tests.lib.pdus import associate_rq
+from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import Acceptor, echo, requestor, serving, until
-from useridentity import Policy, Rule, Username
+from useridentity import Policy, Rule, Username, wire
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.certificate import CertificateValidator
 from useridentity.pynetdicom import OutcomeKind, outcome_of
-from useridentity.tls import client_context
+from useridentity.pynetdicom import acceptor as acceptor_module
+from useridentity.tls import client_context, server_context
 from useridentity.tls_reload import ServerTls
 from useridentity.validator import FunctionValidator
 
 EACH = 10  # associations of either node
+
+REJECTED = 3
+"""PDU-type of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
 
 @dataclass
@@ -56,6 +65,20 @@ class Site:
     def associate(self, acceptor: Acceptor, name: str) -> Association:
         context = client_context(self.folder / "ca.pem", *self.pairs[name])
         return requestor().associate("127.0.0.1", acceptor.port, tls_args=(context, "127.0.0.1"))
+
+    def connection(
+        self,
+        acceptor: Acceptor,
+        name: str,
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        """One that has shaken hands, and on which nothing was asked yet."""
+        context = context or client_context(self.folder / "ca.pem", *self.pairs[name])
+        raw = socket.create_connection(("127.0.0.1", acceptor.port), timeout=HANG)
+        tls = context.wrap_socket(raw, server_hostname="127.0.0.1", session=session)
+        until(lambda: all(each.tls_peer for each in acceptor.server.lobby._waiting))
+        return tls
 
 
 @pytest.fixture
@@ -171,14 +194,14 @@ def test_what_cannot_be_judged_is_dropped_and_keeps_nobody_else_from_it(
 ) -> None:
     """A certificate that OpenSSL has taken need not be one that can be parsed."""
     acceptor, associations = running
-    judge, odd = ServerTls.revokes, site.nodes["CT_1"].der
+    judge, odd = ServerTls.objects, site.nodes["CT_1"].der
 
-    def revokes(tls: ServerTls, certificate: bytes) -> bool:
+    def objects(tls: ServerTls, certificate: bytes, now: datetime) -> str:
         if certificate == odd:
             raise ValueError("error parsing asn1 value")
-        return judge(tls, certificate)
+        return judge(tls, certificate, now)
 
-    monkeypatch.setattr(ServerTls, "revokes", revokes)
+    monkeypatch.setattr(ServerTls, "objects", objects)
     assert acceptor.server.reload(drop=True) == EACH
     assert all_echo(associations["MR_1"])
 
@@ -252,17 +275,103 @@ def test_a_new_policy_is_for_the_next_association_and_for_those_that_run_when_it
     until(lambda: grants(acceptor) == {"the others"})
 
 
-def test_an_authority_that_is_replaced_ends_those_it_had_issued_for(site: Site, filed: Filed) -> None:
-    acceptor, associations = filed
-    site.put("ca.pem", Ca.root().pem)
-    site.put("ca.crl", b"")
-    with pytest.raises(ConfigurationError, match="holds no PEM revocation list"):
-        acceptor.server.reload(drop=True)
-    assert all_echo(associations["CT_1"])
-    new = Ca.root()
-    site.put("ca.pem", new.pem)
-    site.put("ca.crl", new.revoke())
-    assert acceptor.server.reload(drop=True) == 2 * EACH
+def test_an_authority_that_is_withdrawn_ends_those_it_had_issued_for(site: Site) -> None:
+    """The validator's issuer is another file, and stays."""
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        assoc, new = site.associate(acceptor, "CT_1"), Ca.root("New Root")
+        site.put("ca.pem", site.root.pem + new.pem)
+        site.put("ca.crl", site.root.revoke() + new.revoke())
+        assert acceptor.server.reload(drop=True) == 0
+        assert echo(assoc) == 0
+        site.put("ca.pem", new.pem)
+        site.put("ca.crl", b"")
+        with pytest.raises(ConfigurationError, match="holds no PEM revocation list"):
+            acceptor.server.reload(drop=True)
+        assert echo(assoc) == 0
+        site.put("ca.crl", new.revoke())
+        assert acceptor.server.reload(drop=True) == 1
+        until(lambda: assoc.is_aborted)
+
+
+def test_a_revocation_list_that_has_ended_ends_those_of_its_authority(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        assoc = site.associate(acceptor, "CT_1")
+        assert acceptor.server.reload(drop=True) == 0
+        assert echo(assoc) == 0
+        site.put("ca.crl", site.root.revoke(start=NOW - 2 * DAY, ends=NOW - DAY))
+        assert acceptor.server.reload(drop=True) == 1
+        until(lambda: assoc.is_aborted)
+    assert "has ended" in caplog.text
+
+
+def replaced_and_dropped(acceptor: Acceptor) -> None:
+    assert acceptor.server.reload(drop=True) == 0
+
+
+def replaced_and_reloaded(acceptor: Acceptor) -> None:
+    assert acceptor.server.reload() == 0
+
+
+def replaced(_acceptor: Acceptor) -> None:
+    """And noticed by the acceptor itself."""
+
+
+@pytest.mark.threat("N4")
+@pytest.mark.parametrize("meanwhile", [replaced_and_dropped, replaced_and_reloaded, replaced])
+def test_who_shook_hands_before_is_judged_by_what_holds_when_the_request_comes(
+    site: Site, meanwhile: Callable[[Acceptor], None]
+) -> None:
+    """The first connection learns of a list without it, the second of one with it."""
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        for revoked, answer in (("MR_1", wire.ACCEPT), ("CT_1", REJECTED)):
+            with site.connection(acceptor, "CT_1") as tls:
+                site.revoke(site.nodes[revoked])
+                meanwhile(acceptor)
+                tls.sendall(associate_rq())
+                assert tls.recv(1)[0] == answer
+
+
+@pytest.mark.threat("N4")
+def test_who_shook_hands_with_an_authority_that_was_withdrawn_meanwhile_is_refused(site: Site) -> None:
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        new = Ca.root("New Root")
+        for trusted, answer in (((site.root, new), wire.ACCEPT), ((new,), REJECTED)):
+            with site.connection(acceptor, "CT_1") as tls:
+                site.put("ca.pem", b"".join(each.pem for each in trusted))
+                site.put("ca.crl", b"".join(each.revoke() for each in trusted))
+                tls.sendall(associate_rq())
+                assert tls.recv(1)[0] == answer
+
+
+class Later(datetime):
+    """The clock once the nodes' certificates have ended."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + 31 * DAY
+
+
+@pytest.mark.threat("N5")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_does_not_prolong_a_certificate(
+    site: Site, version: ssl.TLSVersion, plain: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No check of the certificate is in the policy, and TLS does not look at its dates again."""
+    tls: Any = (server_context if plain else ServerTls)(*site.pair, client_ca=site.folder / "ca.pem")
+    client, session = client_context(site.folder / "ca.pem", *site.pairs["CT_1"]), None
+    client.maximum_version = version
+    with serving(Policy.unguarded(), tls=tls) as acceptor:
+        for clock, answer in ((datetime, wire.ACCEPT), (datetime, wire.ACCEPT), (Later, REJECTED)):
+            monkeypatch.setattr(acceptor_module, "datetime", clock)
+            with site.connection(acceptor, "CT_1", client, session) as connection:
+                connection.sendall(associate_rq())
+                assert connection.recv(1)[0] == answer
+                assert connection.session_reused is (session is not None)
+                session = connection.session
+    assert "does not hold now" in caplog.text
 
 
 def test_every_problem_of_policy_and_tls_is_told_and_neither_is_used(site: Site, filed: Filed) -> None:

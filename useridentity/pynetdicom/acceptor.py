@@ -27,6 +27,7 @@ from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, bound_now
 from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
+from useridentity.tls_peer import TlsPeer
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.server import GuardedServer
@@ -51,6 +52,7 @@ class AcceptorAssociation(AuditedAssociation):
         self._arrived = time.monotonic()
         self._accepted = False
         self._titles = ("", "")
+        self.tls_peer: TlsPeer | None = None
         super().__init__(server.ae, MODE_ACCEPTOR, server.driver.policy.audit)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
         self.acse = self._guarded_acse = GuardedACSE(self)
@@ -169,6 +171,7 @@ class AcceptorAssociation(AuditedAssociation):
             )
             self._transport = wrapped
             wrapped.do_handshake()
+            self.tls_peer = TlsPeer.of(wrapped)
 
     def _read_request(self) -> bytes:
         """The first PDU, empty where the peer just left or aborted; raises `WireError` if it is no request."""
@@ -296,6 +299,7 @@ class AcceptorAssociation(AuditedAssociation):
         finally:
             self.server.lobby.leave(self)
             self._give_up_place()
+            self.dimse.discard_rest()
             self.record_end()
 
     def _step_back(self) -> None:

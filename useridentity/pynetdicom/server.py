@@ -153,13 +153,19 @@ class GuardedServer(ThreadedAssociationServer):
         return self.driver.policy.limits
 
     def decide(self, assoc: AcceptorAssociation, facts: Facts, credential: Credential | None) -> Decision:
-        """The decision about `assoc`; one that is dropped while it falls is not accepted any more."""
+        """The decision about `assoc`; one that is dropped while it falls is not accepted any more.
+
+        A TLS client certificate that does not hold any more is refused before the policy is asked: nobody's guess
+        is charged, and nothing is spent.
+        """
         before = self._drops
+        if (refused := self._refused_by_tls(assoc, facts)) is not None:
+            return refused
         decision = self.driver.decide(facts, credential)
         if isinstance(decision, Accepted):
             assoc.admission = Admission(facts, decision)
             if self._drops != before:  # those who were admitted by then have been judged; this one was not among them
-                decision = self._judged_anew(assoc.admission)
+                decision = self._judged_anew(assoc, assoc.admission)
                 assoc.admission = Admission(facts, decision) if isinstance(decision, Accepted) else None
         return decision
 
@@ -203,7 +209,7 @@ class GuardedServer(ThreadedAssociationServer):
     def _goes_on(self, assoc: AcceptorAssociation) -> bool:
         assert assoc.admission is not None  # noqa: S101  it was admitted
         facts = assoc.admission.facts
-        decision = self._judged_anew(assoc.admission)
+        decision = self._judged_anew(assoc, assoc.admission)
         if isinstance(decision, Accepted):
             assoc.admission = Admission(facts, decision)
             assoc.identity = decision.identity
@@ -213,20 +219,21 @@ class GuardedServer(ThreadedAssociationServer):
         assoc.abort(block=False)
         return False
 
-    def _judged_anew(self, admission: Admission) -> Decision:
-        """What becomes of whoever was admitted, by the policy and the revocation lists as they are now."""
-        facts, accepted = admission.facts, admission.accepted
+    def _judged_anew(self, assoc: AcceptorAssociation, admission: Admission) -> Decision:
+        """What becomes of whoever was admitted, by the policy and the TLS files as they are now."""
+        facts, accepted = replace(admission.facts, now=datetime.now(UTC)), admission.accepted
         try:
-            if not self._is_revoked(facts.peer_certificate):
-                return self.driver.reconsider(replace(facts, now=datetime.now(UTC)), accepted)
-            reason, detail = Reason.CREDENTIAL_INVALID, "the TLS client certificate has been revoked"
+            refused = self._refused_by_tls(assoc, facts)
+            if refused is None:
+                return self.driver.reconsider(facts, accepted)
         except Exception as error:  # noqa: BLE001  whatever cannot be judged must not keep others from being dropped
-            reason, detail = Reason.VALIDATOR_UNAVAILABLE, f"cannot be judged anew: {type(error).__name__}"
-        return Rejected(reason, detail, accepted.rule, accepted.validator)
+            detail = f"cannot be judged anew: {type(error).__name__}"
+            refused = Rejected(Reason.VALIDATOR_UNAVAILABLE, detail)
+        return replace(refused, rule=accepted.rule, validator=accepted.validator)
 
-    def _is_revoked(self, certificate: bytes) -> bool:
-        tls = self.ssl_context
-        return bool(certificate) and isinstance(tls, ServerTls) and tls.revokes(certificate)
+    def _refused_by_tls(self, assoc: AcceptorAssociation, facts: Facts) -> Rejected | None:
+        """Why the requestor's TLS client certificate does not hold any more; None where it does or there is none."""
+        return assoc.tls_peer.refusal(self.ssl_context, facts.now) if assoc.tls_peer is not None else None
 
     def bind(self, event: Any, handler: Callable[..., Any], args: list[Any] | None = None) -> None:
         refuse_user_id(event, handler)
