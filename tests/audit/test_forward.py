@@ -283,3 +283,25 @@ def test_forwarders_start_again(tmp_path: Path) -> None:
             until(lambda journal=journal: journal.cursor("list") == journal.last)  # type: ignore[misc]
             forwarders.close()
             assert sink.events == event_ids(journal)
+
+
+def test_forwarders_start_again_at_once_while_a_receiver_still_holds_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts holds a lock that associations wait for; the sink still has one thread at a time."""
+    monkeypatch.setattr("useridentity.audit.forward.STOP_SECONDS", 0.05)
+    sink, other = Listed(), Listed("other")
+    forwarders = Forwarders([sink, other], tmp_path / "lock")
+    with opened(tmp_path) as journal:
+        sink.gate.clear()
+        for _ in range(2):
+            forwarders.start(journal)
+            append(journal, 5)
+            until(lambda: journal.cursor("other") == journal.last)
+            forwarders.close()
+        forwarders.start(journal)
+        assert sink.events == []
+        sink.gate.set()
+        until(lambda: journal.cursor("list") == journal.last)
+        assert list(dict.fromkeys(sink.events)) == event_ids(journal)
+        forwarders.close()

@@ -74,14 +74,24 @@ class Counters:
 
 
 class Forwarder:
-    """Sends the records of a journal to a sink, from `start` to `stop`, whenever it is this process's `turn`."""
+    """Sends the records of a journal to a sink, from `start` to `stop`, whenever it is this process's `turn`.
+
+    It begins once the one `after` which it comes has ended: a sink has one thread, and a receiver may hold that long.
+    """
 
     def __init__(
-        self, journal: Source, sink: Sink, *, longest_pause: float = LONGEST_PAUSE, turn: Turn | None = None
+        self,
+        journal: Source,
+        sink: Sink,
+        *,
+        longest_pause: float = LONGEST_PAUSE,
+        turn: Turn | None = None,
+        after: Forwarder | None = None,
     ) -> None:
         self._journal = journal
         self._sink = sink
         self._turn = turn
+        self._after = after
         self._longest_pause = longest_pause
         self._pause = FIRST_PAUSE
         self._stopping = threading.Event()
@@ -117,6 +127,9 @@ class Forwarder:
         return Counters(self._sink.name, queued, self._sent, self._refused, self._failed, age, self._problem)
 
     def _run(self) -> None:
+        if self._after is not None:
+            self._after.stop(None)
+            self._after = None
         while not self._stopping.is_set():
             try:
                 if self._turn is None or self._turn.take():
@@ -217,16 +230,20 @@ class Forwarders:
         return [each.counters for each in self._running]
 
     def start(self, journal: Source) -> None:
-        """Begin to forward."""
-        for each in self._running:
-            each.stop(None)  # a sink has one thread
-        self._running = [Forwarder(journal, sink, turn=self._turn) for sink in self._sinks]
+        """Begin to forward; never waits for those of the last time."""
+        before: Sequence[Forwarder | None] = self._running or [None] * len(self._sinks)
+        self._running = [
+            Forwarder(journal, sink, turn=self._turn, after=last)
+            for sink, last in zip(self._sinks, before, strict=True)
+        ]
         for each in self._running:
             each.start()
 
     def close(self) -> None:
-        """Stop them all; they confirm what is on its way at the same time."""
-        for timeout in (0.0, STOP_SECONDS):
-            for each in self._running:
-                each.stop(timeout)
+        """Stop them all within `STOP_SECONDS`; they confirm what is on its way at the same time."""
+        for each in self._running:
+            each.stop(0.0)
+        deadline = time.monotonic() + STOP_SECONDS
+        for each in self._running:
+            each.stop(max(0.0, deadline - time.monotonic()))
         self._turn.give_back()
