@@ -81,7 +81,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
     [
         ("version = 1", "version = 2", "identity.toml:1: version: 2 should be 1"),
         ("version = 1", "version = true", "identity.toml:1: version: True should be 1"),
-        ("version = 1", "", "identity.toml:1: version: None should be 1"),
+        ("version = 1", "", "identity.toml:1: version: is missing; begin the file with version = 1"),
         (
             "[limits]",
             "[limit]",
@@ -138,13 +138,13 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
         (
             "10.20.0.0/16",
             "10.20.0.1/16",
-            "identity.toml:13: authenticate[0].when.network: '10.20.0.1/16' is no network; write 10.20.0.0/16 or "
+            "identity.toml:13: authenticate[0].when.network[0]: '10.20.0.1/16' is no network; write 10.20.0.0/16 or "
             "fd00::/8, without host bits",
         ),
         (
             "10.20.0.0/16",
             "::ffff:10.20.0.0/112",
-            "identity.toml:13: authenticate[0].when.network: ::ffff:10.20.0.0/112 is IPv4 written as IPv6 and would "
+            "identity.toml:13: authenticate[0].when.network[0]: ::ffff:10.20.0.0/112 is IPv4 written as IPv6 and would "
             "never match; peers are compared as IPv4",
         ),
         (
@@ -232,9 +232,9 @@ def test_a_control_character_in_a_path_is_refused(tmp_path: Path, escape: str, e
     ("good", "bad", "key"),
     [
         ('"memory:"', r'"memory:\u0000"', "identity.toml:4: state.url"),
-        ('"CT_*"', r'"CT_*\u0000"', "identity.toml:10: authenticate[0].when.calling_ae_title"),
+        ('"CT_*"', r'"CT_*\u0000"', "identity.toml:10: authenticate[0].when.calling_ae_title[0]"),
         ('"modalities"', r'"modalities\u0000"', "identity.toml:9: authenticate[0].name"),
-        ('"10.20.0.0/16"', r'"10.20.0.0/16\u0000"', "identity.toml:10: authenticate[0].when.network"),
+        ('"10.20.0.0/16"', r'"10.20.0.0/16\u0000"', "identity.toml:10: authenticate[0].when.network[0]"),
     ],
 )
 @pytest.mark.threat("T12")
@@ -359,3 +359,77 @@ def test_grants_of_another_shape_are_refused_with_a_reason(tmp_path: Path, text:
     load(tmp_path, f"version = 1\n{authenticate}")
     top, below = (text, "") if "[[" not in text else ("", text)
     assert any(expected in each for each in problems(tmp_path, f"version = 1\n{top}\n{authenticate}\n{below}\n"))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [
+        ('"1h"', '"61m"', "limits.associate_deadline: '61m' is too much; \"1h\" is the most"),
+        ('"1h"', '"200000d"', "limits.associate_deadline: '200000d' is too much"),
+        ('"1h"', f'"{"9" * 400}s"', 's\' is too much; "1h" is the most'),
+        ('"1h"', '"\u0661\u0660s"', "should be more than nothing, with a unit"),
+        ('"36500d"', '"36501d"', "limits.max_association: '36501d' is too much; \"36500d\" is the most"),
+        ('"1024GiB"', '"1025GiB"', "limits.max_associate_pdu: '1025GiB' is too much; \"1024GiB\" is the most"),
+        ('"1024GiB"', f'"{"9" * 400}GiB"', "GiB' is too much"),
+        ("2147483647", "2147483648", "max_pending: 2147483648 should be a whole number, 1 or more, 2147483647 at most"),
+    ],
+)
+def test_amounts_have_a_most_beyond_which_servers_would_fail(
+    tmp_path: Path, good: str, bad: str, expected: str
+) -> None:
+    limits = (
+        'associate_deadline = "1h"\nmax_association = "36500d"\n'
+        'max_associate_pdu = "1024GiB"\nmax_pending = 2147483647\n'
+    )
+    text = f'version = 1\n[limits]\n{limits}[validator.v]\ntype = "username"\n[[authenticate]]\naccept = ["v"]\n'
+    assert load(tmp_path, text).limits.associate_deadline == 3600
+    found = problems(tmp_path, text.replace(good, bad))
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_each_wrong_element_of_a_list_is_told(tmp_path: Path) -> None:
+    told = problems(tmp_path, GOOD.replace('["10.20.0.0/16"]', '["10.1/16", "10.0.0.0/8", "x", 3]'))
+    assert [each.split(": ")[1] for each in told] == [f"authenticate[0].when.network[{index}]" for index in (0, 2, 3)]
+
+
+@pytest.mark.parametrize("table", ["authenticate", "authorize"])
+def test_a_rule_in_single_brackets_is_told_to_want_double_ones(tmp_path: Path, table: str) -> None:
+    text = GOOD + '[[authorize]]\nwho = { assurance = ["asserted"] }\npermit = ["echo"]\n'
+    load(tmp_path, text)
+    text = text[: text.index("[[authenticate]]")] if table == "authenticate" else text[: text.index("[[authorize]]")]
+    told = problems(tmp_path, f"{text}[{table}]\npermit = 1\n")
+    assert any(f"{table}: is one table; rules stand in double brackets, [[{table}]]" in each for each in told)
+
+
+def test_an_empty_list_of_a_claim_names_the_claim(tmp_path: Path) -> None:
+    text = GOOD + '[[authorize]]\nwho = { assurance = ["asserted"], claims = { npi = ["1"] } }\npermit = ["echo"]\n'
+    load(tmp_path, text)
+    assert "authorize[0].who.claims.npi: is empty; " in problems(tmp_path, text.replace('["1"]', "[]"))[0]
+
+
+@pytest.mark.parametrize("password", ["hunter2", "e"])
+def test_a_password_in_the_file_is_repeated_nowhere_and_hides_no_other_problem(tmp_path: Path, password: str) -> None:
+    url = f"redis://u:{password}@h"
+    load(tmp_path, GOOD)
+    bad = (
+        GOOD.replace("version = 1", f'version = "{url}"').replace('"2s"', f'"{url}"').replace('tls = "none"', "tls = 1")
+    )
+    told = problems(tmp_path, f"{bad}\n[stat]\n")
+    assert not any(f":{password}@" in each or "hunter2" in each for each in told)
+    expected = [
+        "version: holds a password in clear",
+        "version: '...' should be 1",
+        "limits.associate_deadline: holds a password in clear",
+        "limits.associate_deadline: '...' should be more than nothing",
+        "authenticate[0].when.tls: 1 is not allowed",
+        'stat: unknown key; did you mean "state"?',
+    ]
+    assert [what for what in expected if not any(what in each for each in told)] == []
+
+
+def test_a_private_key_in_the_file_is_repeated_nowhere(tmp_path: Path) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\\nMIIEvQ\\n-----END PRIVATE KEY-----"
+    load(tmp_path, GOOD)
+    told = problems(tmp_path, GOOD.replace("version = 1", f'version = "{key}"'))
+    assert [each.partition(": version: ")[2][:12] for each in told] == ["holds a priv", "'...' should"]

@@ -26,6 +26,13 @@ from useridentity.validator import Validator
 T = TypeVar("T")
 
 VERSION = 1
+
+HIDDEN = "..."
+"""What problems have in place of a secret that stands in the file, and of the value around it."""
+
+SHORTEST = 4
+"""Characters of a password that is hidden by itself too; a shorter one is part of other words, which would show it."""
+
 _PASSWORD_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*:([^/?#]+)@")
 TABLES = ("version", "limits", "state", "validator", "authenticate", "authorize", "audit")
 
@@ -44,10 +51,13 @@ class _Loader:
         self._parts = parts
         self._folder = file.path.absolute().parent
         self._problems: list[tuple[int, str]] = []
-        self._secrets: list[str] = []
+        self._hidden: list[str] = []
 
     def policy(self) -> Policy:
         content = self._file.content
+        for key, hidden, what in _secrets((), content):
+            self._hidden += hidden
+            self._report(key, what)
         self._whole(content)
         limits = self._decoded(Limits, content.get("limits", {}), ("limits",))
         state = self._decoded(StateSettings, content.get("state", {}), ("state",))
@@ -63,11 +73,10 @@ class _Loader:
     def _whole(self, content: Mapping[str, Any]) -> None:
         """What is wrong with the file before any of its tables is read."""
         report_unknown(content, TABLES, (), self._report)
-        if content.get("version") != VERSION or content.get("version") is True:
-            self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
-        for key, secret, what in _secrets((), content):
-            self._report(key, what)
-            self._secrets.append(secret)
+        if "version" not in content:
+            self._report(("version",), f"is missing; begin the file with version = {VERSION}")
+        elif content["version"] != VERSION or content["version"] is True:
+            self._report(("version",), f"{content['version']!r} should be {VERSION}")
 
     def _rules(self, content: Mapping[str, Any]) -> tuple[list[Rule], list[Grant]]:
         validators = self._validators(content.get("validator", {}))
@@ -125,8 +134,9 @@ class _Loader:
             self._report(key, _told(error))
 
     def _report(self, key: Key, what: str) -> None:
-        if not any(secret in what for secret in self._secrets):  # what is wrong with it otherwise can wait
-            self._problems.append((self._file.line(key), self._file.problem(key, what)))
+        for text in sorted(self._hidden, key=len, reverse=True):
+            what = what.replace(text, HIDDEN)
+        self._problems.append((self._file.line(key), self._file.problem(key, what)))
 
 
 def _told(error: Exception) -> str:
@@ -136,8 +146,8 @@ def _told(error: Exception) -> str:
     return f"cannot be used: {described(error)}"
 
 
-def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str, str]]:
-    """Secrets that stand in the file itself, for all to see who look after the rules; not to be repeated."""
+def _secrets(key: Key, value: object) -> Iterator[tuple[Key, list[str], str]]:
+    """Secrets that stand in the file itself, for all to see who look after the rules; each with what not to repeat."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _secrets((*key, name), inner)
@@ -147,9 +157,14 @@ def _secrets(key: Key, value: object) -> Iterator[tuple[Key, str, str]]:
     elif isinstance(value, str) and (found := _PASSWORD_IN_URL.match(value)):
         yield (
             key,
-            found[1],
+            [*_written(value), f":{found[1]}@", *([found[1]] if len(found[1]) >= SHORTEST else [])],
             "holds a password in clear; take it out, and name a file with it, ?password_file=PATH, or a variable of "
             "the environment, ?password_env=NAME",
         )
     elif isinstance(value, str) and "PRIVATE KEY-----" in value:
-        yield key, value, "holds a private key in clear; take it out, and give the path of a file with it"
+        yield key, _written(value), "holds a private key in clear; take it out, and give the path of a file with it"
+
+
+def _written(value: str) -> list[str]:
+    """A string as messages have it: as it is, and as Python writes it."""
+    return [value, repr(value)[1:-1]]

@@ -19,6 +19,8 @@ from useridentity.validator import Validator
 Validators = Mapping[str, Validator | None]
 """By name; None for one that has problems of its own, so that rules may still name it."""
 
+_ONE_TABLE = "is one table; rules stand in double brackets, [[{}]], of which each begins another"
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
@@ -85,12 +87,18 @@ class RuleReader:
     folder: Path
 
     def rules(self, tables: object, validators: Validators) -> list[Rule | None]:
+        if isinstance(tables, Mapping):
+            self.report(("authenticate",), _ONE_TABLE.format("authenticate"))
+            return [None]
         if not isinstance(tables, list) or not tables:
             self.report(("authenticate",), "no [[authenticate]] rule, so nobody could associate")
             return [None]
         return [self._rule(("authenticate", index), table, validators) for index, table in enumerate(tables)]
 
     def grants(self, tables: object) -> list[Grant | None]:
+        if isinstance(tables, Mapping):
+            self.report(("authorize",), _ONE_TABLE.format("authorize"))
+            return [None]
         if not isinstance(tables, list) or not tables:
             self.report(("authorize",), "should be tables: [[authorize]]; left out, everything is permitted")
             return [None]
@@ -146,7 +154,7 @@ class RuleReader:
         return None
 
     def _destinations(self, key: Key, values: Sequence[Any]) -> list[Destination] | None:
-        found = [self._destination(key, value) for value in values]
+        found = [self._destination((*key, index), value) for index, value in enumerate(values)]
         sound = [place for place in found if place is not None]
         return sound if len(sound) == len(found) else None
 

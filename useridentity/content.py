@@ -11,7 +11,7 @@ from useridentity.identity import Identity
 from useridentity.permission import EVERYTHING, Permission
 from useridentity.rule_index import WhenIndex, WhoIndex
 from useridentity.rules import Grant, Rule
-from useridentity.settings import Bytes, Seconds
+from useridentity.settings import Bytes, Seconds, Wait
 from useridentity.state.limits import PenaltyLimits
 
 
@@ -32,12 +32,12 @@ class Limits:
         penalty: what wrong credentials cost.
     """
 
-    associate_deadline: Seconds = 10.0
-    tls_handshake: Seconds = 5.0
+    associate_deadline: Wait = 10.0
+    tls_handshake: Wait = 5.0
     max_associate_pdu: Bytes = 256 * 1024
     max_pending_per_peer: int = 8
     max_pending: int = 256
-    validator_deadline: Seconds = 10.0
+    validator_deadline: Wait = 10.0
     max_association: Seconds = 12 * 3600.0
     penalty: PenaltyLimits = field(default_factory=PenaltyLimits)
 

@@ -27,7 +27,17 @@ from useridentity.plugins import BUILT_IN, validator_settings
 from useridentity.policy import Limits
 from useridentity.scope_attributes import ATTRIBUTES
 from useridentity.secret import Secret
-from useridentity.settings import SIZES, UNITS, Bytes, Network, Seconds, TitlePattern, without_none
+from useridentity.settings import (
+    MAX_WHOLE_NUMBER,
+    SIZES,
+    UNITS,
+    Bytes,
+    Network,
+    Seconds,
+    TitlePattern,
+    Wait,
+    without_none,
+)
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 Schema = dict[str, Any]
@@ -35,6 +45,7 @@ Schema = dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
+_DURATION: Schema = {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(UNITS)})$"}
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _TITLE: Schema = {
     **_TEXT,
@@ -48,10 +59,11 @@ _KINDS: Mapping[Any, Schema] = {
     Secret: _TEXT,
     Network: _TEXT,
     TitlePattern: _TITLE,
-    int: {"type": "integer", "minimum": 1},
+    int: {"type": "integer", "minimum": 1, "maximum": MAX_WHOLE_NUMBER},
     # TOML has dates where JSON has strings, and by this word its tools know that one is meant.
     date: {"type": "string", "format": "date"},
-    Seconds: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(UNITS)})$"},
+    Seconds: _DURATION,
+    Wait: _DURATION,
     Bytes: {"type": "string", "pattern": f"^{_NUMBER}({'|'.join(SIZES)})$"},
 }
 
@@ -116,7 +128,7 @@ def _is_required(field: Field[Any]) -> bool:
 
 def _default(hint: Any, default: object) -> object:
     """A default as a file would have it, None where there is none worth showing."""
-    if hint is Seconds and isinstance(default, float):
+    if hint in (Seconds, Wait) and isinstance(default, float):
         return _measured(default, UNITS)
     if hint is Bytes and isinstance(default, int):
         return _measured(default, SIZES)

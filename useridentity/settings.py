@@ -1,8 +1,8 @@
 """Values of a configuration file into frozen dataclasses, by their annotations.
 
-Understood are: str, int, date, Path, Secret, Seconds, Bytes, Network, TitlePattern, Literal words, enums of words,
-tuples and string-keyed mappings of these, nested dataclasses, `X | None` for what may be left out, and object for
-what others decode. A string is never a truth value, a number never a duration, and an unknown key never ignored.
+Understood are: str, int, date, Path, Secret, Seconds, Wait, Bytes, Network, TitlePattern, Literal words, enums of
+words, tuples and string-keyed mappings of these, nested dataclasses, `X | None` for what may be left out, and object
+for what others decode. A string is never a truth value, a number never a duration, and an unknown key never ignored.
 Nothing is raised for what the file says: every problem is reported, so that all are seen at once.
 """
 
@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from datetime import date
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from enum import Enum
 from functools import reduce
@@ -27,6 +27,9 @@ from useridentity.secret import Secret, secret_at
 Seconds = Annotated[float, "seconds"]
 """A duration, written "10s", "5m", "12h"."""
 
+Wait = Annotated[float, "seconds to wait"]
+"""A duration in which somebody or something waits, `MAX_WAIT` at most."""
+
 Bytes = Annotated[int, "bytes"]
 """A size, written "256KiB", "1MiB"."""
 
@@ -38,6 +41,18 @@ Network = IPv4Network | IPv6Network
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 """What a duration and a size may be given in, from the smallest."""
+
+MAX_SECONDS = "36500d"
+"""A hundred years: longer than any archive keeps anything, and within the dates that Python has."""
+
+MAX_WAIT = "1h"
+"""Nobody waits longer; poll() takes 24 days at most, and with more every connection would fail."""
+
+MAX_BYTES = "1024GiB"
+"""More than any disk should give to a log."""
+
+MAX_WHOLE_NUMBER = 2**31 - 1
+"""Whatever is counted takes room in memory."""
 
 T = TypeVar("T")
 Report = Callable[[tuple[str | int, ...], str], None]
@@ -53,7 +68,16 @@ class Runtime:
 
 
 class _Wrong(Exception):
-    """What is wrong with one value, in words that say what is allowed."""
+    """What is wrong with a value, in words that say what is allowed; each with its place within the value."""
+
+    def __init__(self, *problems: tuple[tuple[str | int, ...], str]) -> None:
+        self.problems = problems
+        super().__init__(problems)
+
+    @classmethod
+    def told(cls, what: str) -> _Wrong:
+        """Wrong as a whole."""
+        return cls(((), what))
 
 
 def decode(cls: type[T], table: object, key: tuple[str | int, ...], report: Report, folder: Path) -> T | None:
@@ -74,7 +98,8 @@ def decode(cls: type[T], table: object, key: tuple[str | int, ...], report: Repo
             try:
                 values[name] = _value(hint, table[name], folder)
             except _Wrong as wrong:
-                report((*key, name), str(wrong))
+                for place, what in wrong.problems:
+                    report((*key, name, *place), what)
                 sound = False
         elif field.default is MISSING and field.default_factory is MISSING:
             report(key, f"{name} is missing")
@@ -111,21 +136,35 @@ def without_none(hint: Any) -> Any:
 def _value(hint: Any, value: object, folder: Path) -> object:
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
-            raise _Wrong(f"is {_kind(value)}, should be a list")
+            raise _Wrong.told(f"is {_kind(value)}, should be a list")
         if not value:
-            raise _Wrong("is empty; name at least one, or leave the key out")
-        return tuple(_value(get_args(hint)[0], item, folder) for item in value)
+            raise _Wrong.told("is empty; name at least one, or leave the key out")
+        return tuple(_values(get_args(hint)[0], dict(enumerate(value)), folder).values())
     if get_origin(hint) is Literal:
         return _word(value, get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(_word(value, [member.value for member in hint]))
     if get_origin(hint) is Mapping:
         if not isinstance(value, dict):
-            raise _Wrong(f"is {_kind(value)}, should be a table")
-        return {word: _value(get_args(hint)[1], item, folder) for word, item in value.items()}
+            raise _Wrong.told(f"is {_kind(value)}, should be a table")
+        return _values(get_args(hint)[1], value, folder)
     if hint in _PLACES:
         return _PLACES[hint](_text(value), folder)
     return _READERS[hint](value)
+
+
+def _values(hint: Any, values: Mapping[Any, object], folder: Path) -> dict[Any, object]:
+    """Each of them, or what is wrong with any of them."""
+    found: dict[Any, object] = {}
+    wrong: list[tuple[tuple[str | int, ...], str]] = []
+    for place, value in values.items():
+        try:
+            found[place] = _value(hint, value, folder)
+        except _Wrong as error:
+            wrong += [((place, *key), what) for key, what in error.problems]
+    if wrong:
+        raise _Wrong(*wrong)
+    return found
 
 
 def _kind(value: object) -> str:
@@ -136,22 +175,25 @@ def _kind(value: object) -> str:
         float: "a number",
         list: "a list",
         dict: "a table",
+        date: "a date",
+        datetime: "a date with a time",
+        time: "a time",
     }
     return names.get(type(value), type(value).__name__)
 
 
 def _word(value: object, words: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in words:
-        raise _Wrong(f"{value!r} is not allowed{nearest(str(value), words)}")
+        raise _Wrong.told(f"{value!r} is not allowed{nearest(str(value), words)}")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise _Wrong(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
+        raise _Wrong.told(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
     # None belongs in a name, path or URL, and the system raises ValueError for a NUL. The value may hold a password.
     if control := re.search(r"[\x00-\x1f\x7f-\x9f]", value):
-        raise _Wrong(
+        raise _Wrong.told(
             f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
         )
     return value
@@ -161,36 +203,47 @@ def _secret(text: str, folder: Path) -> Secret:
     try:
         return secret_at(text, folder)
     except ConfigurationError as error:
-        raise _Wrong(str(error)) from None
+        raise _Wrong.told(str(error)) from None
 
 
 def _whole_number(value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise _Wrong(f"{value!r} should be a whole number, 1 or more")
+    if type(value) is not int or not 1 <= value <= MAX_WHOLE_NUMBER:
+        more = f", {MAX_WHOLE_NUMBER} at most" if type(value) is int and value > 0 else ""
+        raise _Wrong.told(f"{value!r} should be a whole number, 1 or more{more}")
     return value
 
 
-def _measured(value: object, units: Mapping[str, float], example: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]+)", value) if isinstance(value, str) else None
-    amount = float(match[1]) * units[match[2]] if match and match[2] in units else 0.0
+def _measured(value: object, units: Mapping[str, float], most: str, example: str) -> float:
+    amount = _amount(value, units)
     if amount <= 0:
-        raise _Wrong(f'{value!r} should be more than nothing, with a unit: "{example}" (units: {", ".join(units)})')
+        raise _Wrong.told(
+            f'{value!r} should be more than nothing, with a unit: "{example}" (units: {", ".join(units)})'
+        )
+    if amount > _amount(most, units):
+        raise _Wrong.told(f'{value!r} is too much; "{most}" is the most')
     return amount
+
+
+def _amount(text: object, units: Mapping[str, float]) -> float:
+    """As many of the smallest unit; nothing where it is no amount, and infinity where no float could say it."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", text) if isinstance(text, str) else None
+    return float(match[1]) * units[match[2]] if match and match[2] in units else 0.0
 
 
 def _network(value: object) -> Network:
     try:
         network = ip_network(_text(value))
     except ValueError:
-        raise _Wrong(f"{value!r} is no network; write 10.20.0.0/16 or fd00::/8, without host bits") from None
+        raise _Wrong.told(f"{value!r} is no network; write 10.20.0.0/16 or fd00::/8, without host bits") from None
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
-        raise _Wrong(f"{value} is IPv4 written as IPv6 and would never match; peers are compared as IPv4")
+        raise _Wrong.told(f"{value} is IPv4 written as IPv6 and would never match; peers are compared as IPv4")
     return network
 
 
 def _date(value: object) -> date:
     if type(value) is not date:
-        raise _Wrong(f"{value!r} should be a date, without quotes or time: 2027-03-31")
+        found = f"{value} has a time and" if isinstance(value, datetime) else f"{value!r}"
+        raise _Wrong.told(f"{found} should be a date, without quotes or time: 2027-03-31")
     return value
 
 
@@ -198,8 +251,9 @@ _READERS: Mapping[Any, Callable[[object], object]] = {
     str: _text,
     TitlePattern: _text,
     int: _whole_number,
-    Seconds: lambda value: _measured(value, UNITS, "10s"),
-    Bytes: lambda value: math.ceil(_measured(value, SIZES, "256KiB")),
+    Seconds: lambda value: _measured(value, UNITS, MAX_SECONDS, "10s"),
+    Wait: lambda value: _measured(value, UNITS, MAX_WAIT, "10s"),
+    Bytes: lambda value: math.ceil(_measured(value, SIZES, MAX_BYTES, "256KiB")),
     Network: _network,
     date: _date,
     object: lambda value: value,

@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from useridentity.secret import Secret
-from useridentity.settings import Seconds
+from useridentity.settings import Wait
 
 USER = "{user}"
 """Where the username stands in a template."""
@@ -59,7 +59,7 @@ class LdapSettings:
     groups: LdapGroups | None = None
     starttls: Literal["required"] | None = None
     plaintext: Literal["refuse", "allow"] = "refuse"
-    timeout: Seconds = 3.0
+    timeout: Wait = 3.0
 
     @property
     def attributes(self) -> list[str]:
