@@ -13,14 +13,14 @@ from typing import Any
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_messages import C_ECHO_RQ
+from pynetdicom.dimse_messages import C_ECHO_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from tests.lib.pdus import associate_rq
+from tests.lib.pdus import associate_rq, pdu
 from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
 from useridentity import Policy, Rule, UsernameValidator, passcode_check
 from useridentity.pynetdicom import AE, GuardedServer
@@ -155,6 +155,17 @@ def dimse(message: Any, primitive: Any, context_id: int = 1) -> bytes:
         pdu.from_primitive(fragment)
         pdus.append(pdu.encode())
     return b"".join(pdus)
+
+
+def status_of(answer: Pdu | Any) -> int | PduType:
+    """The status of a DIMSE response; of any other PDU its type."""
+    assert isinstance(answer, Pdu), answer
+    if answer.type is not PduType.P_DATA_TF:
+        return answer.type
+    read, response = P_DATA_TF(), DIMSEMessage()
+    read.decode(pdu(4, answer.body))
+    response.decode_msg(read.to_primitive())
+    return int(response.command_set.Status)
 
 
 def c_echo_rq(context_id: int = 1) -> bytes:

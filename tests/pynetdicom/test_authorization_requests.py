@@ -16,7 +16,16 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tests.lib.commands import ECHO, IDENTIFIER, cancel_elements, message, request, request_elements
+from tests.lib.commands import (
+    ECHO,
+    IDENTIFIER,
+    cancel_elements,
+    message,
+    p_data,
+    request,
+    request_elements,
+    value,
+)
 from tests.lib.pdus import associate_rq, presentation_context
 from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
 from tests.pynetdicom.support import Acceptor, until
@@ -121,6 +130,60 @@ def test_the_file_of_a_refused_store_is_deleted(accept: Accept, chunked: Path, m
     assert list(chunked.iterdir()) == []
 
 
+STORING = message(request_elements("C-STORE", CTImageStorage))
+HALF = p_data(value(1, 0, b"x" * 1000))
+
+
+def goes(peer: RawPeer, _store: bytes) -> None:
+    peer.send(STORING + HALF)
+
+
+def goes_while_others_wait(peer: RawPeer, store: bytes) -> None:
+    peer.send(store * 3)
+
+
+def resets(peer: RawPeer, _store: bytes) -> None:
+    peer.send(STORING + HALF)
+    peer.reset()
+
+
+def breaks_off(peer: RawPeer, _store: bytes) -> None:
+    peer.send(STORING + HALF + message(ECHO))
+
+
+@pytest.mark.parametrize("ends", [goes, goes_while_others_wait, resets, breaks_off])
+@pytest.mark.parametrize("misread", [False, True])
+def test_no_file_is_left_of_what_no_handler_was_given(
+    accept: Accept, chunked: Path, ends: Callable[..., None], misread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the peer goes amid a data set or before it is served, breaks the protocol, or is read in two ways."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def on_store(_event: evt.Event) -> int:
+        reached.set()
+        go_on.wait(HANG)
+        return 0
+
+    contexts = [build_context(CTImageStorage)]
+    acceptor = accept(permitting("store"), contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
+        assert isinstance(peer.read_pdu(), Pdu)
+        store = request("C-STORE", CTImageStorage)
+        peer.send(store)
+        assert reached.wait(HANG)
+        assert len(list(chunked.iterdir())) == 1
+        if misread:
+            monkeypatch.setattr("useridentity.pynetdicom.messages.says", lambda *_: False)
+            peer.send(store)
+        else:
+            ends(peer, store)
+        until(lambda: len(list(chunked.iterdir())) == (4 if ends is goes_while_others_wait and not misread else 2))
+    go_on.set()
+    acceptor.settle()
+    assert list(chunked.iterdir()) == []
+
+
 # C-CANCEL is judged by the request that it belongs to
 
 
@@ -141,7 +204,7 @@ class Query:
 
     def _on_find(self, event: evt.Event) -> Iterator[tuple[int, None]]:
         self.started.set()
-        cancelled = False  # to ask takes the answer away
+        cancelled = False
         for _ in range(int(HANG * 100)):
             cancelled = event.is_cancelled
             if cancelled or self.end.wait(0.01):
@@ -149,15 +212,19 @@ class Query:
         self.cancelled.append(cancelled)
         yield (0xFE00 if cancelled else 0x0000), None
 
-    def cancelled_by(self, cancellation: bytes) -> bool:
+    def cancelled_by(self, cancellation: bytes, *, at_once: bool = False) -> bool:
         with RawPeer(self.port) as peer:
             peer.send(
                 associate_rq(ALICE, contexts=(presentation_context(1, FIND), presentation_context(3, Verification)))
             )
             assert isinstance(peer.read_pdu(), Pdu)
-            peer.send(request("C-FIND", FIND, 1, message_id=5))
-            assert self.started.wait(HANG)
-            peer.send(cancellation)
+            query = request("C-FIND", FIND, 1, message_id=5)
+            if at_once:
+                peer.send(query + cancellation)
+            else:
+                peer.send(query)
+                assert self.started.wait(HANG)
+                peer.send(cancellation)
             if cancellation != CANCEL:
                 until(lambda: self.received == 2)
                 self.end.set()
@@ -168,8 +235,10 @@ class Query:
 CANCEL = message(cancel_elements(5), None, 1)
 
 
-def test_a_cancellation_of_the_request_that_is_served_cancels_it(accept: Accept) -> None:
-    assert Query(accept).cancelled_by(CANCEL)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_cancellation_of_the_request_that_is_served_cancels_it(accept: Accept, at_once: bool) -> None:
+    """Also where it comes together with the request, before that is served."""
+    assert Query(accept).cancelled_by(CANCEL, at_once=at_once)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +246,32 @@ def test_a_cancellation_of_the_request_that_is_served_cancels_it(accept: Accept)
     [message(cancel_elements(6), None, 1), message(cancel_elements(5), None, 3)],
     ids=["of another request", "on another context"],
 )
-def test_another_cancellation_cancels_nothing(accept: Accept, cancellation: bytes) -> None:
-    assert not Query(accept).cancelled_by(cancellation)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_another_cancellation_cancels_nothing(accept: Accept, cancellation: bytes, at_once: bool) -> None:
+    assert not Query(accept).cancelled_by(cancellation, at_once=at_once)
+
+
+def test_a_cancellation_that_was_not_asked_for_any_more_does_not_cancel_the_next_request(accept: Accept) -> None:
+    started, ended = threading.Semaphore(0), threading.Semaphore(0)
+    seen: list[bool] = []
+
+    def on_find(event: evt.Event) -> Iterator[tuple[int, None]]:
+        started.release()
+        assert ended.acquire(timeout=HANG)
+        seen.append(event.is_cancelled)
+        yield 0x0000, None
+
+    port = accept(permitting("find"), contexts=[build_context(FIND)], handlers=[(evt.EVT_C_FIND, on_find)]).port
+    find = request("C-FIND", FIND, 1, message_id=5)
+    with RawPeer(port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, FIND),)))
+        assert isinstance(peer.read_pdu(), Pdu)
+        for sent in (find + CANCEL, find):
+            peer.send(sent)
+            assert started.acquire(timeout=HANG)
+            ended.release()
+            assert isinstance(peer.read_pdu(), Pdu)
+    assert seen[1] is False
 
 
 # What the acceptor asks is its own

@@ -205,6 +205,28 @@ def test_a_move_reaches_what_is_permitted(
     assert len(stored_by) == (1 if status == SUCCESS else 0)
 
 
+@pytest.mark.parametrize("ae_title", ["STORE", "ELSE"])
+@pytest.mark.parametrize(("network", "status"), [("127.0.0.1", SUCCESS), ("127.0.0.2", MOVE_DESTINATION_UNKNOWN)])
+@pytest.mark.threat("D5")
+def test_the_destination_that_a_handler_calls_by_another_name_is_the_destination(
+    accept: Accept, ct_dataset: Dataset, ae_title: str, network: str, status: int
+) -> None:
+    store, stored_by = destination(accept)
+    policy = moving(Destination("STORE", ip_network(network)))
+    arguments: dict[str, Any] = {"identity": Username("archive"), "ae_title": ae_title}
+    assert move(archive(accept, store.port, ct_dataset, policy=policy, **arguments)) == status
+    assert len(stored_by) == (1 if status == SUCCESS else 0)
+
+
+@pytest.mark.parametrize(("yielded", "status"), [(("127.0.0.1", None), 0xA801), (5, 0xC515), (None, 0xC515)])
+def test_a_handler_that_yields_no_destination_is_answered_as_in_pynetdicom(
+    accept: Accept, yielded: Any, status: int
+) -> None:
+    contexts = [build_context(PatientRootQueryRetrieveInformationModelMove)]
+    handlers = [(evt.EVT_C_MOVE, lambda _event: iter([yielded, 1]))]
+    assert move(accept(moving("STORE"), contexts=contexts, handlers=handlers)) == status
+
+
 def test_what_else_a_move_handler_connects_to_is_its_own_affair(accept: Accept, ct_dataset: Dataset) -> None:
     store, stored_by = destination(accept)
     behind, _ = destination(accept)

@@ -131,8 +131,10 @@ class AssociationTrail:
         """The A-ASSOCIATE-AC was sent."""
         self._trail.note(self._record(Kind.ESTABLISHED))
 
-    def ended(self, by: EndedBy, *, released: bool, octets_received: int = 0, octets_sent: int = 0) -> None:
-        """The association is over, if it ever was: what is left is recorded, and how much it carried."""
+    def ended(
+        self, by: EndedBy, *, released: bool, detail: str = "", octets_received: int = 0, octets_sent: int = 0
+    ) -> None:
+        """The association is over, if it ever was: what is left is recorded, how much it carried, and `detail`, why."""
         if not self._is_open:
             return
         self._is_open = False
@@ -145,7 +147,7 @@ class AssociationTrail:
             octets_received,
             octets_sent,
         )
-        self._trail.note(self._record(Kind.RELEASED if released else Kind.ABORTED, traffic=traffic))
+        self._trail.note(self._record(Kind.RELEASED if released else Kind.ABORTED, detail=detail, traffic=traffic))
         self._trail.let_go()
 
     # Operations.

@@ -97,7 +97,7 @@ class AE(pynetdicom.AE):
 
         try:
             acceptor = AddressInformation.from_addr_port(addr, port)
-            _check_destination(move, ae_title, acceptor.address)
+            _check_destination(move, ae_title, (addr, port), acceptor.address)
             with nullcontext() if identity is None else identity.offer(peer) as offer:
                 assoc = prepared(None if identity is None else _exchange(offer, confirmation), acceptor)
                 assoc.request()
@@ -252,8 +252,8 @@ def _check_arguments(identity: object, confirmation: str, ext_neg: list[Any] | N
         raise ConfigurationError(problems)
 
 
-def _check_destination(move: Move | None, ae_title: str, address: str) -> None:
-    if move is not None and not move.allows(ae_title, peer_address(address)):
+def _check_destination(move: Move | None, ae_title: str, place: tuple[object, int], address: str) -> None:
+    if move is not None and not move.allows(ae_title, place, peer_address(address)):
         raise CredentialUnavailable(f"{ae_title} at {address} is no Move Destination that the requestor may name")
 
 

@@ -157,9 +157,9 @@ class AuditedAssociation(SubOperations, ServingAssociation):
         """The association is over, however it ended; for one that was never accepted nothing is recorded here."""
         if self.audit is not None:
             by = self._ended_by or EndedBy.CONNECTION
-            self.audit.ended(
-                by, released=self.is_released, octets_received=self._octets[0], octets_sent=self._octets[1]
-            )
+            received, sent = self._octets
+            why = self.aborted_for
+            self.audit.ended(by, released=self.is_released, detail=why, octets_received=received, octets_sent=sent)
 
     # What passes.
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_CANCEL, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
 from pynetdicom.utils import make_target
 
 from useridentity.dimse import Assembly, Command, Message
@@ -26,18 +30,42 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("useridentity.pynetdicom")
 
+MAX_WAITING = 8
+"""Messages that wait or are served in threads of their own before no more is read. Without asynchronous operations,
+which pynetdicom does not negotiate, a peer has one request open at a time (PS3.7 D.3.3.3)."""
+
+CANCELLABLE = (C_FIND, C_GET, C_MOVE)
+
+RequestKey = tuple[int, int]
+"""Presentation context and message identifier: what tells the open requests of an association apart."""
+
+
+class MessageQueue(NotifyingQueue):
+    """Messages that wait to be served; tells, too, when one was taken."""
+
+    def __init__(self, notify: Callable[[], None], taken: Callable[[], None]) -> None:
+        super().__init__(notify)
+        self._taken = taken
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        item = super().get(block, timeout)
+        self._taken()
+        return item
+
 
 class GuardedDIMSE(DIMSEServiceProvider):
     """pynetdicom's assembly of messages, fed with nothing that `useridentity.dimse` does not understand."""
 
     def __init__(self, assoc: ServingAssociation) -> None:
         super().__init__(assoc)
-        self.msg_queue = NotifyingQueue(assoc.wake)
+        self.msg_queue = MessageQueue(assoc.wake, self._let_read_on)
         self._association = assoc
         self._assembly = Assembly(self._check)
         self._completed: Message | None = None
-        self.serving: tuple[int, int] | None = None
-        """Context and message identifier of the request that is being served: the only one to be cancelled."""
+        self._cancellable: set[RequestKey] = set()
+        self._cancelled: set[RequestKey] = set()
+        self._serving: RequestKey | None = None
+        self._apart: set[threading.Thread] = set()
 
     def examine(self, pdu: bytes | bytearray) -> None:
         """Read a P-DATA-TF before pynetdicom does; a `WireError` is the end of the association."""
@@ -75,12 +103,12 @@ class GuardedDIMSE(DIMSEServiceProvider):
         expected, self._completed = self._completed, None
         if not is_complete and expected is None:
             return
-        self.message = None
         received = self._read(message, expected) if is_complete and expected is not None else None
         if received is None or expected is None:
             LOGGER.warning("aborting the association: pynetdicom reads %s differently", expected)
             self.dul.event_queue.put("Evt19")
         else:
+            self.message = None
             self._pass_on(received, expected)
 
     def _read(self, message: DIMSEMessage, expected: Message) -> Any | None:
@@ -94,15 +122,91 @@ class GuardedDIMSE(DIMSEServiceProvider):
         return received if is_same else None
 
     def _pass_on(self, received: Any, expected: Message) -> None:
+        key = expected.context_id, expected.command.message_id
         if isinstance(received, C_CANCEL):
-            if self.serving == (expected.context_id, expected.command.message_id):
-                self.cancel_req[expected.command.message_id] = received
-        elif isinstance(received, N_EVENT_REPORT) and received.is_valid_request:
+            if key in self._cancellable:
+                self._cancelled.add(key)
+            return
+        if isinstance(received, N_EVENT_REPORT) and received.is_valid_request and not self._association.is_over:
             # As in pynetdicom: the association's own thread may be waiting for the answer to something it asked.
-            arguments = (received, expected.context_id)
-            threading.Thread(target=make_target(self.assoc._serve_request), args=arguments).start()
-        else:
-            self.msg_queue.put((expected.context_id, received))
+            thread = threading.Thread(target=make_target(self._serve_apart), args=(received, expected.context_id))
+            self._apart.add(thread)
+            thread.start()
+            return
+        if isinstance(received, CANCELLABLE) and received.is_valid_request:
+            self._cancelled.discard(key)
+            self._cancellable.add(key)
+        self.msg_queue.put((expected.context_id, received))
+
+    # What is being served, and what waits.
+
+    def _serve_apart(self, request: Any, context_id: int) -> None:
+        try:
+            self._association._serve_request(request, context_id)
+        finally:
+            self._apart.discard(threading.current_thread())
+            self._association.wake()
+            self._association.dul.wake()
+
+    @property
+    def serves_apart(self) -> bool:
+        """Whether requests are served in threads of their own."""
+        return bool(self._apart)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is to be read until something has been served."""
+        return self.msg_queue.qsize() + len(self._apart) >= MAX_WAITING
+
+    def _let_read_on(self) -> None:
+        if self.msg_queue.qsize() + len(self._apart) == MAX_WAITING - 1:
+            self._association.dul.wake()
+
+    @contextmanager
+    def serving(self, message: Any, context_id: int) -> Iterator[None]:
+        """While a message is served, a C-CANCEL of it counts; afterwards nothing is kept of it."""
+        key = context_id, message.MessageID
+        try:
+            if isinstance(message, CANCELLABLE):
+                self._serving = key
+            yield
+        finally:
+            if isinstance(message, CANCELLABLE):
+                self._serving = None
+                self._cancellable.discard(key)
+                self._cancelled.discard(key)
+            elif isinstance(message, C_STORE):  # of which pynetdicom leaves the file, unless it calls a handler
+                discard(message._dataset_file)
+
+    @property  # type: ignore[override]  # an attribute there
+    def cancel_req(self) -> dict[int, bool]:
+        """By message identifier, what pynetdicom takes for cancelled: nothing but the request that is served.
+
+        It empties this before it serves a request, and would forget a C-CANCEL that came together with it.
+        """
+        return {key[1]: True for key in self._cancelled if key == self._serving}
+
+    @cancel_req.setter
+    def cancel_req(self, _emptied: dict[int, Any]) -> None:
+        pass
+
+    def discard_rest(self) -> None:
+        """Delete the files of data sets that nobody will be given; the association is over."""
+        if self.message is not None:
+            discard(self.message._data_set_file)
+        with suppress(Empty):
+            while True:
+                _, message = self.msg_queue.get(block=False)
+                if isinstance(message, C_STORE):
+                    discard(message._dataset_file)
+
+
+def discard(file: Any) -> None:
+    """Delete a file that pynetdicom has put a data set into; None for a data set in memory."""
+    if file is not None:  # _config.STORE_RECV_CHUNKED_DATASET
+        file.close()
+        with suppress(OSError):  # pynetdicom was faster; or somebody uses it still, and keeps it
+            Path(file.name).unlink()
 
 
 def says(primitive: Any, command: Command) -> bool:

@@ -119,9 +119,13 @@ class PromptDUL(DULServiceProvider):
         self.to_provider_queue = NotifyingQueue(self._waker.wake)
         self.to_user_queue = NotifyingQueue(assoc.wake)
 
+    def wake(self) -> None:
+        """Let the thread look at its queues and its socket."""
+        self._waker.wake()
+
     def kill_dul(self) -> None:
         super().kill_dul()
-        self._waker.wake()
+        self.wake()
 
     def end(self) -> None:
         """Wait until the thread has ended; a peer that keeps it from ending is cut off."""
@@ -175,6 +179,8 @@ class PromptDUL(DULServiceProvider):
         return self.state_machine.current_state != "Sta13" and super()._process_recv_primitive()
 
     def _is_transport_event(self) -> bool:
+        if self._holds_back:
+            return False
         if self.state_machine.current_state != "Sta13" or self.socket is None:
             return super()._is_transport_event()
         # The association is over. pynetdicom would go on reading, and answer and log whatever is wrong.
@@ -184,10 +190,16 @@ class PromptDUL(DULServiceProvider):
         self.socket.close()
         return True
 
+    @property
+    def _holds_back(self) -> bool:
+        """Whether the peer has to wait until we read on."""
+        return self.state_machine.current_state == "Sta6" and self._association.is_full
+
     def _wait(self) -> None:
-        sock = self.socket.socket if self.socket is not None else None
+        held = self._holds_back
+        sock = self.socket.socket if self.socket is not None and not held else None
         until_artim = max(0.01, self.artim_timer.remaining)
-        self._waker.wait(sock, min(HEARTBEAT, until_artim), self._is_idle)
+        self._waker.wait(sock, min(HEARTBEAT, until_artim), lambda: self._is_idle() and self._holds_back == held)
 
     def _is_idle(self) -> bool:
         return not self._kill_thread and self.event_queue.empty() and self.to_provider_queue.empty()
@@ -236,6 +248,11 @@ class PromptAssociation(Association):
         user = self.acceptor if self.is_requestor else self.requestor
         assert user.address_info is not None  # noqa: S101  set before any thread starts
         return user.address_info
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be served that nothing more is to be read."""
+        return False
 
     def wake(self) -> None:
         """Let the association's thread look at its queues."""

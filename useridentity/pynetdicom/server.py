@@ -216,7 +216,7 @@ class GuardedServer(ThreadedAssociationServer):
             return True
         who = json.dumps(assoc.admission.accepted.identity.subject)
         LOGGER.warning("dropped subject=%s address=%s: %s", who, facts.address, decision.detail)
-        assoc.abort(block=False)
+        assoc.abort_for(f"the policy was reloaded: {decision.detail}", block=False)
         return False
 
     def _judged_anew(self, assoc: AcceptorAssociation, admission: Admission) -> Decision:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom import evt
+from pynetdicom.dimse_primitives import C_MOVE
 
 from useridentity import dimse
 from useridentity.decision import Accepted
@@ -27,20 +32,45 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("useridentity.pynetdicom")
 
+MAX_LATE = 64
+"""Requests refused after the end of a proof before the association is aborted though others wait: more than are read
+ahead, and a peer that goes on asking does not stay."""
 
-class Move(NamedTuple):
-    """A C-MOVE that is being served: what it may reach, and its Move Destination."""
+
+@dataclass(slots=True)
+class Move:
+    """A C-MOVE that is being served.
+
+    Fields:
+        permission: says what it may reach.
+        destination: its Move Destination.
+        place: host and port that the handler has yielded for it; None before.
+    """
 
     permission: Permission
     destination: str
+    place: tuple[object, ...] | None = None
 
-    def allows(self, ae_title: str, address: IPv4Address | IPv6Address) -> bool:
-        """Whether an association to `ae_title` at `address` may be opened meanwhile.
+    def allows(self, ae_title: str, place: tuple[object, int], address: IPv4Address | IPv6Address) -> bool:
+        """Whether an association to `ae_title` at `place`, host and port, may be opened meanwhile; it is at `address`.
 
-        The permission is about the Move Destination; what else a handler asks, of an archive behind it say, is
-        its own affair.
+        The permission is about the Move Destination, whatever AE title the handler gives it; what else a handler
+        asks, of an archive behind it say, is its own affair.
         """
-        return ae_title.strip() != self.destination or self.permission.reaches(self.destination, address)
+        is_destination = ae_title.strip() == self.destination or place == self.place
+        return not is_destination or self.permission.reaches(self.destination, address)
+
+    def watching(self, handler: Callable[..., Iterable[Any]], event: evt.Event, *args: Any) -> Iterator[Any]:
+        """The answers of a handler of EVT_C_MOVE, the first of which says where the destination is."""
+        return self._noting_place(handler(event, *args))
+
+    def _noting_place(self, answers: Iterable[Any]) -> Iterator[Any]:
+        answers = iter(answers)
+        for place in islice(answers, 1):
+            with suppress(TypeError):  # no place at all, which pynetdicom answers with C515H
+                self.place = tuple(place[:2])
+            yield place
+        yield from answers
 
 
 SERVING_MOVE: ContextVar[Move | None] = ContextVar("serving_move", default=None)
@@ -65,6 +95,8 @@ class ServingAssociation(PromptAssociation):
         self.admission: Admission | None = None
         self._scoping: Scoping | None = None
         self._ends = float("inf")
+        self._late = 0
+        self.aborted_for = ""
         super().__init__(ae, mode)
         self.dimse = GuardedDIMSE(self)
 
@@ -89,9 +121,14 @@ class ServingAssociation(PromptAssociation):
         return self._scoping
 
     def get_handlers(self, event: Any) -> Any:
-        bound = super().get_handlers(event)
-        scoping = self.scoping
-        return bound if scoping is None else scoping.guarding(event, bound)
+        bound: Any = super().get_handlers(event)
+        scoping, move = self.scoping, SERVING_MOVE.get()
+        if scoping is not None:
+            bound = scoping.guarding(event, bound)
+        if event is evt.EVT_C_MOVE and move is not None and bound[0] is not None:
+            handler, args = bound
+            return partial(move.watching, handler), args
+        return bound
 
     def incoming(self, pdu: bytearray) -> bytearray:
         if pdu[0] == dimse.P_DATA_TF:
@@ -100,16 +137,34 @@ class ServingAssociation(PromptAssociation):
 
     def _serve_what_came(self) -> None:
         super()._serve_what_came()
-        if self.is_established and self._is_over:
+        if self.is_established and self.is_over and not self._has_work_left:
             LOGGER.info("the proof of %s has ended: aborting", self.identity)
-            self.abort()
+            self.abort_for(PROOF_ENDED)
 
     @property
-    def _is_over(self) -> bool:
+    def _has_work_left(self) -> bool:
+        """Whether, the proof having ended, something is still being done, or is to be refused before the abort."""
+        return self.dimse.serves_apart or (not self.dimse.msg_queue.empty() and self._late < MAX_LATE)
+
+    def abort_for(self, reason: str, *, block: bool = True) -> None:
+        """Abort, on our own account; `reason` is for the audit trail."""
+        self.aborted_for = reason
+        self.abort(block=block)
+
+    @property
+    def is_full(self) -> bool:
+        return self.dimse.is_full
+
+    @property
+    def is_over(self) -> bool:
         """Whether the proof of identity, or the longest time for an association, has ended."""
         return time.monotonic() >= self._ends
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        with self.dimse.serving(msg, context_id):
+            self._serve_or_refuse(msg, context_id)
+
+    def _serve_or_refuse(self, msg: Any, context_id: int) -> None:
         context = self._accepted_cx.get(context_id)
         if context is None or not msg.is_valid_request:
             super()._serve_request(msg, context_id)  # which serves neither
@@ -120,7 +175,8 @@ class ServingAssociation(PromptAssociation):
 
     def _judge(self, request: Any, context: PresentationContext) -> Refusal | None:
         """How a request is refused; None where it is to be served."""
-        if self._is_over:
+        if self.is_over:
+            self._late += 1
             return Refusal(NOT_AUTHORIZED, PROOF_ENDED, PROOF_ENDED)
         reason = objection(self.permission or NOTHING, request, context)
         if reason:
@@ -133,31 +189,17 @@ class ServingAssociation(PromptAssociation):
 
     def _refuse(self, request: Any, context_id: int, refused: Refusal) -> None:
         """Answer as `refused` says; where the service has no such status, abort."""
-        if isinstance(request, C_STORE) and request._dataset_path is not None:  # _config.STORE_RECV_CHUNKED_DATASET
-            _discard(request)
         response = refusal(request, refused.comment, refused.status)
-        if response is None:
-            self.abort()
-        else:
+        if response is not None:
             self.dimse.send_msg(response, context_id)
+        elif not self.is_over:  # else the abort is due anyway, once what is running has finished
+            self.abort()
 
     def _serve(self, request: Any, context_id: int) -> None:
         is_move = isinstance(request, C_MOVE)
         move = Move(self.permission or NOTHING, request.MoveDestination.strip()) if is_move else None
         token = SERVING_MOVE.set(move)
-        is_cancellable = isinstance(request, C_FIND | C_GET | C_MOVE)
         try:
-            if is_cancellable:
-                self.dimse.serving = context_id, request.MessageID
             super()._serve_request(request, context_id)
         finally:
-            if is_cancellable:
-                self.dimse.serving = None
             SERVING_MOVE.reset(token)
-
-
-def _discard(request: Any) -> None:
-    """Delete the file that pynetdicom has put a data set into."""
-    request._dataset_file.close()
-    with suppress(OSError):  # whoever uses it still, keeps it
-        request._dataset_path.unlink()
