@@ -101,7 +101,7 @@ class LooksVerified:
 @pytest.mark.parametrize(
     "answer",
     [None, True, 1, "alice", (True, None), alice(), LooksVerified(), Verified, Verified(None), Verified(alice(1))],  # type: ignore[arg-type]
-    ids=repr,
+    ids=lambda answer: type(answer).__name__,
 )
 @pytest.mark.threat("T11")
 def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], answer: Any) -> None:

@@ -100,7 +100,9 @@ def test_a_bearer_assertion_is_refused_where_a_certificate_is_asked_for(issuer: 
 
 
 @pytest.mark.parametrize(
-    ("attributes", "why"), [(f'NotBefore="{at(61)}"', "not valid yet"), (f'NotOnOrAfter="{at(-61)}"', "expired")]
+    ("attributes", "why"),
+    [(f'NotBefore="{at(61)}"', "not valid yet"), (f'NotOnOrAfter="{at(-61)}"', "expired")],
+    ids=["early", "late"],
 )
 def test_a_bound_assertion_has_its_time_too(issuer: Issuer, node: Issuer, attributes: str, why: str) -> None:
     known = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
