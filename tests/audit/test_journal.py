@@ -18,7 +18,7 @@ import pytest
 from tests.audit.builders import NOON, filled, opened, record, tampering
 from tests.parts import require
 from useridentity.audit import journal as module
-from useridentity.audit.archive import archives
+from useridentity.audit.archive import Archive, archives, put_away
 from useridentity.audit.journal import ANCHOR_RECORDS, MAX_HELD, Journal
 from useridentity.audit.record import Kind, Record
 from useridentity.audit.verify import verify
@@ -464,6 +464,51 @@ def test_cursors_move_on_to_the_next_file(tmp_path: Path) -> None:
     rotated(tmp_path)
     with opened(tmp_path) as journal:
         assert journal.cursor("arr") == 1
+
+
+@pytest.mark.parametrize("put_away_meanwhile", [False, True])
+def test_a_reader_gets_every_record_of_a_file_that_is_put_away_while_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, put_away_meanwhile: bool
+) -> None:
+    """Between looking for full files and reading the newest, another one may become the newest."""
+    monkeypatch.setattr(module, "ANCHOR_RECORDS", 5)
+    moved = threading.Event()
+
+    def then_moved(path: Path) -> list[Archive]:
+        found = archives(path)
+        if put_away_meanwhile and not moved.is_set():
+            writer.start()
+            moved.wait(0.5)  # in vain, where it cannot be put away now
+        return found
+
+    with opened(tmp_path, rotate_bytes=1) as journal:
+        monkeypatch.setattr("useridentity.audit.upkeep.put_away", lambda path: (put_away(path), moved.set()))
+        writer = threading.Thread(target=lambda: [journal.append(record(each), wait=True) for each in range(9)])
+        journal.append(record(), wait=True)
+        monkeypatch.setattr("useridentity.audit.reader.archives", then_moved)
+        first = journal.read(0, 100)
+        if put_away_meanwhile:
+            writer.join(HANG)
+        monkeypatch.undo()
+        numbers = [sequence for sequence, _ in first]
+        assert numbers == list(range(1, len(first) + 1))
+        assert numbers or not put_away_meanwhile
+        while more := journal.read(numbers[-1], 100):
+            numbers += [sequence for sequence, _ in more]
+    assert numbers == list(range(1, journal.last + 1))
+
+
+def test_records_that_no_file_has_are_an_error_for_who_reads_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rotated(tmp_path)
+    first, second, *_ = archives(tmp_path / "audit.db")
+    with opened(tmp_path) as journal:
+        assert journal.read(first.last, 1)[0][0] == second.first
+        assert caplog.text == ""
+        second.path.unlink()
+        assert journal.read(first.last, 1)[0][0] == second.last + 1
+    assert f"records {second.first} to {second.last} are in no file" in caplog.text
 
 
 def test_a_file_that_was_taken_out_is_missed(tmp_path: Path) -> None:

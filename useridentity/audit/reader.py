@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from useridentity.audit.archive import archives, files
+from useridentity.audit.archive import archives
 from useridentity.audit.record import Record
-from useridentity.audit.segment import PASSING, code, connect, inode, problem, reading, rows
+from useridentity.audit.segment import PASSING, check_ours, code, connect, inode, problem, reading, rows
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
+
+LOGGER = logging.getLogger("useridentity.audit")
 
 
 class JournalReader:
@@ -38,13 +41,16 @@ class JournalReader:
         return ""
 
     def read(self, after: int, limit: int) -> list[tuple[int, Record]]:
-        """As `Journal.read`."""
-        for archive in archives(self._path):
-            if archive.last > after:
-                with self._mended(), reading(archive.path) as database:
-                    return _records(database, after, limit)
-        with self._opened() as found:
-            return _records(found, after, limit) if found is not None else []
+        """As `Journal.read`; records that are in no file any more are passed over, which is logged as an error."""
+        with self._opened() as newest:
+            # Listed while the newest file is open, and so not put away: those before it have their names by now.
+            full = next((each.path for each in archives(self._path) if each.last > after), None)
+            found = _records(newest, after, limit) if full is None and newest is not None else []
+        if full is not None:
+            with self._mended(), reading(full) as database:
+                found = _records(database, after, limit)
+        self._tell_gaps(after, found)
+        return found
 
     def cursors(self) -> dict[str, int]:
         """Where each sink is; raises `Unavailable`."""
@@ -73,13 +79,27 @@ class JournalReader:
     def _opened(self) -> Iterator[sqlite3.Connection | None]:
         """The connection to the newest file, for this thread alone; None where there is no file (yet)."""
         with self._lock, self._mended():
-            newest = next(iter(reversed(files(self._path))), self._path)
+            newest = self._newest()
             if self._database is not None and inode(newest) != self._inode:
                 self._close()
             if self._database is None and newest.exists():
                 self._inode = inode(newest)
-                self._database = connect(newest, "ro")
+                self._database = _held(newest)
             yield self._database
+
+    def _newest(self) -> Path:
+        """The file that is written, or the one that was put away last where the next is not begun yet."""
+        if self._path.exists():
+            return self._path
+        return next((each.path for each in reversed(archives(self._path))), self._path)
+
+    def _tell_gaps(self, after: int, found: Sequence[tuple[int, Record]]) -> None:
+        """Who begins with the oldest record there is, misses none."""
+        before = after
+        for sequence, _ in found:
+            if before and sequence > before + 1:
+                LOGGER.error("%s: records %d to %d are in no file", self._path, before + 1, sequence - 1)
+            before = sequence
 
     @contextmanager
     def _mended(self) -> Iterator[None]:
@@ -92,6 +112,17 @@ class JournalReader:
         database, self._database = self._database, None
         if database is not None:
             database.close()
+
+
+def _held(path: Path) -> sqlite3.Connection:
+    """A connection that has read the file once: nobody puts it away until that is closed."""
+    database = connect(path, "ro")
+    try:
+        check_ours(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _records(database: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Record]]:
