@@ -140,10 +140,10 @@ def test_break_glass_says_what_it_needs() -> None:
 
 
 def test_contexts_are_proposed_in_the_roles_that_are_asked_for() -> None:
-    contexts = ("CTImageStorage", "CTImageStorage:scp", "1.2.840.10008.5.1.4.1.1.2:both")
+    contexts = ("CTImageStorage", "MRImageStorage:scp", "1.2.840.10008.5.1.4.1.1.7:both")
     found = explain(POLICY, Supposed("CT_1", "ARCHIVE", "10.20.0.7", Tls.MUTUAL, contexts=contexts), NOW)
-    uid = "1.2.840.10008.5.1.4.1.1.2"
-    assert found.facts.contexts == (Proposal(uid), Proposal(uid, False, True), Proposal(uid, True, True))
+    ct, mr, sc = (f"1.2.840.10008.5.1.4.1.1.{number}" for number in (2, 4, 7))
+    assert found.facts.contexts == (Proposal(ct), Proposal(mr, False, True), Proposal(sc, True, True))
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,18 @@ def test_an_unguarded_policy_keeps_whom_it_let_in() -> None:
     assert isinstance(accepted, Accepted)
     assert policy.reconsider(FACTS, accepted) == accepted
     driver.close()
+
+
+@pytest.mark.threat("P8")
+def test_a_file_cut_off_before_its_grants_does_not_permit_everything(file: File) -> None:
+    """Whoever writes a policy in place, on a disk that is full, leaves its beginning: valid, and without any grant."""
+    text, content = file.path.read_text(), file.policy.content
+    file.policy.reload()
+    assert file.policy.content is not content
+    content = file.policy.content
+    file.path.write_text(text[: text.index("[[authorize]]")])
+    with pytest.raises(ConfigurationError, match=r"identity\.toml: has no \[\[authorize\]\] any more.*restart"):
+        file.policy.reload()
+    assert file.policy.content is content
+    assert Policy.load(file.path).grants == ()
+    Policy.load(file.path).reload()

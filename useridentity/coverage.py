@@ -30,6 +30,7 @@ MAX_EXAMPLES = 20_000
 _NEW = "\0"
 """A character that no pattern has: a policy's strings are free of control characters."""
 
+_REASON = f"{_NEW}reason"
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 _OF_INTERNALS = {ASSIGNED: Assurance.ASSIGNED, UNPROVED: Assurance.UNPROVED}
@@ -134,7 +135,7 @@ def _emergencies(break_glass: BreakGlass | None) -> list[tuple[dict[str, str], s
     """The claim, or the group, that makes it one."""
     if break_glass is None:
         return [({}, "")]
-    by_claim = [({break_glass.claim: _NEW}, "")] if break_glass.claim else []
+    by_claim = [({break_glass.claim: _REASON}, "")] if break_glass.claim else []
     return by_claim + ([({}, break_glass.group)] if break_glass.group else [])
 
 

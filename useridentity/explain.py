@@ -84,7 +84,8 @@ class Supposed:
         yield from (
             ("validator", f'"{name}" is in no rule{nearest(name, known)}') for name in set(self.validator) - known
         )
-        yield from (("contexts", problem) for word in self.contexts for problem in problems_of(_proposal, word))
+        wrong = [problem for word in self.contexts for problem in problems_of(_proposal, word)]
+        yield from (("contexts", problem) for problem in wrong or problems_of(_proposals, self.contexts))
         yield from (("claims", problem) for problem in problems_of(planted, self.claims))
 
     def facts(self, now: datetime) -> Facts:
@@ -97,7 +98,7 @@ class Supposed:
             tls=self.tls,
             identity_type=IDENTITY_TYPES[self.identity],
             now=now if self.on is None else datetime.combine(self.on, time(), UTC),
-            contexts=tuple(map(_proposal, self.contexts)),
+            contexts=_proposals(self.contexts),
         )
 
     def answer(self, validator: Validator, facts: Facts) -> Result:
@@ -199,6 +200,16 @@ def _looked_at(differences: Iterable[tuple[str, str]]) -> tuple[Step, ...]:
 def _members(alternatives: Iterable[Iterable[Validator]]) -> Iterator[Validator]:
     for alternative in alternatives:
         yield from alternative
+
+
+def _proposals(words: Iterable[str]) -> tuple[Proposal, ...]:
+    """The contexts proposed; role selection is negotiated once for each SOP class (PS3.7 D.3.3.4)."""
+    found: dict[str, Proposal] = {}
+    for word in words:
+        each = _proposal(word)
+        if found.setdefault(each.abstract_syntax, each) != each:
+            raise ConfigurationError(f'"{word}" is proposed in another role before; write :both for both')
+    return tuple(map(_proposal, words))
 
 
 def _proposal(word: str) -> Proposal:

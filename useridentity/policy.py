@@ -111,6 +111,11 @@ class Policy:
         from useridentity.config_parts import PartsInUse
 
         content = load_policy(self.source.path, PartsInUse(self)).content
+        if self.content.grants and not content.grants:  # a file that was read while it was being written looks so
+            raise ConfigurationError(
+                f"{self.source.path}: has no [[authorize]] any more, which permits everything; "
+                "if that is meant, restart the program"
+            )
 
         def use() -> None:
             self.content = content

@@ -180,10 +180,13 @@ def test_scripts_get_json(main: Main) -> None:
     found = json.loads(main(*ASK, *RESEARCHER, "--json", "--context", "CTImageStorage:both").out)
     assert found["decision"] == "rejected"
     assert found["answer"] == [1, 2, 1]
-    find = "StudyRootQueryRetrieveInformationModelFind"
-    found = json.loads(main(*ASK, *RESEARCHER, "--json", "--context", f"{find}:both", "--context", f"{find}:scp").out)
-    uid = "1.2.840.10008.5.1.4.1.2.2.1"
-    assert found["contexts"] == [{"abstract_syntax": uid, "roles": ["SCU"]}, {"abstract_syntax": uid, "roles": []}]
+    find, other = (f"{root}RootQueryRetrieveInformationModelFind" for root in ("Study", "Patient"))
+    found = json.loads(main(*ASK, *RESEARCHER, "--json", "--context", f"{find}:both", "--context", f"{other}:scp").out)
+    uid = "1.2.840.10008.5.1.4.1.2.{}.1"
+    assert found["contexts"] == [
+        {"abstract_syntax": uid.format(2), "roles": ["SCU"]},
+        {"abstract_syntax": uid.format(1), "roles": []},
+    ]
     assert {key: found[key] for key in ("decision", "rule", "grant", "permits", "assurance")} == {
         "decision": "accepted",
         "rule": "people",
@@ -441,4 +444,39 @@ def test_a_sentence_for_every_rule_of_every_kind() -> None:
     assert english.grant(grant) == (
         "Whoever is authenticated and states the purpose TREAT may use find; each time an emergency, which needs a "
         "reason in the claim reason or the group on call."
+    )
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "calling",
+        "called",
+        "peer",
+        "tls",
+        "identity",
+        "credential",
+        "validator",
+        "group",
+        "claim",
+        "kind",
+        "context",
+        "on",
+    ],
+)
+def test_an_option_without_anything_is_wrong_and_not_left_out(main: Main, option: str) -> None:
+    """A variable of a script that is empty must not be read as the default."""
+    assert main(*ASK, *RESEARCHER).code == 0
+    done = main(*ASK, f"--{option}", "")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: --{option}: ")
+
+
+def test_a_sop_class_is_proposed_in_one_way(main: Main) -> None:
+    """Role selection is negotiated for a SOP class and not for a context (PS3.7 D.3.3.4)."""
+    assert main(*ASK, "--context", "CTImageStorage:scp", "--context", "CTImageStorage:scp").code == 0
+    done = main(*ASK, "--context", "CTImageStorage", "--context", "CTImageStorage:scp")
+    assert done.code == 2
+    assert (
+        done.err == 'error: --context: "CTImageStorage:scp" is proposed in another role before; write :both for both\n'
     )

@@ -29,7 +29,7 @@ def supposed_of(given: Mapping[str, Any], policy: Policy) -> Supposed:
     def report(key: tuple[str | int, ...], what: str) -> None:
         problems.append(f"--{_OPTIONS.get(str(key[0]), str(key[0]))}: {what}")
 
-    table = {key: value for key, value in given.items() if value}
+    table = {key: value for key, value in given.items() if value is not None and value != []}
     for key, read in (("claims", _claims), ("on", date.fromisoformat)):
         if key in table:
             try:
