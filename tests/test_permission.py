@@ -24,6 +24,8 @@ from useridentity.permission import (
     carries,
     title_matches,
 )
+from useridentity.rules import Grant
+from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -280,3 +282,10 @@ def test_a_permission_is_the_union_of_its_words() -> None:
     for words in (["echo", "store"], ["find", "get", "mpps"], WORDS):
         together = permitted(Permission.of(words, ["*"]))
         assert together == set().union(*(permitted(Permission.of([word], ["*"])) for word in words))
+
+
+def test_a_scope_that_is_none_is_refused_when_the_grant_is_made() -> None:
+    table = {"PatientID": "P1"}
+    assert Grant(["find"], scope=Scope.of(table)).permission.scope is not None
+    with pytest.raises(ConfigurationError, match=r"scope: a dict limits nothing; Scope\.of makes a scope of a table"):
+        Grant(["find"], scope=table)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from useridentity.errors import ConfigurationError
+from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 _FILM_SESSION = "1.2.840.10008.5.1.1.1"
@@ -239,7 +240,7 @@ class Permission:
 
     words: tuple[str, ...] | None
     destinations: tuple[Destination, ...] = ()
-    scope: object | None = None
+    scope: Scope | None = None
     emergency: str = ""
 
     @classmethod
@@ -247,13 +248,18 @@ class Permission:
         cls,
         words: Sequence[str],
         destinations: Iterable[Destination | str] = (),
-        scope: object | None = None,
+        scope: Scope | None = None,
         emergency: str = "",
     ) -> Permission:
-        """The permission that `permit` spells out; raises `ConfigurationError` listing every unknown word."""
+        """The permission that `permit` spells out.
+
+        Raises `ConfigurationError` listing every unknown word, and for a scope that is none.
+        """
         if isinstance(words, str):
             raise ConfigurationError("permit: a string would be read letter by letter; give a list of words")
         problems: list[str] = []
+        if scope is not None and not isinstance(scope, Scope):
+            problems.append(f"scope: a {type(scope).__name__} limits nothing; Scope.of makes a scope of a table")
         for word in words:
             try:
                 capabilities_of(word)

@@ -13,6 +13,7 @@ from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, Permission
+from useridentity.scope import Scope
 from useridentity.validator import CheckContext, Validator, Verified
 
 Alternative = tuple[Validator, ...]
@@ -156,14 +157,14 @@ class Grant:
         break_glass: for emergencies only, each of them recorded as one.
         permission: what follows for an association.
 
-    Raises `ConfigurationError` where `permit` has a word that means nothing.
+    Raises `ConfigurationError` where `permit` has a word that means nothing, or `scope` is none.
     """
 
     permit: Sequence[str]
     who: Who = field(default_factory=Who)
     name: str = ""
     destinations: Sequence[Destination | str] = ()
-    scope: object | None = None
+    scope: Scope | None = None
     break_glass: BreakGlass | None = None
     permission: Permission = field(init=False, repr=False, compare=False)
 

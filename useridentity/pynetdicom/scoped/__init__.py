@@ -33,7 +33,7 @@ from useridentity.pynetdicom.scoped.models import (
 )
 from useridentity.pynetdicom.scoped.retrieve import PRELIMINARIES, instances, is_of, studies_of
 from useridentity.pynetdicom.scoped.values import values_of
-from useridentity.scope import BoundScope, Scope
+from useridentity.scope import BoundScope
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.service import ServingAssociation
@@ -79,8 +79,7 @@ class Scoping:
 
     def __init__(self, assoc: ServingAssociation, accepted: Accepted, lookup: StudyLookup | None = None) -> None:
         scope = accepted.permission.scope
-        if not isinstance(scope, Scope):
-            raise TypeError("the scope of a permission is a Scope; Scope.of makes one of a table")
+        assert scope is not None  # noqa: S101  made only where there is one
         self.accepted = accepted
         self.bound = scope.bind(accepted.identity)
         self._assoc = assoc
