@@ -17,9 +17,11 @@ from tests.lib.certificates import Certificates
 from tests.lib.pdus import CT_IMAGE_STORAGE, associate_rq, pdu, presentation_context
 from tests.lib.rawpeer import HANG, Ending, PduType, RawPeer
 from tests.pynetdicom.strangers import ALICE, SPENT, Neighbour, ended, flood, resident, strangers
-from tests.pynetdicom.support import Acceptor, until, usual_policy
+from tests.pynetdicom.support import Acceptor, status_of, until, usual_policy
+from tests.pynetdicom.test_expiry import REPORT, Busy, stores
 from tests.pynetdicom.test_validators import Gate
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
+from useridentity.pynetdicom.messages import MAX_WAITING
 from useridentity.tls import client_context, server_context
 
 Accept = Callable[..., Acceptor]
@@ -172,6 +174,28 @@ def test_contexts_without_transfer_syntax_hold_nothing(
             peer = crowd(acceptor, source)
             peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CT_IMAGE_STORAGE, ()),)))
             assert peer.read_pdu().type is PduType.ABORT
+
+
+# Those who were accepted
+
+MANY = 40
+
+
+@pytest.mark.parametrize(
+    ("sent", "unserved"), [(stores(1), 1 + MAX_WAITING), (REPORT, MAX_WAITING)], ids=["C-STORE", "N-EVENT-REPORT"]
+)
+def test_who_does_not_wait_for_answers_is_read_no_faster_than_served(
+    accept: Accept, sent: bytes, unserved: int
+) -> None:
+    """Otherwise data sets behind a slow handler, or threads of its events, would be as many as the peer likes."""
+    busy = Busy(accept)
+    with busy.peer() as peer:
+        peer.send(sent * MANY)
+        (assoc,) = busy.associations
+        until(lambda: assoc.dul._holds_back and assoc.dul._waker._asleep)
+        assert len(busy.received) == unserved
+        busy.finish.set()
+        assert [status_of(peer.read_pdu()) for _ in range(MANY)] == [0x0000] * MANY
 
 
 # TLS

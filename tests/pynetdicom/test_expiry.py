@@ -164,6 +164,10 @@ class Busy:
         ]
         self._acceptor = accept(policy(3600.0), contexts=[build_context(uid) for uid in OFFERED], handlers=handlers)
 
+    @property
+    def associations(self) -> list[Any]:
+        return self._acceptor.server.active_associations
+
     def _serve(self, event: evt.Event) -> int:
         self.served.append(event.event.name)
         self.started.set()

@@ -1,0 +1,52 @@
+"""The record of an association that the acceptor aborted says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.pynetdicom.archive import Archive, archive, associated
+from tests.pynetdicom.support import until
+from useridentity import Policy, Username
+from useridentity.audit.record import Kind
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
+
+PROOF_ENDED = "the user's proof of identity has ended"
+
+
+def ends(_running: Archive, assoc: AcceptorAssociation, _file: Path) -> None:
+    assoc._ends = 0.0
+
+
+def is_dropped(running: Archive, _assoc: AcceptorAssociation, file: Path) -> None:
+    file.write_text(file.read_text().replace('accept = ["names"]', 'accept = ["others"]'))
+    assert running.server.reload(drop=True) == 1
+
+
+def aborts(_running: Archive, assoc: AcceptorAssociation, _file: Path) -> None:
+    assoc.abort()
+
+
+@pytest.mark.parametrize(
+    ("how", "detail"), [(aborts, ""), (ends, PROOF_ENDED), (is_dropped, "the policy was reloaded: ")]
+)
+def test_an_abort_of_ours_is_recorded_with_its_reason(
+    tmp_path: Path, how: Callable[[Archive, AcceptorAssociation, Path], None], detail: str
+) -> None:
+    file = tmp_path / "identity.toml"
+    file.write_text(
+        'version = 1\n[validator.names]\ntype = "username"\n[validator.others]\ntype = "username"\n'
+        '[[authenticate]]\naccept = ["names"]\nweakest = "asserted"\n[audit]\njournal = "audit.db"\n'
+    )
+    with archive(Policy.load(file)) as running:
+        with associated(running.port, Username("alice"), confirmation="none") as assoc:
+            until(lambda: running.server.active_associations)
+            (served,) = running.server.active_associations
+            assert isinstance(served, AcceptorAssociation)
+            how(running, served, file)
+            until(lambda: assoc.is_aborted)
+        (found,) = running.settled(Kind.ABORTED)
+    assert found.detail.startswith(detail)
+    assert bool(found.detail) is bool(detail)
