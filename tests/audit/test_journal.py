@@ -18,7 +18,7 @@ import pytest
 from tests.audit.builders import NOON, filled, opened, record, tampering
 from tests.parts import require
 from useridentity.audit import journal as module
-from useridentity.audit.archive import Archive, archives, put_away
+from useridentity.audit.archive import Archive, archives
 from useridentity.audit.journal import ANCHOR_RECORDS, MAX_HELD, Journal
 from useridentity.audit.record import Kind, Record
 from useridentity.audit.verify import verify
@@ -472,17 +472,15 @@ def test_a_reader_gets_every_record_of_a_file_that_is_put_away_while_it_reads(
 ) -> None:
     """Between looking for full files and reading the newest, another one may become the newest."""
     monkeypatch.setattr(module, "ANCHOR_RECORDS", 5)
-    moved = threading.Event()
 
     def then_moved(path: Path) -> list[Archive]:
         found = archives(path)
-        if put_away_meanwhile and not moved.is_set():
+        if put_away_meanwhile and writer.ident is None:
             writer.start()
-            moved.wait(0.5)  # in vain, where it cannot be put away now
+            writer.join(0.5)  # in vain, where nothing can be put away now
         return found
 
     with opened(tmp_path, rotate_bytes=1) as journal:
-        monkeypatch.setattr("useridentity.audit.upkeep.put_away", lambda path: (put_away(path), moved.set()))
         writer = threading.Thread(target=lambda: [journal.append(record(each), wait=True) for each in range(9)])
         journal.append(record(), wait=True)
         monkeypatch.setattr("useridentity.audit.reader.archives", then_moved)
