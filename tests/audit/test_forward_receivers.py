@@ -30,6 +30,7 @@ def tls_table(receiver: Rsyslog, certificates: Certificates) -> dict[str, Any]:
         "ca": str(certificates.ca),
         "cert": str(client.cert),
         "key": str(client.key),
+        "close": "tcp" if receiver.driver == "gtls" else "notify",
     }
 
 

@@ -115,6 +115,8 @@ def receiver(tmp_path: Path, certificates: Certificates, request: pytest.Fixture
 def tls_sink(receiver: Rsyslog, certificates: Certificates, **changes: Any) -> Sink:
     pair = certificates.client
     usual = {"url": receiver.tls_url, "ca": str(certificates.ca), "cert": str(pair.cert), "key": str(pair.key)}
+    if receiver.driver == "gtls":
+        usual["close"] = "tcp"
     return open_sink({**usual, **changes}, receiver.folder)
 
 

@@ -52,6 +52,8 @@ class SyslogTlsSettings:
         url: the receiver.
         ca: the authorities that may vouch for it, PEM.
         cert, key: our own certificate, where it asks for one.
+        close: "tcp" for a receiver that never sends close_notify (rsyslog with GnuTLS): the end of a connection then
+            counts as delivery, which whoever is in between can forge.
         message_id: MSGID, by PS3.15 or by IHE.
         bom: "send" begins the message with a byte order mark (RFC 5424 6.4).
         max_size: of a message.
@@ -62,6 +64,7 @@ class SyslogTlsSettings:
     ca: Path
     cert: Path | None = None
     key: Path | None = None
+    close: syslog_tls.Close = "notify"
     message_id: MessageId = "DICOM+RFC3881"
     bom: Literal["omit", "send"] = "omit"
     max_size: Bytes = MAX_SIZE
@@ -71,7 +74,7 @@ class SyslogTlsSettings:
         host, port = _host(self.url, syslog_tls.PORT)
         context = client_context(self.ca, self.cert, self.key)
         encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size))
-        return syslog_tls.TlsSyslog(self.name or self.url, host, port, context, encoder)
+        return syslog_tls.TlsSyslog(self.name or self.url, host, port, context, encoder, self.close)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ is an orderly end: a receiver answers close_notify with its own (4.4), and havin
 all that came before it. So now and then the connection is closed, and what was sent on it counts as delivered only
 if it ended like that; otherwise it is sent again on the next one.
 
-A close_notify may also be the receiver's own, when it refuses us after the handshake, and some receivers send none
-(rsyslog with GnuTLS). So TCP is asked too: whoever closes a socket without having read everything resets the
-connection, and whoever has closed it acknowledges nothing any more.
+A close_notify may also be the receiver's own, when it refuses us after the handshake. So TCP is asked too: whoever
+closes a socket without having read everything resets the connection, and whoever has closed it acknowledges nothing.
+
+The end of a connection alone is no answer: whoever is in between can make it, having thrown away what was sent. Some
+receivers never send close_notify (rsyslog with GnuTLS); only for those an administrator has to choose `close = "tcp"`.
 """
 
 from __future__ import annotations
@@ -20,12 +22,17 @@ import struct
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.sink import Confirm, Undelivered
 from useridentity.audit.sinks.syslog import SyslogFormat
+from useridentity.audit.sinks.tls_stream import TlsStream
 
 LOGGER = logging.getLogger("useridentity.audit")
+
+Close = Literal["notify", "tcp"]
+"""How a receiver ends a connection: with close_notify, or, trusted without a proof, with the end of TCP alone."""
 
 PORT = 6514  # syslog-tls, RFC 5425 4.1
 
@@ -48,83 +55,86 @@ class TlsSyslog:
     batch = 200
     confirm_after = CONFIRM
 
-    def __init__(self, name: str, host: str, port: int, context: ssl.SSLContext, encoder: SyslogFormat) -> None:
+    def __init__(
+        self, name: str, host: str, port: int, context: ssl.SSLContext, encoder: SyslogFormat, close: Close = "notify"
+    ) -> None:
         self.name = name
+        self._close = close
         self._address = (host, port)
         self._context = context
         self._encoder = encoder
-        self._socket: ssl.SSLSocket | None = None
+        self._stream: TlsStream | None = None
         self._said = False
 
     def send(self, records: Sequence[Record]) -> int:
         encoded = [message for record in records for message in self._encoder.encode(record)]
         frames = b"".join(b"%d %s" % (len(message), message) for message in encoded)  # octet counting, RFC 5425 4.3
         try:
-            if self._socket is None:
-                self._socket = self._connected()
-            _require_open(self._socket)
-            self._socket.sendall(frames)
+            if self._stream is None:
+                self._stream = self._connected()
+            _require_open(self._stream)
+            self._stream.sendall(frames)
         except OSError as error:
             raise self._undelivered(error) from None
         return 0
 
     def confirm(self) -> None:
-        if self._socket is None:
+        if self._stream is None:
             return
         try:
-            self._unwrap(self._socket)
-            _require_all_read(self._socket)
+            _require_open(self._stream)
+            self._unwrap(self._stream)
+            _require_all_read(self._stream.socket)
         except (OSError, ValueError) as error:
             raise self._undelivered(error) from None
         finally:
             self.close()
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._stream is not None:
+            self._stream.socket.close()
+            self._stream = None
 
-    def _connected(self) -> ssl.SSLSocket:
+    def _connected(self) -> TlsStream:
         plain = socket.create_connection(self._address, SECONDS)
         try:
-            return self._context.wrap_socket(plain, server_hostname=self._address[0])
+            return TlsStream(plain, self._context, self._address[0])
         except BaseException:
             plain.close()
             raise
 
-    def _unwrap(self, connection: ssl.SSLSocket) -> None:
-        """Exchange close_notify, or have it answered by the end of the connection alone."""
-        connection.settimeout(SECONDS)
+    def _unwrap(self, connection: TlsStream) -> None:
+        """Have close_notify answered; or where it never is, and an administrator said so, by the end of TCP."""
+        connection.socket.settimeout(SECONDS)
         try:
-            connection.unwrap()
+            connection.end()
         except ssl.SSLEOFError:
+            if self._close == "notify":
+                raise ConnectionError(0, _TRUNCATED) from None
             if not self._said:
                 self._said = True
-                LOGGER.info("%s: ends connections without close_notify, which RFC 5425 4.4 demands", self.name)
+                LOGGER.warning('%s: %s; counted as delivered, as close = "tcp" has it', self.name, _NO_NOTIFY)
 
     def _undelivered(self, error: Exception) -> Undelivered:
         self.close()
         return Undelivered(f"{self.name}: {_words(error)}")
 
 
-def _require_open(connection: ssl.SSLSocket) -> None:
+_NO_NOTIFY = "ended the connection without close_notify (RFC 5425 4.4), as whoever cuts it off would"
+_TRUNCATED = f'{_NO_NOTIFY}; a receiver that never sends one needs close = "tcp"'
+
+
+def _require_open(connection: TlsStream) -> None:
     """Notice that the receiver has closed, before more is written to nobody."""
-    connection.settimeout(0)
-    try:
-        if connection.recv(1):
-            return  # a receiver has nothing to say, and may say it
-    except (ssl.SSLWantReadError, BlockingIOError):
-        return
-    finally:
-        connection.settimeout(SECONDS)
-    raise ConnectionError(0, "closed the connection")
+    if not connection.drain():
+        raise ConnectionError(0, "closed the connection")
 
 
-def _require_all_read(connection: ssl.SSLSocket) -> None:
+def _require_all_read(connection: socket.socket) -> None:
     """The receiver has closed the connection without a reset, and had acknowledged all of it."""
     connection.settimeout(CLOSING_SECONDS)
     with suppress(TimeoutError):
-        socket.socket.recv(connection, 1)  # below TLS, which has ended
+        connection.recv(1)  # below TLS, which has ended
     unacknowledged = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
     state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     if unacknowledged or state not in _OPEN:

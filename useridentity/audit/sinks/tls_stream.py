@@ -1,0 +1,81 @@
+"""A TLS client whose end can be told: close_notify of both sides, with whatever the other says in between read.
+
+`ssl.SSLSocket.unwrap` fails for good where application data comes between the two (SSL_shutdown(3)), which nobody who
+reads from the network itself can rule out. Here what the library reads is ours to give.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+MAX_SAID = 64 * 1024
+"""Octets that a receiver may say at a time, which are read and mean nothing: syslog has no answers (RFC 5425 4)."""
+
+_READ = 16 * 1024  # octets of a TLS record (RFC 8446 5.1)
+_Result = TypeVar("_Result")
+
+
+class TlsStream:
+    """TLS on a connected socket, whose time-out holds for each wait; raises `OSError`."""
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self.socket = plain
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        try:
+            self._waiting(self._tls.do_handshake)
+        finally:
+            with suppress(OSError):
+                self._flush()  # the alert that says what is wrong
+
+    def sendall(self, octets: bytes) -> None:
+        self._tls.write(octets)
+        self._flush()
+
+    def drain(self) -> bool:
+        """Read what was said so far, without waiting; whether the other side is still there."""
+        wait = self.socket.gettimeout()
+        self.socket.settimeout(0)
+        try:
+            return self._said_less()
+        except BlockingIOError:
+            return True
+        finally:
+            self.socket.settimeout(wait)
+
+    def end(self) -> None:
+        """Send close_notify and await the other's; raises `ssl.SSLEOFError` where the end comes without one."""
+        with suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        self._flush()
+        with suppress(ssl.SSLZeroReturnError):
+            self._said_less()
+
+    def _said_less(self) -> bool:
+        """Read until nothing more comes, which is False; or `BlockingIOError`. Raises where it does not stop."""
+        said = 0
+        while octets := self._waiting(lambda: self._tls.read(_READ)):
+            said += len(octets)
+            if said > MAX_SAID:
+                raise ConnectionError(0, "says more than a receiver of syslog has to say")
+        return False
+
+    def _waiting(self, action: Callable[[], _Result]) -> _Result:
+        """The result of what may need more from the network."""
+        while True:
+            try:
+                return action()
+            except ssl.SSLWantReadError:
+                self._flush()
+            if octets := self.socket.recv(_READ):
+                self._incoming.write(octets)
+            else:
+                self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        if octets := self._outgoing.read():
+            self.socket.sendall(octets)
