@@ -5,12 +5,18 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from useridentity.facts import Peer
 
 MAX_FIELD = 65_535
 """Bytes of a primary or secondary field: their lengths have 16 bits (PS3.7 Table D.3-14)."""
+
+
+ConfirmationWord = Literal["required", "wanted", "none"]
+"""Whether a requestor demands the server response, takes its absence, or does not ask for it (PS3.7 D.3.3.7)."""
+
+CONFIRMATION_WORDS: tuple[str, ...] = get_args(ConfirmationWord)
 
 
 class IdentityType(IntEnum):

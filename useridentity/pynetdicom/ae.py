@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.transport import AddressInformation
 from pynetdicom.utils import make_target
 
-from useridentity.credential import CredentialProvider, Offer
+from useridentity.credential import CONFIRMATION_WORDS, ConfirmationWord, CredentialProvider, Offer
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer, peer_address
 from useridentity.identity import Identity
@@ -24,13 +24,7 @@ from useridentity.permission import Permission
 from useridentity.policy import Policy
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
 from useridentity.pynetdicom.contexts import copied
-from useridentity.pynetdicom.requestor import (
-    CONFIRMATION_WORDS,
-    ConfirmationWord,
-    IdentityExchange,
-    Outcome,
-    RequestorAssociation,
-)
+from useridentity.pynetdicom.requestor import IdentityExchange, Outcome, RequestorAssociation
 from useridentity.pynetdicom.scoped import ScopeOfEvent, StudyLookup
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.service import SERVING_MOVE, Move

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from struct import pack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.pdu_items import UserInformationItem
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from useridentity import wire
-from useridentity.credential import Confirmation, Credential, Offer
+from useridentity.credential import Confirmation, ConfirmationWord, Credential, Offer
 from useridentity.decision import Answer
 from useridentity.errors import NotConfirmed, WireError
 from useridentity.pynetdicom.audited import SubOperations
@@ -20,9 +20,6 @@ from useridentity.pynetdicom.reactor import PromptAssociation
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
-
-ConfirmationWord = Literal["required", "wanted", "none"]
-CONFIRMATION_WORDS = ("required", "wanted", "none")
 
 _RESULTS = {1: "permanent", 2: "transient"}
 _SOURCES = {1: "the service user", 2: "the ACSE", 3: "the presentation layer"}
@@ -56,7 +53,7 @@ class Outcome:
 
     Fields:
         kind: see `OutcomeKind`; ACCEPTED is an acceptance that confirms no identity.
-        detail: what more is known, in words.
+        detail: what more is known, in words; where kind is UNREACHABLE what the system or TLS said.
         confirmation: what the acceptor proved of itself, where kind is CONFIRMED.
         answer: result, source and reason of the A-ASSOCIATE-RJ, where kind is REJECTED.
     """
@@ -175,9 +172,8 @@ class RequestorAssociation(SubOperations, PromptAssociation):
         if self.is_rejected and isinstance(self.acceptor.primitive, A_ASSOCIATE):
             return _rejected(self.acceptor.primitive)
         if self.dul.socket is None or not self.dul.socket.reached:
-            return Outcome(
-                OutcomeKind.UNREACHABLE, "no connection, or no TLS, to the peer; pynetdicom's log has the cause"
-            )
+            cause = "" if self.dul.socket is None else self.dul.socket.failure
+            return Outcome(OutcomeKind.UNREACHABLE, cause or "no connection, or no TLS, to the peer")
         if isinstance(self.acceptor.primitive, A_ASSOCIATE) and not self._accepted_cx:
             return Outcome(OutcomeKind.ABORTED, "aborted here: the acceptor took none of the presentation contexts")
         return Outcome(OutcomeKind.ABORTED, "the peer aborted, closed the connection or did not answer in time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import ssl
@@ -11,12 +12,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pynetdicom import evt
-from pynetdicom.transport import AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 if TYPE_CHECKING:
-    from pynetdicom.transport import AddressInformation
+    from pynetdicom.transport import T_CONNECT
 
     from useridentity.pynetdicom.reactor import PromptAssociation
+
+LOGGER = logging.getLogger("useridentity.pynetdicom")
 
 READ_AHEAD = 64 * 1024
 """Bytes asked for at once, whatever a PDU's header announces: several PDUs of usual length in one system call."""
@@ -45,6 +48,7 @@ class IdentitySocket(AssociationSocket):
     ) -> None:
         super().__init__(assoc, client_socket=client_socket, address=address)
         self.reached = client_socket is not None
+        self.failure = ""
         self._received = bytearray()
         self._deadline: float | None = None
         self._max_read: int | None = None
@@ -80,11 +84,33 @@ class IdentitySocket(AssociationSocket):
                     if not self.socket.recv(READ_AHEAD):
                         return
 
-    def connect(self, primitive: object) -> None:
-        super().connect(primitive)  # type: ignore[arg-type]
-        if self._is_connected and self.socket is not None:
-            self.reached = True
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def connect(self, primitive: T_CONNECT) -> None:
+        """As in pynetdicom, which only logs why there is no connection; here `failure` tells."""
+        try:
+            self._connect(primitive.address_info.as_tuple)
+            primitive.result = "Evt2"
+        except (OSError, ValueError) as error:  # ValueError: a server name that can be none
+            self.failure = _in_words(error)
+            LOGGER.info("no connection to %s: %s", primitive.address_info.address, self.failure)
+            self._shutdown_socket()
+            self.socket = None
+            primitive.result = "Evt17"
+        finally:
+            self.provider_queue.put(primitive)
+            self._ready.set()
+
+    def _connect(self, address: tuple[str, int] | tuple[str, int, int, int]) -> None:
+        assert self.socket is not None  # noqa: S101  made with this object
+        if self.tls_args:
+            context, server_name = self.tls_args
+            self.socket = context.wrap_socket(self.socket, server_hostname=server_name)
+        self.socket.settimeout(self.assoc.connection_timeout)
+        self.socket.connect(address)
+        self.socket.settimeout(None)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.assoc.requestor.address_info = AddressInformation.from_tuple(self.socket.getsockname())
+        self._is_connected = self.reached = True
+        evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": address})
 
     @property
     def ready(self) -> bool:
@@ -143,6 +169,12 @@ class IdentitySocket(AssociationSocket):
             self.event_queue.put("Evt17")
         else:
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
+
+
+def _in_words(error: Exception) -> str:
+    """What the system or TLS said, without the number."""
+    is_tls = isinstance(error, ssl.SSLError)
+    return (not is_tls and getattr(error, "strerror", None)) or str(error)
 
 
 def readable(sockets: Sequence[socket.socket], timeout: float) -> bool:

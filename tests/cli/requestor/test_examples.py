@@ -43,7 +43,6 @@ from useridentity.cli.requestor import profiles as profiles_file
 from useridentity.cli.requestor.identity import KINDS
 from useridentity.cli.requestor.outcome import Exit
 from useridentity.identity import Assurance
-from useridentity.pynetdicom.requestor import CONFIRMATION_WORDS
 from useridentity.tls import server_context
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -187,8 +186,3 @@ def test_the_documented_profiles_file_is_one(tmp_path: Path) -> None:
     found = profiles_file.load(path)
     assert found.peer_named("pacs").receive == 11112
     assert found.oidc_named("hospital").client_secret_file == tmp_path / "client.secret"
-
-
-def test_confirmation_words_are_those_of_the_adapter() -> None:
-    """Written again where importing the adapter would take longer than the rest of the command line."""
-    assert profiles_file.ConfirmationWord.__args__ == CONFIRMATION_WORDS

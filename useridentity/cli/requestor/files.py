@@ -79,7 +79,7 @@ def found(patterns: Iterable[str]) -> Iterator[Instance | Problem]:
 
 def _paths(pattern: str) -> Iterator[Path]:
     path = Path(pattern)
-    if path.is_dir():
+    if os.path.isdir(pattern):  # never raises, as `Path.is_dir` does for names that are too long
         yield from _in_folder(path)
     elif os.path.lexists(path) or not glob.has_magic(pattern):
         yield path

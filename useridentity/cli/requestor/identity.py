@@ -112,6 +112,13 @@ def _username(who: str) -> str:
 
 
 def _passcode(who: str, sources: Sources) -> bytes:
+    passcode = _given_passcode(who, sources)
+    if not passcode:
+        raise ConfigurationError(f"the passcode given for {who} is empty")
+    return passcode
+
+
+def _given_passcode(who: str, sources: Sources) -> bytes:
     if sources.passcode_file is not None:
         return read_passcode(sources.passcode_file)
     if PASSCODE_VARIABLE in os.environ:

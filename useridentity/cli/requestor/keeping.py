@@ -44,6 +44,7 @@ class Folder:
     kept: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _mode: int = field(default_factory=lambda: MODE & ~_umask())  # once: asking sets it, for every thread
 
     def __post_init__(self) -> None:
         """Raises `ConfigurationError` where files cannot be made there."""
@@ -70,14 +71,14 @@ class Folder:
         descriptor, beside = tempfile.mkstemp(dir=self.path, prefix=f".{uid[:32]}.", suffix=".part")
         try:
             with open(descriptor, "wb") as file:
-                os.fchmod(descriptor, MODE & ~_umask())
+                os.fchmod(descriptor, self._mode)
                 file.write(octets)
             try:
                 os.link(beside, path)  # fails where there is one already, be it a symbolic link
             except OSError as error:
                 if error.errno != errno.EEXIST:
                     raise
-                if path.is_symlink() or path.read_bytes() != octets:
+                if path.is_symlink() or not path.is_file() or path.read_bytes() != octets:
                     return self._refuse(DUPLICATE, f"{path} exists, with other content; it was left as it is")
         finally:
             with suppress(FileNotFoundError):

@@ -13,8 +13,11 @@ import typer
 
 from useridentity.cli.requestor.completion import identity_words, keywords, peer_names
 from useridentity.cli.requestor.identity import KINDS
-from useridentity.cli.requestor.profiles import ConfirmationWord
+from useridentity.credential import ConfirmationWord
 from useridentity.tls import Profile
+
+LONGEST = 86_400
+"""Seconds of a time-out, a day: the system takes no endless ones."""
 
 IDENTITY, TLS, OUTPUT = "Identity", "TLS (PS3.15 B.12; used where there is --ca)", "Output"
 _KINDS = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
@@ -75,7 +78,12 @@ class Options:
     called: Annotated[str | None, _option("The acceptor's AE title; ANY-SCP if left out.", metavar="AE_TITLE")] = None
     timeout: Annotated[
         float,
-        _option("Seconds to wait for the acceptor: to connect, and for each answer; 30.", metavar="SECONDS", min=0.1),
+        _option(
+            "Seconds to wait for the acceptor: to connect, and for each answer; 30.",
+            metavar="SECONDS",
+            min=0.1,
+            max=LONGEST,
+        ),
     ] = 30.0
     profiles: Annotated[
         Path | None, _option("The profiles file; ~/.config/useridentity/profiles.toml.", metavar="FILE")

@@ -58,8 +58,8 @@ _TCP_ADVICE = (
 )
 
 
-def failed(outcome: Outcome, target: Target, cause: str = "") -> Failure:
-    """The failure that an association that was not established is; `cause` is what the system said of it."""
+def failed(outcome: Outcome, target: Target) -> Failure:
+    """The failure that an association that was not established is."""
     from useridentity.pynetdicom import OutcomeKind  # takes longer than the rest of the command line
 
     match outcome.kind:
@@ -68,7 +68,7 @@ def failed(outcome: Outcome, target: Target, cause: str = "") -> Failure:
         case OutcomeKind.NOT_CONFIRMED:
             return Failure(Exit.NOT_CONFIRMED, f"not confirmed: {outcome.detail}", _advice_on_confirmation(target))
         case OutcomeKind.UNREACHABLE:
-            return unreachable(target, cause)
+            return unreachable(target, outcome.detail)
         case OutcomeKind.ABORTED:
             return Failure(Exit.ABORTED, f"aborted: {outcome.detail}", f"ask the log of {target.where}")
         case _:
@@ -80,7 +80,7 @@ def unreachable(target: Target, cause: str) -> Failure:
     known = _TLS_ADVICE + _TCP_ADVICE
     hint = next((hint for sign, hint in known if sign.lower() in cause.lower()), "")
     advice = hint or ("is TLS what it expects there?" if target.tls else "does it expect TLS there? --ca")
-    return Failure(Exit.UNREACHABLE, f"unreachable: {target.where}" + (f", {cause}" if cause else ""), advice)
+    return Failure(Exit.UNREACHABLE, f"unreachable: {target.where}, {cause}", advice)
 
 
 def not_sent(why: str) -> Failure:

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 import typer
 from rich.console import Console
@@ -44,6 +45,9 @@ def ending(quiet: bool) -> Iterator[None]:
     for name in LOGGERS:
         if not logging.getLogger(name).handlers:
             logging.getLogger(name).addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that its encoding has not is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,7 +132,7 @@ class Output:
     @contextmanager
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Meter]:
         """A bar on standard error, where that is a terminal: how many of `total`, how fast, how long still."""
-        shown = self._error.is_terminal and not self._quiet
+        shown = self._error.is_terminal and not self._quiet and not (self.json and self._out.is_terminal)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -137,7 +141,14 @@ class Output:
             TimeRemainingColumn(compact=True),
         )
         bar = Progress(
-            *columns, console=self._error, disable=not shown, transient=True, refresh_per_second=REFRESH, expand=True
+            *columns,
+            console=self._error,
+            disable=not shown,
+            transient=True,
+            refresh_per_second=REFRESH,
+            expand=True,
+            redirect_stdout=False,
+            redirect_stderr=False,  # results stay on standard output
         )
         with bar:
             yield Meter(bar, what, total, unit)

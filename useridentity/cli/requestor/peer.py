@@ -13,8 +13,8 @@ import typer
 from useridentity.cli.requestor import profiles
 from useridentity.cli.requestor.identity import Sources, provider
 from useridentity.cli.requestor.options import Options
-from useridentity.cli.requestor.profiles import ConfirmationWord, PeerProfile, TlsProfile
-from useridentity.credential import CredentialProvider
+from useridentity.cli.requestor.profiles import PeerProfile, TlsProfile
+from useridentity.credential import ConfirmationWord, CredentialProvider
 from useridentity.tls import client_context
 
 T = TypeVar("T")
@@ -60,6 +60,8 @@ def target(words: Sequence[str], options: Options) -> tuple[Target, list[str]]:
     else:
         named, rest, folder = known.peer_named(words[0]), list(words[1:]), known.path.parent
     peer = _overridden(named, options)
+    if not peer.host.strip():
+        raise typer.BadParameter("is empty; the acceptor's name or address belongs there", param_hint="HOST")
     context = _tls(peer)
     where = context[1] if context else peer.host
     source = Sources(

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from useridentity.credential import ConfirmationWord
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.private_file import read
 from useridentity.settings import decode, nearest, report_unknown
 from useridentity.tls import Profile
 from useridentity.toml_file import Key, TomlFile
-
-ConfirmationWord = Literal["required", "wanted", "none"]
-"""As for `AE.associate`, whose module takes longer to import than all of the command line."""
 
 T = TypeVar("T")
 

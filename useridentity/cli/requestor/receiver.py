@@ -92,5 +92,5 @@ def _own_address(peer: Target) -> str:
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
-    except OSError as error:
-        raise ConfigurationError(f"{peer.where}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"{peer.where}: {getattr(error, 'strerror', '') or error}") from None

@@ -70,7 +70,11 @@ def send(
     """Store one instance with this data set; raises `Failure` where the association ends."""
     with _Exchange(assoc):
         _request(assoc, context_id, message_id, instance)
-        _stream(assoc, context_id, data, length, moved)
+        try:
+            _stream(assoc, context_id, data, length, moved)
+        except OSError as error:
+            assoc.abort()  # nothing can be said in the middle of a message but that it is over
+            raise Failure(Exit.ABORTED, f"aborted: {instance.path} {error.strerror} while it was sent") from None
         _, response = assoc.dimse.get_msg(block=True)
     if not isinstance(response, C_STORE):
         assoc.abort()
@@ -125,8 +129,8 @@ def fragment_size(maximum_pdu_size: int) -> int:
 def _fragments(file: BinaryIO, length: int, size: int) -> Iterator[bytes]:
     while length > 0:
         piece = file.read(min(size, length))
-        if not piece:  # nothing can be said in the middle of a message but that it is over
-            raise Failure(Exit.ABORTED, "aborted: a file became shorter while it was sent")
+        if not piece:
+            raise OSError(errno.EIO, "became shorter")
         length -= len(piece)
         yield (DATA if length else DATA_LAST) + piece
 

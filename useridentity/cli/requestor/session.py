@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,11 +37,11 @@ def association(
     """
     from useridentity.pynetdicom import outcome_of
 
-    assoc, cause = _requested(target, contexts, roles, handlers)
+    assoc = _requested(target, contexts, roles, handlers)
     if not assoc.is_established:
         if assoc.rejected_contexts and not assoc.accepted_contexts:
             raise not_taken(target, contexts)
-        raise failed(outcome_of(assoc), target, cause)
+        raise failed(outcome_of(assoc), target)
     stop.association = assoc
     try:
         if needed and not any(each.abstract_syntax == needed for each in assoc.accepted_contexts):
@@ -69,52 +68,30 @@ def not_taken(target: Target, contexts: Sequence[PresentationContext]) -> Failur
 
 def _requested(
     target: Target, contexts: Sequence[PresentationContext], roles: Sequence[Any], handlers: Sequence[EventHandlerType]
-) -> tuple[Association, str]:
+) -> Association:
     from useridentity.pynetdicom import AE
 
     ae = AE(target.calling)
     ae.acse_timeout = ae.connection_timeout = ae.dimse_timeout = target.timeout
     ae.network_timeout = None  # whoever waits for an answer has a time-out; nobody else does
-    with _causes() as causes:
-        try:
-            assoc = ae.associate(
-                target.host,
-                target.port,
-                list(contexts),
-                target.called,
-                MAX_PDU,
-                list(roles),
-                tls_args=target.tls,
-                evt_handlers=list(handlers),
-                identity=target.identity,
-                confirmation=target.confirmation,
-            )
-        except CredentialUnavailable as unavailable:
-            raise not_sent(str(unavailable)) from None
-        except OSError as error:  # a name that does not resolve
-            raise Failure(
-                Exit.UNREACHABLE, f"unreachable: {target.where}, {error.strerror}", "check the name of the host"
-            ) from None
-    return assoc, causes[-1] if causes else ""
-
-
-@contextmanager
-def _causes() -> Iterator[list[str]]:
-    """What pynetdicom logs as the cause of a connection that failed, which it tells in no other way."""
-    causes: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            _, colon, cause = record.getMessage().partition("Initialisation Error: ")
-            if colon:
-                causes.append(cause)
-
-    logger, collector = logging.getLogger("pynetdicom.transport"), Collector(logging.ERROR)
-    logger.addHandler(collector)
     try:
-        yield causes
-    finally:
-        logger.removeHandler(collector)
+        return ae.associate(
+            target.host,
+            target.port,
+            list(contexts),
+            target.called,
+            MAX_PDU,
+            list(roles),
+            tls_args=target.tls,
+            evt_handlers=list(handlers),
+            identity=target.identity,
+            confirmation=target.confirmation,
+        )
+    except CredentialUnavailable as unavailable:
+        raise not_sent(str(unavailable)) from None
+    except (OSError, UnicodeError) as error:  # a name that does not resolve, or can be none
+        cause = error.strerror if isinstance(error, OSError) else "that is no name of a host"
+        raise Failure(Exit.UNREACHABLE, f"unreachable: {target.where}, {cause}", "check the name of the host") from None
 
 
 def status_of(response: Dataset, assoc: Association) -> Status:
