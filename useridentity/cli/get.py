@@ -36,7 +36,7 @@ def get(
         list[str],
         typer.Option(
             metavar="NAME",
-            help="A SOP class to retrieve, by keyword or UID; 120 usual ones if left out. May be repeated.",
+            help="A SOP class to retrieve, by keyword or UID; the usual ones if left out. May be repeated.",
             autocompletion=storage_names,
         ),
     ] = [],  # noqa: B006  typer copies it

@@ -36,7 +36,7 @@ def store(peer: PeerAndFiles, options: Options) -> None:
 
     output = Output(options)
     where, patterns = target(peer, options)
-    if not patterns:
+    if not all(patterns or [""]):
         raise typer.BadParameter("name at least one file, folder or glob to store", param_hint="FILES")
     report = Report()
     instances = _instances(patterns, report, output)

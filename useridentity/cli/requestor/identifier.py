@@ -17,11 +17,15 @@ from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
+from pynetdicom.dsutils import encode
 
 from useridentity.errors import ConfigurationError
 
 MAX_JSON = 1024 * 1024
 """Octets of an identifier in JSON; a list of 15,000 UIDs fits."""
+
+MAX_DEPTH = 16
+"""Sequences in one another; the standard's queries have three."""
 
 UTF_8 = "ISO_IR 192"
 """The Specific Character Set of what people type, where ASCII does not do (PS3.3 C.12.1.1.2)."""
@@ -70,7 +74,9 @@ def _tag(text: str) -> BaseTag | None:
     digits = text.strip("()").replace(",", "")
     if found is None and re.fullmatch(r"[0-9A-Fa-f]{8}", digits):
         found = int(digits, 16)
-    return None if found is None or not keyword_for_tag(found) else Tag(found)
+    # Groups below 8 are of commands and files (PS3.5 7.1), FFFE is of items.
+    is_of_data_sets = found is not None and 8 <= found >> 16 < 0xFFFE and keyword_for_tag(found)
+    return Tag(found) if is_of_data_sets and found is not None else None
 
 
 def _nearest(text: str) -> str:
@@ -113,25 +119,27 @@ def _from_json(octets: bytes, file: str) -> Dataset:
     return _dataset(content, file)
 
 
-def _dataset(content: Mapping[str, Any], file: str) -> Dataset:
+def _dataset(content: Mapping[str, Any], file: str, depth: int = 0) -> Dataset:
     dataset = Dataset()
+    if depth > MAX_DEPTH:
+        raise ConfigurationError(f"{file}: more than {MAX_DEPTH} sequences in one another")
     for name, value in content.items():
         tag = _tag(name)
         if tag is None:
             raise ConfigurationError(f"{file}: {name!r} is no attribute of the standard{_nearest(name)}")
         vr = dictionary_VR(tag)
-        dataset[tag] = _element(tag, vr, _plain(vr, value, f"{file}: {name}"))
+        dataset[tag] = _element(tag, vr, _plain(vr, value, f"{file}: {name}", depth))
     return dataset
 
 
-def _plain(vr: str, value: Any, where: str) -> Any:
+def _plain(vr: str, value: Any, where: str, depth: int) -> Any:
     if isinstance(value, dict) and "vr" in value:
         value = value.get("Value", [])
     if vr == "SQ":
         items = value if isinstance(value, list) else [value]
         if not all(isinstance(item, dict) for item in items):
             raise ConfigurationError(f"{where}: is a sequence; write a list of objects")
-        return [_dataset(item, where) for item in items]
+        return [_dataset(item, where, depth + 1) for item in items]
     values = [_text(each, where) for each in (value if isinstance(value, list) else [value])]
     return values[0] if len(values) == 1 else values
 
@@ -144,6 +152,23 @@ def _text(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ConfigurationError(f"{where}: {type(value).__name__} is no value; write a string, a number or a list")
     return str(value)
+
+
+def check_encodable(dataset: Dataset) -> None:
+    """Raises `typer.BadParameter` for the first attribute that cannot be sent as it is."""
+    for element in dataset:
+        alone = Dataset()
+        alone[element.tag] = element
+        if encode(alone, True, True) is None or not _is_text(element.value):
+            raise typer.BadParameter(
+                f"{_name(element.tag)} cannot be asked for with this value, which is none of its VR {element.VR}",
+                param_hint="-k",
+            )
+
+
+def _is_text(value: object) -> bool:
+    """Whether it has no octets that were no UTF-8, which Python keeps as lone surrogates."""
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in str(value)) if isinstance(value, str) else True
 
 
 def plain(dataset: Dataset) -> dict[str, Any]:

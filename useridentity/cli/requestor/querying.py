@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydicom import Dataset
 from pynetdicom import build_context
 
-from useridentity.cli.requestor.identifier import columns_of
+from useridentity.cli.requestor.identifier import check_encodable, columns_of
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.models import COLUMNS, FIND, WORKLIST_COLUMNS, Level, Model, deepest_level
 from useridentity.cli.requestor.outcome import Exit, Failure
@@ -52,6 +52,7 @@ def _advice(target: Target, query: Dataset) -> str:
 def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Iterator[Dataset]:
     """What the peer finds, as it comes; raises `Failure` where it refuses or the association ends."""
     uid = FIND[model]
+    check_encodable(query)
     with association(target, [build_context(uid)], stop) as assoc:
         over = cancelling(stop, assoc, uid)
         for response, match in assoc.send_c_find(query, uid):

@@ -47,13 +47,14 @@ class Reception:
 @contextmanager
 def receiving(reception: Reception, peer: Target, folder: Folder, note: Callable[[str], None]) -> Iterator[str]:
     """Receive into `folder` until the block ends; yields where. Raises `ConfigurationError`."""
-    from pynetdicom import AllStoragePresentationContexts, evt
+    from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context, evt
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
     address = _own_address(peer)
     ae = AE(reception.ae_title)
     ae.maximum_associations = ASSOCIATIONS
-    ae.supported_contexts = AllStoragePresentationContexts
+    storage = (str(each.abstract_syntax) for each in AllStoragePresentationContexts)
+    ae.supported_contexts = [build_context(uid, ALL_TRANSFER_SYNTAXES) for uid in storage]
     ae.add_supported_context(Verification)
     where = f"{address}:{reception.port} as {reception.ae_title}"
     policy = Policy.unguarded() if reception.policy is None else Policy.load(reception.policy)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def wanted(keys: Sequence[str], file: str | None, level: str | None, model: str | None) -> tuple[Dataset, Model]:
     """The identifier and the information model that the options say; raises `typer.BadParameter`."""
     query = identifiers.identifier(keys, file)
+    identifiers.check_encodable(query)
     return query, retrieved(query, Level(level) if level else None, Model(model) if model else None)
 
 
