@@ -1,7 +1,8 @@
 """A process with a journal of its own: `python -m tests.audit.journal_writer WHAT FOLDER`.
 
 "write" appends for ever and prints the number of every record that is on disk, until it is killed;
-"share" appends a hundred, waiting for each; "full" fills the disk that FOLDER is on, and frees it again.
+"share" appends a hundred, waiting for each; "rotate" does so with a journal of its own for every few, and puts away
+files all the time; "full" fills the disk that FOLDER is on, and frees it again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.audit.builders import opened, record
+from useridentity.audit import journal as journal_module
 from useridentity.audit.journal import Journal
 from useridentity.errors import Unavailable
 
@@ -30,6 +32,15 @@ def share(folder: Path) -> None:
             journal.append(record(number), wait=True)
 
 
+def rotate(folder: Path) -> None:
+    journal_module.ANCHOR_RECORDS = 3
+    for _ in range(20):
+        with opened(folder, rotate_bytes=1) as journal:
+            for number in range(5):
+                while attempt(journal, number) != "kept":
+                    pass
+
+
 def full(folder: Path) -> None:
     with opened(folder) as journal:
         print(attempt(journal))
@@ -45,13 +56,13 @@ def full(folder: Path) -> None:
         print(attempt(journal))
 
 
-def attempt(journal: Journal) -> str:
+def attempt(journal: Journal, number: int = 0) -> str:
     try:
-        journal.append(record(), wait=True)
+        journal.append(record(number), wait=True)
     except Unavailable as unavailable:
         return unavailable.detail
     return "kept"
 
 
 if __name__ == "__main__":
-    {"write": write, "share": share, "full": full}[sys.argv[1]](Path(sys.argv[2]))
+    {"write": write, "share": share, "rotate": rotate, "full": full}[sys.argv[1]](Path(sys.argv[2]))

@@ -9,25 +9,21 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.audit.builders import NOON, filled, opened, record, tampering
+from tests.audit.builders import filled, opened, record, tampering
 from tests.parts import require
 from useridentity.audit import journal as module
-from useridentity.audit.archive import Archive, archives
 from useridentity.audit.journal import ANCHOR_RECORDS, MAX_HELD, Journal
-from useridentity.audit.record import Kind, Record
+from useridentity.audit.record import Kind
 from useridentity.audit.verify import verify
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 
 HANG = 60.0  # seconds; ten times what a process here needs
 ROOT = Path(__file__).parents[2]
-SMALL = 100_000  # bytes of a file that a test fills
 
 
 def kinds(journal: Journal) -> list[Kind]:
@@ -330,6 +326,21 @@ def test_a_file_deleted_while_it_is_written_is_missed_and_continued(
     ]
 
 
+def test_a_log_left_by_a_file_that_was_moved_away_is_not_the_next_ones(tmp_path: Path) -> None:
+    path = filled(tmp_path, 5)
+    with opened(tmp_path) as killed:
+        killed.append(record(), wait=True)
+        log = Path(f"{path}-wal").read_bytes()
+        assert log
+    path.rename(tmp_path / "audit.moved")
+    Path(f"{path}-wal").write_bytes(log)
+    with opened(tmp_path) as journal:
+        journal.append(record(7), wait=True)
+        assert [sequence for sequence, _ in journal.read(0, 10)] == [1], "nothing is left of the journal before"
+    assert is_sound(tmp_path)
+    assert Path(f"{path}-wal.left").read_bytes() == log
+
+
 def test_what_cannot_be_held_any_more_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
     monkeypatch.setattr(module, "MAX_HELD", 3)
@@ -429,128 +440,3 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no folder"):
         Journal(tmp_path / "nowhere" / "audit.db", tmp_path / "audit.key")
-
-
-# Rotation and retention.
-
-
-def rotated(folder: Path, **settings: Any) -> list[Record]:
-    """What a journal of several files holds, written by a process that was started three times."""
-    written = []
-    for start in range(3):
-        with opened(folder, rotate_bytes=SMALL, **settings) as journal:
-            for number in range(ANCHOR_RECORDS):
-                written.append(record(number + start * ANCHOR_RECORDS))
-                journal.append(written[-1], wait=number % 100 == 99)
-    return written
-
-
-def test_a_full_file_is_put_away_and_the_journal_goes_on_as_one(tmp_path: Path) -> None:
-    written = rotated(tmp_path)
-    assert len(archives(tmp_path / "audit.db")) >= 2
-    assert is_sound(tmp_path)
-    with opened(tmp_path) as journal:
-        found: list[tuple[int, Record]] = []
-        while more := journal.read(found[-1][0] if found else 0, 300):
-            found += more
-    assert [sequence for sequence, _ in found] == list(range(1, len(found) + 1))
-    assert [each for _, each in found if each.kind is Kind.STORED] == written
-
-
-def test_cursors_move_on_to_the_next_file(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        journal.append(record(), wait=True)
-        journal.advance("arr", 1)
-    rotated(tmp_path)
-    with opened(tmp_path) as journal:
-        assert journal.cursor("arr") == 1
-
-
-@pytest.mark.parametrize("put_away_meanwhile", [False, True])
-def test_a_reader_gets_every_record_of_a_file_that_is_put_away_while_it_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, put_away_meanwhile: bool
-) -> None:
-    """Between looking for full files and reading the newest, another one may become the newest."""
-    monkeypatch.setattr(module, "ANCHOR_RECORDS", 5)
-
-    def then_moved(path: Path) -> list[Archive]:
-        found = archives(path)
-        if put_away_meanwhile and writer.ident is None:
-            writer.start()
-            writer.join(0.5)  # in vain, where nothing can be put away now
-        return found
-
-    with opened(tmp_path, rotate_bytes=1) as journal:
-        writer = threading.Thread(target=lambda: [journal.append(record(each), wait=True) for each in range(9)])
-        journal.append(record(), wait=True)
-        monkeypatch.setattr("useridentity.audit.reader.archives", then_moved)
-        first = journal.read(0, 100)
-        if put_away_meanwhile:
-            writer.join(HANG)
-        monkeypatch.undo()
-        numbers = [sequence for sequence, _ in first]
-        assert numbers == list(range(1, len(first) + 1))
-        assert numbers or not put_away_meanwhile
-        while more := journal.read(numbers[-1], 100):
-            numbers += [sequence for sequence, _ in more]
-    assert numbers == list(range(1, journal.last + 1))
-
-
-def test_records_that_no_file_has_are_an_error_for_who_reads_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    rotated(tmp_path)
-    first, second, *_ = archives(tmp_path / "audit.db")
-    with opened(tmp_path) as journal:
-        assert journal.read(first.last, 1)[0][0] == second.first
-        assert caplog.text == ""
-        second.path.unlink()
-        assert journal.read(first.last, 1)[0][0] == second.last + 1
-    assert f"records {second.first} to {second.last} are in no file" in caplog.text
-
-
-def test_a_file_that_was_taken_out_is_missed(tmp_path: Path) -> None:
-    rotated(tmp_path)
-    taken = archives(tmp_path / "audit.db")[1]
-    taken.path.unlink()
-    findings = verify(tmp_path / "audit.db", tmp_path / "audit.key").findings
-    assert [(each.first, each.last, each.what) for each in findings] == [
-        (taken.first, taken.last, "removed: no file has them")
-    ]
-
-
-def test_one_full_file_can_be_verified_by_itself(tmp_path: Path) -> None:
-    rotated(tmp_path)
-    second = archives(tmp_path / "audit.db")[1]
-    report = verify(second.path, tmp_path / "audit.key")
-    assert report.findings == []
-    assert report.notes == [f"{second.path.name} continues record {second.first - 1}, which is in an older file"]
-
-
-def test_files_older_than_they_are_to_be_kept_are_removed_and_not_missed(tmp_path: Path) -> None:
-    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds())
-    full = archives(tmp_path / "audit.db")
-    assert not full or full[0].first > 1
-    with opened(tmp_path) as journal:
-        retired = [each for _, each in journal.read(0, 10_000) if each.kind is Kind.RETIRED]
-    assert retired[-1].anchor is not None
-    assert is_sound(tmp_path)
-
-
-def test_files_within_their_time_are_kept(tmp_path: Path) -> None:
-    rotated(tmp_path, keep=timedelta(days=36_500).total_seconds())
-    assert archives(tmp_path / "audit.db")[0].first == 1
-    assert NOON.year == 2026
-
-
-def test_files_that_a_sink_has_not_taken_are_kept_whatever_their_age(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        journal.append(record(), wait=True)
-        journal.advance("arr", 1)
-        journal.advance("a sink of last year", 0)
-    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr", "new"])
-    assert archives(tmp_path / "audit.db")[0].first == 1
-    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr"]) as journal:
-        journal.advance("arr", journal.last)
-        journal.append(record(), wait=True)
-    assert not [each for each in archives(tmp_path / "audit.db") if each.first == 1], "nobody waits for it any more"

@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from useridentity.audit.chain import Chain, Head
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import checked_seal, connect, reading
+from useridentity.audit.segment import BUSY, checked_seal, connect, reading
+from useridentity.errors import ConfigurationError
 
 DIGITS = 12
 """Of a record's number in a file name, so that names sort as numbers: enough for 5,000 records a second for 6 years."""
+
+LOOK_AGAIN = 0.01
+"""Seconds between two looks whether another process has done with the file: it takes that long to sync one."""
 
 
 class Archive(NamedTuple):
@@ -40,6 +45,33 @@ def archives(journal: Path) -> list[Archive]:
 def files(journal: Path) -> list[Path]:
     """All files of the journal, oldest first, the one that is written last."""
     return [each.path for each in archives(journal)] + ([journal] if journal.exists() else [])
+
+
+@contextmanager
+def alone(key: Path) -> Iterator[None]:
+    """Of all who write the journal with this key, nobody else opens or puts away its file until the block ends.
+
+    SQLite finds a file's write-ahead log by name: who opened it under a name that is another file's by now, would
+    mix the two up. Raises `ConfigurationError` where another process stays in such a block.
+    """
+    descriptor = os.open(key, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor, key)
+        yield
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once, even where a child process has the descriptor too
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, key: Path) -> None:
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ConfigurationError(f"{key}: locked by another process for {BUSY:g} s") from None
+        time.sleep(LOOK_AGAIN)
 
 
 def put_away(journal: Path) -> None:

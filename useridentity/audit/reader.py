@@ -29,11 +29,12 @@ class JournalReader:
 
     def check(self) -> str:
         """What is wrong with the file, if that may pass; raises `ConfigurationError` for what will not."""
+        before = inode(self._path)
         try:
             with reading(self._path) as database:
                 database.execute("SELECT max(sequence) FROM record").fetchone()
         except sqlite3.Error as error:
-            if code(error) in PASSING:
+            if code(error) in PASSING or inode(self._path) != before:  # another process is putting it away
                 return problem(error)
             raise ConfigurationError(f"{self._path}: {problem(error)}") from error
         except ConfigurationError as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from useridentity.audit.chain import Chain, Head
+from useridentity.audit.chain import SEALS, Chain, Head
 from useridentity.audit.record import Record
 from useridentity.audit.terms import terms_of
 from useridentity.errors import ConfigurationError
@@ -80,18 +80,14 @@ class Entry:
 
 
 class Segment:
-    """A file open for writing. Raises `sqlite3.Error`, `OSError` and `ConfigurationError`.
+    """A file open for writing. Raises `sqlite3.Error`, `OSError` and `ConfigurationError`."""
 
-    Where there is no file it is made, mode 0600, as the continuation of `base`, or as a journal of its own.
-    """
-
-    def __init__(self, path: Path, chain: Chain, base: tuple[str, Head] | None = None) -> None:
+    def __init__(self, path: Path, chain: Chain) -> None:
         self._chain = chain
-        private_file.create(path, "")
         _check_private(path)
         self._database = connect(path, "rw")
         try:
-            self._set_up(base)
+            self._set_up()
             self.inode = inode(path)
         except BaseException:
             self.close()
@@ -108,17 +104,9 @@ class Segment:
         pages, size = (self._database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("page_count", "page_size"))
         return int(pages * size)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, alone, and on disk when it ends."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # gone with the connection, or undone by SQLite already
-                self._database.execute("ROLLBACK")
-            raise
+        return _transaction(self._database)
 
     def append(self, entries: Iterable[Entry], after: tuple[str, Head]) -> Head:
         """Write the records after the head `after`, in a transaction; the new head."""
@@ -131,7 +119,7 @@ class Segment:
             head = linked
         self._database.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?)", rows)
         self._database.executemany("INSERT INTO term VALUES (?, ?, ?, ?)", terms)
-        self._seal("head", journal, head)
+        _seal(self._database, self._chain, "head", journal, head)
         return head
 
     def advance(self, cursors: Mapping[str, int]) -> None:
@@ -155,24 +143,71 @@ class Segment:
         with suppress(sqlite3.Error):
             self._database.close()
 
-    def _set_up(self, base: tuple[str, Head] | None) -> None:
+    def _set_up(self) -> None:
         execute = self._database.execute
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")  # a power cut loses nothing that was answered
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        with self.transaction():
-            if execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-                for statement in SCHEMA:
-                    execute(statement)
-                journal = str(uuid4())
-                journal, head = base or (journal, self._chain.start(journal))
-                self._seal("base", journal, head)
-                self._seal("head", journal, head)
-            check_ours(self._database)
+        check_ours(self._database)
 
-    def _seal(self, name: str, journal: str, head: Head) -> None:
-        row = (name, journal, *head, self._chain.seal(name, journal, head))
-        self._database.execute("INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?)", row)
+
+def begin(path: Path, chain: Chain, base: tuple[str, Head] | None, cursors: Mapping[str, int]) -> None:
+    """Make a file, mode 0600, that continues `base`, or a journal of its own; `cursors` is where the sinks are.
+
+    It is there when it is complete, and not before: what is begun under another name may be left by a power cut.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    left = (beside, path.with_name(f"{beside.name}-journal"))
+    for each in left:
+        each.unlink(missing_ok=True)
+    try:
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private_file.MODE))
+        with closing(connect(beside, "rw")) as database, _transaction(database):
+            _fill(database, chain, base, cursors)
+        _part_from_log(path)
+        os.link(beside, path)  # never over a file that has the name
+    finally:
+        for each in left:
+            each.unlink(missing_ok=True)
+
+
+def _part_from_log(path: Path) -> None:
+    """Who moved a file away and not its write-ahead log left one that SQLite would apply to the next file.
+
+    It may be all there is of some records, and is kept under another name.
+    """
+    with suppress(FileNotFoundError):
+        os.replace(f"{path}-wal", f"{path}-wal.left")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+
+
+def _fill(
+    database: sqlite3.Connection, chain: Chain, base: tuple[str, Head] | None, cursors: Mapping[str, int]
+) -> None:
+    for statement in SCHEMA:
+        database.execute(statement)
+    own = str(uuid4())
+    journal, head = base or (own, chain.start(own))
+    for name in SEALS:
+        _seal(database, chain, name, journal, head)
+    database.executemany(_ADVANCE, cursors.items())
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # gone with the connection, or undone by SQLite already
+            database.execute("ROLLBACK")
+        raise
+
+
+def _seal(database: sqlite3.Connection, chain: Chain, name: str, journal: str, head: Head) -> None:
+    row = (name, journal, *head, chain.seal(name, journal, head))
+    database.execute("INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?)", row)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -9,10 +9,10 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from useridentity.audit.archive import archives, inherited, outdated, put_away, retirement
+from useridentity.audit.archive import alone, archives, inherited, outdated, put_away, retirement
 from useridentity.audit.chain import Chain, Head, make_key, read_key
 from useridentity.audit.reader import JournalReader
-from useridentity.audit.segment import Entry, Segment, inode, problem
+from useridentity.audit.segment import Entry, Segment, begin, inode, problem
 from useridentity.errors import ConfigurationError, Unavailable
 
 LOGGER = logging.getLogger("useridentity.audit")
@@ -79,7 +79,7 @@ class WrittenFile:
         try:
             segment = self.current()
             if segment.size > self._upkeep.rotate_bytes:
-                with self._reader.paused():
+                with self._reader.paused(), alone(self._key):
                     if segment.settle():
                         self.close()
                         put_away(self._path)
@@ -95,16 +95,16 @@ class WrittenFile:
             segment.close()
 
     def _opened(self) -> Segment:
-        if self._path.exists():
-            return Segment(self._path, Chain(read_key(self._key)))
-        if not archives(self._path):
+        if not self._path.exists() and not archives(self._path):
             make_key(self._key)
         chain = Chain(read_key(self._key))
-        base, cursors = inherited(self._path, chain)
-        segment = Segment(self._path, chain, self.head or base)
-        with segment.transaction():
-            segment.advance(cursors)
-        return segment
+        with alone(self._key):
+            if not self._path.exists():
+                left, cursors = inherited(self._path, chain)
+                heads = [each for each in (left, self.head) if each is not None]
+                base = max(heads, key=lambda each: each[1].sequence, default=None)  # others may have gone on
+                begin(self._path, chain, base, cursors)
+            return Segment(self._path, chain)
 
     def _retire(self, keep: float) -> None:
         """Remove full files that are older than `keep` seconds and that every sink has taken."""
