@@ -22,9 +22,11 @@ from useridentity import (
     Rule,
     Tls,
     Unproved,
+    UsernameValidator,
     When,
     Who,
 )
+from useridentity.scope import Scope
 
 
 def validator(name: str, identity_type: int | None = 2, issuers: frozenset[str] | None = None) -> Any:
@@ -306,3 +308,48 @@ def test_grants_that_cannot_work_are_errors(good: Grant, bad: Grant, key: str, e
     rules = [Rule([STAFF, (IDP, NODE), NODE])]
     Policy(rules, [good])
     assert any(each.startswith(f"authorize[0].{key}: ") and expected in each for each in problems(rules, [bad]))
+
+
+# What always gives the same assurance, and problems beside others
+
+TAKING = UsernameValidator()
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (Who(assurance=(Assurance.ASSERTED,)), Who()),
+        (Who(assurance=(Assurance.AUTHENTICATED, Assurance.ASSERTED)), Who(assurance=(Assurance.ASSIGNED,))),
+        (Who(("username",), assurance=(Assurance.ASSERTED,)), Who(("username",))),
+        (Who(assurance=(Assurance.ASSERTED,)), Who(assurance=(Assurance.UNPROVED,))),
+    ],
+)
+def test_a_grant_for_an_assurance_that_nothing_gives_matches_nobody(good: Who, bad: Who) -> None:
+    Policy([Rule([TAKING])], [Grant(["echo"], good)])
+    Policy([Rule([NAMES])], [Grant(["echo"], replace(bad, validator=()))])  # which does not say what it gives
+    assert problems([Rule([TAKING])], [Grant(["echo"], bad)]) == [
+        'authorize[0].who: matches nobody: what accepts them gives another assurance; name that: "asserted"'
+    ]
+
+
+@pytest.mark.parametrize("everywhere", [["0.0.0.0/0"], ["::/0"], ["0.0.0.0/1", "128.0.0.0/1"], ["10.0.0.0/8", "::/0"]])
+def test_devices_are_not_told_by_a_network_of_everybody(everywhere: list[str]) -> None:
+    grant = Grant(["echo"], ASSIGNED)
+    Policy([Rule([], When(network=WARD), assign=Assign("old"))], [grant])
+    network = tuple(map(ip_network, everywhere))
+    Policy([Rule([], When(network=network, tls=Tls.MUTUAL), assign=Assign("old"))], [grant])
+    told = problems([Rule([], When(network=network), assign=Assign("old"))], [grant])
+    assert told[0].startswith("authenticate[0].assign: would make anybody this user")
+
+
+@pytest.mark.parametrize(
+    "word", ["ups", "print", "PatientStudyOnlyQueryRetrieveInformationModelFind", "MediaCreationManagement"]
+)
+def test_what_a_scope_always_refuses_is_not_permitted_under_one(word: str) -> None:
+    served = ["echo", "store", "commit", "worklist", "mpps", "find", "get"]
+    scope = Scope.of({"PatientID": "P1"})
+    Policy([Rule([STAFF])], [Grant([*served, word])])
+    Policy([Rule([STAFF])], [Grant(served, scope=scope)])
+    assert problems([Rule([STAFF])], [Grant([*served, word], scope=scope)]) == [
+        f'authorize[0].scope: under a scope "{word}" is always refused; permit it in a grant without'
+    ]

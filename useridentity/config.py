@@ -83,7 +83,7 @@ class _Loader:
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
-        for key, what in problems(rules, grants):
+        for key, what in problems(rules, grants, reader.named):
             self._report(key, what)
         return [each for each in rules if each], [each for each in grants if each]
 

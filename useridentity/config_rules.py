@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from useridentity.errors import ConfigurationError
+from useridentity.errors import ConfigurationError, problems_of
 from useridentity.match import BreakGlass, When, Who
-from useridentity.permission import Destination
+from useridentity.permission import Destination, capabilities_of
 from useridentity.rules import Alternative, Assign, Grant, Rule, Unproved
 from useridentity.scope import Scope
 from useridentity.settings import Network, Report, TitlePattern, decode, nearest
@@ -85,6 +85,8 @@ class RuleReader:
 
     report: Report
     folder: Path
+    named: list[str] = field(default_factory=list)
+    """The validators there are, and whatever else rules accept: what a rule with problems may have meant."""
 
     def rules(self, tables: object, validators: Validators) -> list[Rule | None]:
         if isinstance(tables, Mapping):
@@ -93,6 +95,7 @@ class RuleReader:
         if not isinstance(tables, list) or not tables:
             self.report(("authenticate",), "no [[authenticate]] rule, so nobody could associate")
             return [None]
+        self.named.extend(validators)
         return [self._rule(("authenticate", index), table, validators) for index, table in enumerate(tables)]
 
     def grants(self, tables: object) -> list[Grant | None]:
@@ -128,6 +131,7 @@ class RuleReader:
     def _alternative(self, key: Key, text: str, validators: Validators) -> Validator | Alternative | None:
         """What "idp" or "idp+node" names."""
         names = [name.strip() for name in text.split("+")]
+        self.named.append("+".join(names))
         for name in names:
             if name not in validators:
                 self.report(key, f'"{name}" is no validator{nearest(name, validators)}')
@@ -147,11 +151,13 @@ class RuleReader:
         scope = self._scope((*key, "scope"), settings.scope)
         if places is None or (scope is None and settings.scope is not None):
             return None
-        try:
-            return Grant(settings.permit, settings.who, settings.name, places, scope, settings.break_glass)
-        except ConfigurationError as error:
-            self._report_all((*key, "permit"), error)
-        return None
+        permit = []
+        for word in settings.permit:
+            wrong = problems_of(capabilities_of, word)
+            permit += [] if wrong else [word]
+            for problem in wrong:
+                self.report((*key, "permit"), problem)
+        return Grant(permit, settings.who, settings.name, places, scope, settings.break_glass)
 
     def _destinations(self, key: Key, values: Sequence[Any]) -> list[Destination] | None:
         found = [self._destination((*key, index), value) for index, value in enumerate(values)]

@@ -21,7 +21,7 @@ from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import BreakGlass, When
 from useridentity.rule_index import WhenIndex, WhoIndex
-from useridentity.rules import ASSIGNED, UNPROVED, Grant
+from useridentity.rules import Grant
 from useridentity.settings import Network
 
 MAX_EXAMPLES = 20_000
@@ -33,7 +33,6 @@ _NEW = "\0"
 _REASON = f"{_NEW}reason"
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
-_OF_INTERNALS = {ASSIGNED: Assurance.ASSIGNED, UNPROVED: Assurance.UNPROVED}
 
 
 def unreached_rules(whens: Sequence[When]) -> Iterator[tuple[int, list[int]]]:
@@ -46,11 +45,15 @@ def unreached_rules(whens: Sequence[When]) -> Iterator[tuple[int, list[int]]]:
             yield position, before
 
 
-def unreached_grants(grants: Sequence[Grant], validators: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
-    """The same of grants, for identities that `validators` accept; a grant that matches nobody has none before it."""
+Accepting = Mapping[str, frozenset[Assurance]]
+"""What may accept an identity, by its label, and the assurances that it may have then."""
+
+
+def unreached_grants(grants: Sequence[Grant], accepting: Accepting) -> Iterator[tuple[int, list[int]]]:
+    """The same of grants, for the identities there may be; a grant that matches nobody has none before it."""
     index = WhoIndex([grant.who for grant in grants])
     for position, grant in enumerate(grants):
-        examples = list(islice(_identities(grant, validators), MAX_EXAMPLES + 1))
+        examples = list(islice(_identities(grant, accepting), MAX_EXAMPLES + 1))
         before = _all_before(position, (_first_grant(grants, index, *each) for each in examples))
         if before is not None and len(examples) <= MAX_EXAMPLES:
             yield position, before
@@ -111,11 +114,11 @@ class _Borders:
         return [make(each) for each in (start, *inside)]
 
 
-def _identities(grant: Grant, validators: Sequence[str]) -> Iterator[tuple[Identity, str]]:
+def _identities(grant: Grant, accepting: Accepting) -> Iterator[tuple[Identity, str]]:
     """Those who have just what `grant` asks for, and what accepts them."""
     who = grant.who
     several = product(
-        who.validator or validators,
+        who.validator or accepting,
         who.assurances,
         who.kind or Kind,
         who.groups or ("",),
@@ -124,7 +127,7 @@ def _identities(grant: Grant, validators: Sequence[str]) -> Iterator[tuple[Ident
         _emergencies(grant.break_glass),
     )
     for label, assurance, kind, group, purpose, values, (reason, member) in several:
-        if _OF_INTERNALS.get(label, assurance) is assurance:
+        if assurance in accepting[label]:
             claims = _claims(reason | dict(zip(who.claims, values, strict=True)))
             groups = frozenset({group, member} - {""})
             purposes = frozenset({purpose} - {""})

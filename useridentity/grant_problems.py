@@ -5,31 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from useridentity.claim_path import ClaimPath
-from useridentity.coverage import unreached_grants
+from useridentity.coverage import Accepting, unreached_grants
 from useridentity.errors import problems_of
 from useridentity.match import title_problems
-from useridentity.permission import Destination, capabilities_of
+from useridentity.permission import Capability, Destination, capabilities_of
 from useridentity.rules import Grant
 from useridentity.settings import nearest
+from useridentity.sop_classes import OTHER_CLASSES
 from useridentity.toml_file import Key, Problem
 
+_DECIDED = frozenset(
+    OTHER_CLASSES[f"{model}InformationModel{kind}"]
+    for model in ("PatientRootQueryRetrieve", "StudyRootQueryRetrieve", "ModalityWorklist")
+    for kind in ("Find", "Get", "Move")
+    if f"{model}InformationModel{kind}" in OTHER_CLASSES
+)
+_BROUGHT_IN = frozenset(
+    OTHER_CLASSES[name]
+    for name in (
+        "StorageCommitmentPushModel",
+        "ModalityPerformedProcedureStep",
+        "ModalityPerformedProcedureStepNotification",
+    )
+)
 
-def grant_problems(grants: Sequence[Grant | None], labels: Sequence[str]) -> Iterator[Problem]:
-    """Everything that is wrong; None stands for a grant whose own problems are known already.
 
-    `labels` are all that may accept an identity, empty where that is not known.
-    """
+def grant_problems(grants: Sequence[Grant | None], accepting: Accepting) -> Iterator[Problem]:
+    """Everything that is wrong; None stands for a grant whose own problems are known already."""
     found = [(("authorize", index), grant) for index, grant in enumerate(grants) if grant is not None]
-    bad = [problem for key, grant in found for problem in _grant(key, grant, labels)]
-    yield from bad
-    if labels and not bad:
-        yield from _unreached([grant for _, grant in found], labels)
+    sound = []
+    for key, grant in found:
+        wrong = list(_grant(key, grant, accepting))
+        yield from wrong
+        if not wrong:
+            sound.append((key, grant))
+    yield from _unreached(sound, accepting)
 
 
-def _grant(key: Key, grant: Grant, labels: Sequence[str]) -> Iterator[Problem]:
+def _grant(key: Key, grant: Grant, accepting: Accepting) -> Iterator[Problem]:
     for name in grant.who.validator:
-        if labels and name not in labels:
-            yield (*key, "who", "validator"), f'"{name}" is accepted by no rule{nearest(name, labels)}'
+        if name not in accepting:
+            yield (*key, "who", "validator"), f'"{name}" is accepted by no rule{nearest(name, accepting)}'
     yield from _claims((*key, "who", "claims"), grant)
     yield from _emergency((*key, "break_glass"), grant)
     places = [each.ae_title if isinstance(each, Destination) else each for each in grant.destinations]
@@ -38,6 +54,16 @@ def _grant(key: Key, grant: Grant, labels: Sequence[str]) -> Iterator[Problem]:
     if moves and not places:
         what = f'"{moves[0]}" without destinations would send studies anywhere'
         yield (*key, "permit"), f'{what}; list the AE titles: destinations = ["WS_*"]'
+    for word in grant.permit if grant.scope is not None else ():
+        if not any(map(_serves_a_scope, capabilities_of(word))):
+            yield (*key, "scope"), f'under a scope "{word}" is always refused; permit it in a grant without'
+
+
+def _serves_a_scope(row: Capability) -> bool:
+    """Whether any request of a row may be served where each study has to be in scope (docs/scope.md)."""
+    if row.requests & {"C-FIND", "C-GET", "C-MOVE"}:
+        return bool(row.abstract_syntaxes & _DECIDED)
+    return bool(row.requests & {"C-ECHO", "C-STORE"}) or bool(row.abstract_syntaxes & _BROUGHT_IN)
 
 
 def _claims(key: Key, grant: Grant) -> Iterator[Problem]:
@@ -56,10 +82,13 @@ def _emergency(key: Key, grant: Grant) -> Iterator[Problem]:
         yield from (((*key, "claim"), problem) for problem in problems_of(ClaimPath.read, grant.break_glass.claim))
 
 
-def _unreached(grants: Sequence[Grant], labels: Sequence[str]) -> Iterator[Problem]:
-    for position, before in unreached_grants(grants, labels):
-        names = " and ".join(f'"{grants[at].name or f"grant {at + 1}"}"' for at in before)
+def _unreached(found: Sequence[tuple[Key, Grant]], accepting: Accepting) -> Iterator[Problem]:
+    for position, before in unreached_grants([grant for _, grant in found], accepting):
+        key, grant = found[position]
+        names = " and ".join(f'"{found[at][1].name or f"grant {int(found[at][0][1]) + 1}"}"' for at in before)
         if before:
-            yield ("authorize", position), f"is never reached: {names} before it takes everybody it is for"
+            yield key, f"is never reached: {names} before it takes everybody it is for"
         else:
-            yield ("authorize", position, "who"), "matches nobody: what accepts them gives another assurance; name that"
+            given = {each.value for label in grant.who.validator or accepting for each in accepting[label]}
+            words = ", ".join(f'"{each}"' for each in sorted(given))
+            yield (*key, "who"), f"matches nobody: what accepts them gives another assurance; name that: {words}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import combinations
 from typing import Any
 
@@ -12,14 +13,20 @@ from useridentity.facts import Tls
 from useridentity.grant_problems import grant_problems
 from useridentity.identity import Assurance
 from useridentity.match import title_problems
-from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, identity_type, label
+from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, assurances, identity_type, label
+from useridentity.settings import Network
 from useridentity.shape import misfits
 from useridentity.toml_file import Key, Problem
 from useridentity.validator import Validator
 
 
-def problems(rules: Sequence[Rule | None], grants: Sequence[Grant | None]) -> Iterator[Problem]:
-    """Everything that is wrong; None stands for a rule whose own problems are known already."""
+def problems(
+    rules: Sequence[Rule | None], grants: Sequence[Grant | None], named: Collection[str] = ()
+) -> Iterator[Problem]:
+    """Everything that is wrong; None stands for a rule whose own problems are known already.
+
+    `named` are the labels that such rules may have meant.
+    """
     if malformed := [*_malformed("authenticate", Rule, rules), *_malformed("authorize", Grant, grants)]:
         yield from malformed
         return
@@ -32,10 +39,11 @@ def problems(rules: Sequence[Rule | None], grants: Sequence[Grant | None]) -> It
         yield from _rule(key, rule)
     yield from _namesakes(found)
     yield from _unreached_rules(found)
-    labels = tuple(dict.fromkeys(name for _, rule in found for name in _labels(rule)))
-    complete = len(found) == len(rules) and None not in grants
-    yield from grant_problems(grants, labels if complete else ())
-    if complete:
+    accepting = _accepting([rule for _, rule in found])
+    if None in rules:  # they may give what nobody can know now
+        accepting |= dict.fromkeys(named, frozenset(Assurance)) | _WITHOUT
+    yield from grant_problems(grants, accepting)
+    if None not in grants:
         yield from _unnamed(found, [grant for grant in grants if grant is not None])
 
 
@@ -143,7 +151,7 @@ def _may_share(one: Validator, other: Validator) -> bool:
 
 def _without_identity(key: Key, rule: Rule) -> Iterator[Problem]:
     word = "assign" if rule.assign is not None else "unproved"
-    if rule.assign is not None and not rule.when.network and rule.when.tls is not Tls.MUTUAL:
+    if rule.assign is not None and _is_everywhere(rule.when.network) and rule.when.tls is not Tls.MUTUAL:
         yield (
             (*key, "assign"),
             "would make anybody this user; say which devices are meant, by when.network or when.tls = mutual",
@@ -155,6 +163,13 @@ def _without_identity(key: Key, rule: Rule) -> Iterator[Problem]:
     has_either = rule.assign is not None or rule.unproved is not None
     if has_either and rule.asks_for_certificates and rule.when.tls is Tls.MUTUAL:
         yield (*key, word), "is never reached: each peer shows a certificate, which accept judges"
+
+
+def _is_everywhere(networks: Sequence[Network]) -> bool:
+    """Whether they leave no address of IPv4, or none of IPv6, out; as no networks do."""
+    four = list(collapse_addresses(each for each in networks if isinstance(each, IPv4Network)))
+    six = list(collapse_addresses(each for each in networks if isinstance(each, IPv6Network)))
+    return not networks or any(each.prefixlen == 0 for each in four) or any(each.prefixlen == 0 for each in six)
 
 
 # Rules among each other.
@@ -180,12 +195,18 @@ def _unreached_rules(found: Sequence[tuple[Key, Rule]]) -> Iterator[Problem]:
         yield found[position][0], f"is never reached: {names} before it takes all of its connections"
 
 
-def _labels(rule: Rule) -> Iterator[str]:
-    yield from map(label, rule.alternatives)
-    if rule.assign is not None:
-        yield ASSIGNED
-    if rule.unproved is not None:
-        yield UNPROVED
+_WITHOUT = {ASSIGNED: frozenset({Assurance.ASSIGNED}), UNPROVED: frozenset({Assurance.UNPROVED})}
+
+
+def _accepting(rules: Sequence[Rule]) -> dict[str, frozenset[Assurance]]:
+    found: dict[str, frozenset[Assurance]] = {}
+    for rule in rules:
+        for alternative in rule.alternatives:
+            found[label(alternative)] = found.get(label(alternative), frozenset()) | assurances(alternative)
+        for word, used in ((ASSIGNED, rule.assign), (UNPROVED, rule.unproved)):
+            if used is not None:
+                found[word] = _WITHOUT[word]
+    return found
 
 
 def _unnamed(rules: Sequence[tuple[Key, Rule]], grants: Sequence[Grant]) -> Iterator[Problem]:

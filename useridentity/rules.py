@@ -114,6 +114,13 @@ def identity_type(alternative: Alternative) -> int | None:
     return next((each.identity_type for each in alternative if each.identity_type is not None), None)
 
 
+def assurances(alternative: Alternative) -> frozenset[Assurance]:
+    """What its identities may have: what the validator says that it gives, or anything where it does not say."""
+    proof = next((each for each in alternative if each.identity_type is not None), next(iter(alternative), None))
+    known: Assurance | None = getattr(proof, "assurance", None)
+    return frozenset(Assurance) if known is None else frozenset({known})
+
+
 @dataclass(frozen=True, slots=True)
 class Assigning:
     """Gives the identity of an `Assign` to whoever sent none."""

@@ -54,7 +54,11 @@ class CheckContext:
 
 @runtime_checkable
 class Validator(Protocol):
-    """The acceptor's side of a mechanism."""
+    """The acceptor's side of a mechanism.
+
+    One that always gives the same assurance has it as its attribute `assurance`, so that grants that could match
+    nobody are found when the policy is loaded.
+    """
 
     @property
     def name(self) -> str:

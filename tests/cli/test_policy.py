@@ -273,7 +273,9 @@ def test_no_keytab_and_no_key_is_needed_to_explain(main: Main, tmp_path: Path) -
     text = POLICY.replace(
         '[validator.desk]\ntype = "username"', '[validator.desk]\ntype = "passcode"\nstore = "file:x"'
     )
-    (tmp_path / "p.toml").write_text(text.replace('accept = ["names"]', 'accept = ["desk"]'))
+    (tmp_path / "p.toml").write_text(
+        text.replace('accept = ["names"]', 'accept = ["desk"]').replace('["asserted"]', '["authenticated"]')
+    )
     assert main("policy", "check", "p.toml").code == 1
     done = main(*ASK, "--identity", "passcode", "--tls", "server")
     assert "asks for desk" in done.out

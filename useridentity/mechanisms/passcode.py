@@ -135,6 +135,7 @@ class PasscodeValidator:
     name: str = field(default="passcode", kw_only=True)
     plaintext: Plaintext = field(default="refuse", kw_only=True)
     identity_type: int | None = field(default=IdentityType.USERNAME_PASSCODE, init=False)
+    assurance: Assurance = field(default=Assurance.AUTHENTICATED, init=False)
     cpu_short: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:

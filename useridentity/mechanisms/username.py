@@ -133,6 +133,7 @@ class UsernameValidator:
 
     name: str = "username"
     identity_type: int | None = field(default=IdentityType.USERNAME, init=False)
+    assurance: Assurance = field(default=Assurance.ASSERTED, init=False)
     cpu_short: bool = field(default=True, init=False)
 
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002

@@ -14,10 +14,11 @@ from typing import Any
 from useridentity.audit.settings import AuditSettings
 from useridentity.config import load_policy
 from useridentity.config_parts import NewParts, StateSettings
-from useridentity.credential import Credential
+from useridentity.credential import Credential, IdentityType
 from useridentity.errors import Unavailable
 from useridentity.explain import IDENTITY_TYPES
 from useridentity.facts import Facts
+from useridentity.identity import Assurance
 from useridentity.policy import Policy
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Validator, Verified
@@ -39,6 +40,11 @@ class StandIn:
     identity_type: int | None
     plaintext: str = "allow"
     cpu_short: bool = True
+
+    @property
+    def assurance(self) -> Assurance:
+        """As those of its type give."""
+        return Assurance.ASSERTED if self.identity_type == IdentityType.USERNAME else Assurance.AUTHENTICATED
 
     @property
     def issuers(self) -> frozenset[str]:
