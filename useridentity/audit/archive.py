@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from useridentity.audit.chain import Chain, Head
+from useridentity.audit.here import this_process
 from useridentity.audit.record import Anchor, Kind, Record
 from useridentity.audit.segment import BUSY, checked_seal, connect, reading
 from useridentity.errors import ConfigurationError
@@ -108,6 +109,7 @@ def retirement(archive: Archive, chain: Chain) -> Record:
         journal, head = checked_seal(database, chain, "head")
     return Record(
         Kind.RETIRED,
+        acceptor=this_process(),
         detail=f"{archive.path.name} was older than it is to be kept",
         count=archive.last - archive.first + 1,
         anchor=Anchor(journal, head.sequence, head.mac.hex()),
