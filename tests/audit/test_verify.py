@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import filled, opened, record, tampering
+from tests.audit.builders import ALICE, NOON, filled, opened, record, tampering
 from useridentity.audit.chain import Chain, Head, read_key
 from useridentity.audit.journal import ANCHOR_RECORDS
 from useridentity.audit.record import Anchor
+from useridentity.audit.search import Filter, by_number, every, newest
+from useridentity.audit.segment import microseconds
 from useridentity.audit.verify import Report, verify
 from useridentity.errors import ConfigurationError
 
@@ -41,6 +43,8 @@ def test_a_journal_that_nobody_touched_is_sound(tmp_path: Path) -> None:
     assert (report.records, report.first, report.last, report.anchored) == (10, 1, 10, 0)
 
 
+BYTES = "UPDATE record SET body = CAST(body AS BLOB) WHERE sequence = ?"
+
 TAMPERED: list[tuple[str, Tamper, list[tuple[int, int, str]]]] = [
     (
         "altered",
@@ -68,6 +72,41 @@ TAMPERED: list[tuple[str, Tamper, list[tuple[int, int, str]]]] = [
         [(0, 255, "altered index")],
     ),
     (
+        "hidden from a filter by the type of its value",
+        lambda db: db.execute("UPDATE term SET value = CAST(value AS BLOB) WHERE value = 'p7'"),
+        [(0, 255, "altered index")],
+    ),
+    (
+        "hidden from a time by a number of the same hash",
+        lambda db: db.execute("UPDATE term SET time = time + ? WHERE sequence = 5", (2**61 - 1,)),
+        [(0, 255, "altered index")],
+    ),
+    ("text made bytes", lambda db: db.execute(BYTES, (5,)), [(5, 5, "altered")]),
+    ("MAC made text", lambda db: db.execute("UPDATE record SET mac = 'x' WHERE sequence = 5"), [(5, 5, "altered")]),
+    (
+        "chain made text",
+        lambda db: db.execute("UPDATE record SET before = 'x' WHERE sequence = 5"),
+        [(5, 5, "altered")],
+    ),
+    (
+        "index of text",
+        lambda db: db.execute("UPDATE term SET sequence = 'x' WHERE sequence = 5"),
+        [(0, 255, "altered index")],
+    ),
+    (
+        "cursor beyond the head",
+        lambda db: db.execute("INSERT INTO cursor VALUES ('arr', 11)"),
+        [(10, 10, "forged cursor")],
+    ),
+    ("cursor of text", lambda db: db.execute("INSERT INTO cursor VALUES ('arr', 'x')"), [(10, 10, "forged cursor")]),
+    ("another table", lambda db: db.execute("CREATE TABLE other (a)"), [(1, 1, "cannot be read from here")]),
+    ("another index", lambda db: db.execute("CREATE INDEX i ON record (mac)"), [(1, 1, "cannot be read from here")]),
+    (
+        "a trigger",
+        lambda db: db.execute("CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM term; END"),
+        [(1, 1, "cannot be read from here")],
+    ),
+    (
         "found by a filter it has nothing to do with",
         lambda db: db.execute("INSERT INTO term VALUES (1, 'mallory', 0, 5)"),
         [(0, 255, "altered index")],
@@ -86,6 +125,74 @@ def test_what_was_done_to_a_journal_is_found_and_named(
         tamper(database)
     assert not verified(tmp_path).is_sound
     assert findings(tmp_path) == expected
+
+
+@pytest.mark.parametrize("sequence", [-5, 0])
+@pytest.mark.threat("A1")
+def test_a_record_added_before_the_first_is_found_and_shown_to_nobody(tmp_path: Path, sequence: int) -> None:
+    path = filled(tmp_path, 10)
+    assert verified(tmp_path).is_sound
+    with tampering(path) as database:
+        forged = (sequence, microseconds(NOON), b"", b"", record(detail="forged").to_json())
+        database.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?)", forged)
+        database.execute("INSERT INTO term VALUES (1, 'alice', ?, ?)", (microseconds(NOON), sequence))
+    assert (sequence, sequence, "added") in findings(tmp_path)
+    for wanted in (Filter(), Filter(user=ALICE.subject)):
+        assert [number for number, _ in newest(path, wanted, 50)] == list(range(1, 11))
+        assert [number for number, _ in every(path, wanted)] == list(range(1, 11))
+    assert by_number(path, sequence) is None
+
+
+@pytest.mark.threat("A2")
+def test_a_record_left_out_of_an_index_whose_schema_does_not_say_so_is_found(tmp_path: Path) -> None:
+    path = filled(tmp_path, 10)
+    assert verified(tmp_path).is_sound
+    with tampering(path) as database:
+        made = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'record_time'").fetchone()
+        database.execute("DROP INDEX record_time")
+        database.execute("CREATE INDEX record_time ON record (time) WHERE sequence <> 8")
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'record_time'", made)
+    assert 8 not in [number for number, _ in newest(path, Filter(), 50)]
+    assert findings(tmp_path) == [(1, 10, "the file is damaged, or made to hide some")]
+
+
+@pytest.mark.parametrize("change", ["journal = x'00'", "sequence = 'x'", "sequence = -1", "mac = 'x'", "seal = 7"])
+@pytest.mark.threat("A1")
+def test_a_seal_with_values_of_other_types_is_found(tmp_path: Path, change: str) -> None:
+    path = filled(tmp_path, 10)
+    assert verified(tmp_path).is_sound
+    with tampering(path) as database:
+        database.execute(f"UPDATE seal SET {change} WHERE name = 'head'")
+    assert [each.what for each in verified(tmp_path).findings if "sealed" in each.what]
+
+
+@pytest.mark.threat("A3")
+def test_a_journal_that_was_begun_anew_is_found_by_anchors_of_the_one_before(tmp_path: Path) -> None:
+    filled(tmp_path, 10)
+    anchor = anchor_of(tmp_path, 8)
+    assert findings(tmp_path, anchor) == []
+    (tmp_path / "audit.db").unlink()
+    filled(tmp_path, 5)
+    assert findings(tmp_path, anchor) == [(1, 5, "none of the anchors is of this journal")]
+
+
+def test_anchors_of_other_journals_beside_those_of_this_one_are_told(tmp_path: Path) -> None:
+    filled(tmp_path, 10)
+    report = verified(tmp_path, anchor_of(tmp_path, 8), Anchor("another", 8, "00"))
+    assert report.is_sound
+    assert report.anchored == 8
+    assert report.notes == ["1 of the anchors are of other journals; if one was here, it was replaced"]
+
+
+@pytest.mark.threat("A1")
+def test_a_newest_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    for _ in range(2):
+        path = filled(tmp_path, 1001, rotate_bytes=1)
+    filled(tmp_path, 1)
+    assert verified(tmp_path).notes == []
+    path.unlink()
+    assert any("audit.db is missing" in note for note in verified(tmp_path).notes)
 
 
 @pytest.mark.threat("A1")

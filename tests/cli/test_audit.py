@@ -177,6 +177,16 @@ def test_another_file_is_said_to_be_no_journal(run: Run, tmp_path: Path) -> None
     assert done.stderr.startswith("error: notes.txt: is no SQLite file")
 
 
+def test_a_record_that_is_none_is_said_to_be_in_one_line(run: Run, journal: Path) -> None:
+    assert run("audit", "list", str(journal)).returncode == 0
+    with tampering(journal) as database:
+        database.execute('UPDATE record SET body = \'{"kind":"eaten"}\' WHERE sequence = 4')
+    done = run("audit", "list", str(journal))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.endswith("see audit verify\n")
+
+
 def test_everything_about_a_record_is_shown_with_what_was_asked_for(run: Run, journal: Path) -> None:
     done = run("audit", "show", str(journal), "5")
     assert done.returncode == 0
@@ -207,6 +217,20 @@ def test_an_identifier_that_cannot_be_read_is_said_to_be(run: Run, tmp_path: Pat
     done = run("audit", "show", "audit.db", "1")
     assert done.returncode == 0
     assert "what was asked for:" in done.stdout
+
+
+@pytest.mark.threat("A8")
+def test_what_was_asked_for_reaches_the_terminal_without_escapes_of_a_peer(run: Run, tmp_path: Path) -> None:
+    """A UID is shown by pydicom as it was sent, a text in quotes."""
+    for uid in (b"1.2.840.113619", b"1.2\x1b]0;owned\x07\x1b[2J"):
+        identifier = b"\x20\0\x0d\0" + len(uid).to_bytes(4, "little") + uid
+        asked = Operation("C-FIND", identifier=identifier, transfer_syntax="1.2.840.10008.1.2")
+        with opened(tmp_path) as journal:
+            journal.append(record(operation=asked), wait=True)
+    assert "    (0020,000D) StudyInstanceUID: 1.2.840.113619" in run("audit", "show", "audit.db", "1").stdout
+    shown = run("audit", "show", "audit.db", "2").stdout
+    assert r"StudyInstanceUID: 1.2\x1b]0;owned\x07\x1b[2J" in shown
+    assert all(line.isprintable() for line in shown.splitlines())
 
 
 def test_csv_has_a_line_for_every_study_and_no_formula(run: Run, journal: Path) -> None:

@@ -47,7 +47,13 @@ class Chain:
         return self._mac(b"record", before, sequence.to_bytes(8), body.encode())
 
     def seal(self, name: str, journal: str, head: Head) -> bytes:
-        """What makes a head its writer's own words, and not those of whoever can write the file."""
+        """What makes a head its writer's own words, and not those of whoever can write the file.
+
+        Raises `ConfigurationError` for what is no head: SQLite keeps a value of any type in any column.
+        """
+        is_head = isinstance(head.sequence, int) and head.sequence >= 0 and isinstance(head.mac, bytes)
+        if not (is_head and isinstance(journal, str)):
+            raise ConfigurationError(f"the {name} is not one that any key sealed: the file was tampered with")
         return self._mac(name.encode(), journal.encode(), head.sequence.to_bytes(8), head.mac)
 
     def _mac(self, kind: bytes, *parts: bytes) -> bytes:

@@ -98,7 +98,7 @@ def by_number(journal: Path, sequence: int) -> Found | None:
     """The record with this number."""
     for path in _files(journal):
         with _searching(path) as database:
-            for row in rows(database, sequence - 1, 1):
+            for row in rows(database, max(sequence - 1, _base(database)), 1):
                 if row.sequence == sequence:
                     return sequence, Record.from_json(row.body)
     return None
@@ -129,6 +129,8 @@ def _searching(path: Path) -> Iterator[sqlite3.Connection]:
             yield database
     except (sqlite3.Error, OSError, ConfigurationError) as error:
         raise ConfigurationError(f"{path}: {problem(error)}") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{path}: has what no journal has ({error}); see audit verify") from None
 
 
 def _files(journal: Path) -> list[Path]:
@@ -143,8 +145,8 @@ def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int
     if len(terms) > 1:
         terms.sort(key=lambda term: _number(database, term, wanted))
     source = "term" if terms else "record"
-    conditions = ["t.time BETWEEN ? AND ?"]
-    values: list[object] = [*wanted.window]
+    conditions = ["t.time BETWEEN ? AND ?", "+t.sequence > ?"]  # the plus: not what to search by
+    values: list[object] = [*wanted.window, _base(database)]
     for number, term in enumerate(terms):
         conditions.append("t.field = ? AND t.value = ?" if not number else _ALSO)
         values += term
@@ -154,6 +156,11 @@ def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int
     )
     for sequence, body in database.execute(statement, (*values, limit)):
         yield sequence, Record.from_json(body)
+
+
+def _base(database: sqlite3.Connection) -> int:
+    """What the file continues: records up to there are none of its own, whoever put them in."""
+    return int(database.execute("SELECT sequence FROM seal WHERE name = 'base'").fetchone()[0])
 
 
 _ALSO = (

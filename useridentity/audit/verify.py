@@ -1,6 +1,7 @@
 """Whether a journal is as it was written: what was altered, removed, moved, cut off or hidden, and what could be.
 
-Everything is read, nothing is believed: not the numbers, not the index by which records are found, not the end.
+Everything is read, nothing is believed: not the numbers, not the index by which records are found, not the end,
+not the tables themselves.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from useridentity.audit.archive import files
 from useridentity.audit.chain import Chain, Head, read_key
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import Row, checked_seal, microseconds, problem, reading, rows
+from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem, reading
 from useridentity.audit.terms import terms_of
 from useridentity.errors import ConfigurationError
 
@@ -42,7 +44,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. `anchored` is the newest record that a sink vouches for; later ones could be cut off unseen."""
+    """What was found. `anchored` is the newest record that a sink vouches for; later ones could be cut off unseen.
+
+    Without anchors of a sink's own it rests on the journal's cursors, which nothing seals.
+    """
 
     journal: str = ""
     records: int = 0
@@ -68,7 +73,7 @@ def verify(journal: Path, key: Path, anchors: Iterable[Anchor] = ()) -> Report:
     verification = _Verification(Chain(read_key(key)), anchors)
     for path in found:
         verification.read(path)
-    return verification.concluded(found)
+    return verification.concluded(journal, found)
 
 
 class _Verification:
@@ -77,7 +82,7 @@ class _Verification:
     def __init__(self, chain: Chain, anchors: Iterable[Anchor]) -> None:
         self._chain = chain
         self._anchors = list(anchors)
-        self._expected = {each.sequence: each for each in self._anchors}
+        self._expected = {(each.journal, each.sequence): each.head for each in self._anchors}
         self._before: Head | None = None
         self._base = Head(0, b"")
         self._retired: set[Anchor] = set()
@@ -98,17 +103,32 @@ class _Verification:
             self._find(after + 1, after + 1, f"cannot be read from here: {problem(error)}")
             self._genuine = False
 
-    def concluded(self, found: list[Path]) -> Report:
+    def concluded(self, journal: Path, found: list[Path]) -> Report:
         """The report, once every file was read."""
         report = self.report
         self._judge_base(found[0])
-        for anchor in self._anchors:
-            if anchor.journal == report.journal and anchor.sequence > report.last:
-                self._find(report.last + 1, anchor.sequence, "cut off: a sink has the anchor of a later record")
-        kept = [a.sequence for a in self._anchors if a.journal == report.journal and a.sequence <= report.last]
+        if found[-1] != journal:
+            self._path = journal
+            report.notes.append(
+                f"{journal.name} is missing: it was removed, unless nothing was written since record {report.last}"
+            )
+        ours = [anchor for anchor in self._anchors if anchor.journal == report.journal]
+        self._judge_anchors(ours)
+        kept = [anchor.sequence for anchor in ours if anchor.sequence <= report.last]
         told = [anchor.sequence for sequence, anchor in self._told if sequence <= self._taken]
         report.anchored = max(kept if self._anchors else told, default=0)
         return report
+
+    def _judge_anchors(self, ours: list[Anchor]) -> None:
+        """Whether all that sinks have anchors of is there."""
+        report, others = self.report, len(self._anchors) - len(ours)
+        if others and not ours and report.journal:
+            self._find(1, report.last, "none of the anchors is of this journal: it was begun anew, or is another one")
+        elif others:
+            report.notes.append(f"{others} of the anchors are of other journals; if one was here, it was replaced")
+        for anchor in ours:
+            if anchor.sequence > report.last:
+                self._find(report.last + 1, anchor.sequence, "cut off: a sink has the anchor of a later record")
 
     def _judge_base(self, first: Path) -> None:
         """Whether what the oldest file continues was removed by the journal itself."""
@@ -122,6 +142,7 @@ class _Verification:
         self._find(1, base.sequence, "removed: no file has them, and none says that they were outdated")
 
     def _verify_file(self, database: sqlite3.Connection) -> None:
+        _check_schema(database)
         base = self._sealed(database, "base")
         if self._before is None:
             self._base = self._before = base
@@ -129,14 +150,34 @@ class _Verification:
             self._judge_gap(self._before, base)
             self._before = base
         index, altered, missing = _Index(), list[Row](), list[tuple[int, int]]()
-        for row in rows(database, -1):
-            self._verify_row(row, index, altered, missing)
+        for row in map(Row._make, database.execute("SELECT * FROM record ORDER BY sequence")):
+            if row.sequence > base.sequence:
+                self._verify_row(row, index, altered, missing)
+            else:
+                self._find(row.sequence, row.sequence, f"added: the file begins after record {base.sequence}")
         self._name(altered, missing)
+        head = self._sealed(database, "head")
         known = [(row.sequence, row.sequence) for row in altered] + missing
-        known.append(self._judge_end(self._sealed(database, "head")))
+        known.append(self._judge_end(head))
         for first, last in index.hidden(database, known):
             self._find(first, last, "altered index: some of them are not found as they should be")
-        self._taken = max([self._taken, *(row[0] for row in database.execute("SELECT sequence FROM cursor"))])
+        self._judge_cursors(database, head)
+        self._judge_pages(database, base)
+
+    def _judge_cursors(self, database: sqlite3.Connection, head: Head) -> None:
+        """No sink can have taken what was not written yet."""
+        for sink, sequence in database.execute("SELECT sink, sequence FROM cursor"):
+            if isinstance(sequence, int) and sequence <= head.sequence:
+                self._taken = max(self._taken, sequence)
+            else:
+                what = f"forged cursor: the sink {sink} has taken record {sequence}, it says, and there is none"
+                self._find(head.sequence, head.sequence, what)
+
+    def _judge_pages(self, database: sqlite3.Connection, base: Head) -> None:
+        """Whether the file's own indexes have every record, whatever its schema says."""
+        for (what,) in database.execute("PRAGMA integrity_check(1)"):
+            if what != "ok":
+                self._find(base.sequence + 1, self.report.last, f"the file is damaged, or made to hide some: {what}")
 
     def _sealed(self, database: sqlite3.Connection, name: str) -> Head:
         try:
@@ -155,13 +196,13 @@ class _Verification:
         follows = row.sequence == before.sequence + 1
         if not follows:
             missing.append((before.sequence + 1, row.sequence - 1))
-        genuine = self._chain.mac(row.before, row.sequence, row.body) == row.mac
+        genuine = self._is_record(row, row.sequence)
         if not genuine:
             altered.append(row)
         elif follows and self._genuine and row.before != before.mac:
             self._find(row.sequence, row.sequence, f"does not continue record {before.sequence}, which was replaced")
-        anchor = self._expected.get(row.sequence)
-        if anchor is not None and anchor.journal == report.journal and anchor.head != row.mac.hex():
+        expected = self._expected.get((report.journal, row.sequence))
+        if genuine and expected not in (None, row.mac.hex()):
             self._find(row.sequence, row.sequence, "is not the record that a sink has the anchor of")
         if genuine:
             self._learn(row, index)
@@ -187,7 +228,12 @@ class _Verification:
             self._find(first, last, "removed")
 
     def _origins(self, row: Row, places: Iterable[int]) -> Iterator[int]:
-        return (each for each in places if self._chain.mac(row.before, each, row.body) == row.mac)
+        return (each for each in places if self._is_record(row, each))
+
+    def _is_record(self, row: Row, sequence: int) -> bool:
+        """Whether this is, by its MAC, the record with this number; SQLite keeps any type in any column."""
+        is_typed = isinstance(row.before, bytes) and isinstance(row.body, str)
+        return is_typed and self._chain.mac(row.before, sequence, row.body) == row.mac
 
     def _judge_gap(self, before: Head, base: Head) -> None:
         """Two files that do not fit together."""
@@ -209,8 +255,22 @@ class _Verification:
         self.report.findings.append(Finding(self._path, first, last, what))
 
 
+def _check_schema(database: sqlite3.Connection) -> None:
+    """Raise `ConfigurationError` where the tables are not as they were made: another index shows other records."""
+    everything = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+    with closing(sqlite3.connect(":memory:")) as made:
+        for statement in SCHEMA:
+            made.execute(statement)
+        if database.execute(everything).fetchall() != made.execute(everything).fetchall():
+            raise ConfigurationError("its tables and indexes are not those of a journal: the file was tampered with")
+
+
 class _Index:
-    """Whether the index has exactly what the records say: sums of hashes, for a group of records each."""
+    """Whether the index has exactly what the records say: sums of hashes, for a group of records each.
+
+    What is hashed is the `repr`, whose hash differs between types and is keyed anew by Python for each process: that
+    of a number is the number, and that of bytes is that of the text.
+    """
 
     def __init__(self) -> None:
         self._sums: Counter[int] = Counter()
@@ -220,12 +280,13 @@ class _Index:
         time = microseconds(record.time)
         terms = [(*term, time, row.sequence) for term in terms_of(record)]
         # The record's own time stands in an index as well.
-        self._sums[row.sequence // BUCKET] += sum(map(hash, terms)) + (0 if row.time == time else 1)
+        self._sums[row.sequence // BUCKET] += sum(hash(repr(term)) for term in terms) + (0 if row.time == time else 1)
 
     def hidden(self, database: sqlite3.Connection, known: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Groups of records that the index finds otherwise, but for those `known` to be wrong themselves."""
         for term in database.execute("SELECT field, value, time, sequence FROM term"):
-            self._sums[term[3] // BUCKET] -= hash(term)
+            number = term[3] if isinstance(term[3], int) else 0
+            self._sums[max(number, 0) // BUCKET] -= hash(repr(term))
         spoilt = {
             bucket for first, last in known if first <= last for bucket in range(first // BUCKET, last // BUCKET + 1)
         }

@@ -32,6 +32,6 @@ def _anchored(report: Report, by_sink: bool) -> str:
     if not report.anchored:
         why = "no sink has taken an anchor yet" if not by_sink else "none of these anchors is of this journal"
         return f"not anchored: {why}, so that records could have been cut off the end by whoever kept an older copy"
-    voucher = "these anchors say" if by_sink else "a sink has taken, as the journal says"
+    voucher = "these anchors say" if by_sink else "claimed by the unsealed journal itself (give --anchors to know)"
     rest = report.last - report.anchored
     return f"anchored up to record {report.anchored}, {voucher}; the last {rest} could be cut off unseen"
