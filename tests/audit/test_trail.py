@@ -75,6 +75,21 @@ def test_with_reject_it_raises_where_that_cannot_be(tmp_path: Path) -> None:
     assert "did not happen" not in details, "who was told that it cannot be recorded did not go on"
 
 
+def test_ready_finds_out_by_itself_once_the_last_commit_is_not_news_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is recorded meanwhile, as on an association that sends one long study."""
+    with held(trail_in(tmp_path)) as trail:
+        trail.must(record())
+        with locked(tmp_path):
+            trail.ready()
+        monkeypatch.setattr("useridentity.audit.journal.PROVED", 0.0)
+        trail.ready()
+        with locked(tmp_path), pytest.raises(Unavailable, match="locked"):
+            trail.ready()
+    assert kinds(tmp_path).count(Kind.STORED) == 1, "a probe leaves no record"
+
+
 def test_with_accept_nobody_waits_and_nothing_is_raised(tmp_path: Path) -> None:
     filled(tmp_path, 1)
     with held(trail_in(tmp_path, "accept")) as trail, locked(tmp_path):

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from useridentity.audit.chain import Head
+from useridentity.audit.here import host, this_process
 from useridentity.audit.reader import JournalReader
 from useridentity.audit.record import Anchor, Kind, Outcome, Record
 from useridentity.audit.segment import Entry, problem
@@ -31,6 +32,9 @@ WAIT = 3.0
 
 RETRY = 1.0
 """Seconds between two attempts to write what nobody waits for, while the journal cannot be written."""
+
+PROVED = 1.0
+"""Seconds for which a commit shows that there could be another: with more, more would be served unrecorded."""
 
 GATHER = 0.05
 """Seconds in which records that nobody waits for are gathered, so that most of them cost no commit of their own."""
@@ -61,6 +65,10 @@ class _Item:
         self.given_up = False
 
 
+class _GivenUp(Exception):
+    """Somebody waits no longer for what has not been committed yet."""
+
+
 class Journal:
     """An audit journal in a file, written by this process; others may write it too.
 
@@ -89,6 +97,7 @@ class Journal:
         self._anchored = (0, time.monotonic())
         self._failing_since = 0.0
         self._busy_since = 0.0
+        self._proved_at = float("-inf")
         self._lost = 0
         self.failure: str | None = None
         self.reader = JournalReader(path)
@@ -105,12 +114,14 @@ class Journal:
         self._put(_Item(Entry.of(record), None, waited=wait))
 
     def ready(self) -> None:
-        """Raise `Unavailable` while records cannot be written, or are not for longer than anybody waits."""
-        busy = self._busy_since
+        """Raise `Unavailable` where a record could not be written now; a commit shows it, unless one just did."""
+        busy, now = self._busy_since, time.monotonic()
         if self.failure is not None:
             raise _unavailable(self.failure)
-        if busy and time.monotonic() - busy > WAIT:
+        if busy and now - busy > WAIT:
             raise _unavailable(f"{self._path}: nothing was written for {WAIT:g} s")
+        if now - self._proved_at > PROVED:
+            self._put(_Item(None, None, waited=True))
 
     def advance(self, sink: str, sequence: int) -> None:
         """`sink` has taken every record up to `sequence`; on disk when this returns. Raises `Unavailable`."""
@@ -215,9 +226,10 @@ class Journal:
     # The thread.
 
     def _run(self) -> None:
+        host()  # which may take long, once; not in a transaction that others wait for
         while (batch := self._next_batch()) is not None:
             try:
-                anchored = self._write(batch)
+                anchored = self._write_wanted(batch)
             except (sqlite3.Error, ConfigurationError, OSError) as error:
                 self._failed(batch, f"{self._path}: {problem(error)}", again=not self._closed)
             except Exception as error:
@@ -229,6 +241,12 @@ class Journal:
                     self._written_file.look_after()
         self._written_file.close()
 
+    def _write_wanted(self, batch: list[_Item]) -> bool:
+        """As `_write`, without the records of those who gave up meanwhile: they were told that there is none."""
+        while True:
+            with suppress(_GivenUp):
+                return self._write([item for item in batch if not item.given_up])
+
     def _write(self, batch: list[_Item]) -> bool:
         """Write the batch; whether the chain was anchored too."""
         segment = self._written_file.current()
@@ -237,8 +255,10 @@ class Journal:
             before, lost = segment.head, self._lost
             anchor = self._anchor(*before, len(entries))
             own = [Entry.of(record) for record in (self._resumed(lost), anchor) if record is not None]
-            head = segment.append([*own, *entries], before) if own or entries else before[1]
+            head = segment.append([*own, *entries], before)  # of none, too: the seal is written, so the disk has room
             segment.advance(dict(item.cursor for item in batch if item.cursor is not None))
+            if any(item.given_up for item in batch):
+                raise _GivenUp
         self._written_file.head = (before[0], head)
         self._last = head.sequence
         with self._lock:
@@ -255,7 +275,7 @@ class Journal:
             detail = f"more came than can be written; {MAX_HELD} records wait at most"
         else:
             detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure}"
-        return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, detail=detail, count=lost)
+        return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, acceptor=this_process(), detail=detail, count=lost)
 
     def _anchor(self, journal: str, head: Head, number: int) -> Record | None:
         """The head before the next `number` records, where it is to be anchored."""
@@ -264,13 +284,14 @@ class Journal:
             return None
         if head.sequence + number - sequence < ANCHOR_RECORDS and time.monotonic() - since < ANCHOR_SECONDS:
             return None
-        return Record(Kind.ANCHOR, anchor=Anchor(journal, head.sequence, head.mac.hex()))
+        return Record(Kind.ANCHOR, acceptor=this_process(), anchor=Anchor(journal, head.sequence, head.mac.hex()))
 
     def _succeeded(self, batch: list[_Item]) -> None:
         with self._lock:
             if self.failure is not None:
                 LOGGER.warning("%s: is written again", self._path)
             self.failure, self._failing_since, self._busy_since = None, 0.0, 0.0
+            self._proved_at = time.monotonic()
             self._written.notify_all()
         for item in batch:
             if item.done is not None:

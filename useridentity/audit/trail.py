@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from useridentity.audit.flood import Floods
@@ -78,11 +78,17 @@ class Trail:
     def must(self, record: Record) -> None:
         """Record what is about to happen. Raises `Unavailable` where it may not happen, for want of a record."""
         self._tell_suppressed(time.monotonic())
-        self._guarded(lambda: self.journal.append(record, wait=self._must_wait))
+        try:
+            self.journal.append(record, wait=self._must_wait)
+        except Unavailable as unavailable:
+            if self._must_wait:
+                raise
+            LOGGER.error("not recorded: %s", unavailable.detail)  # noqa: TRY400  the journal has told why already
 
     def ready(self) -> None:
         """Raise `Unavailable` where nothing may happen, because nothing could be recorded."""
-        self._guarded(self.journal.ready)
+        if self._must_wait:
+            self.journal.ready()
 
     def note(self, record: Record) -> None:
         """Record what has happened; of refusals, as many as one source may have."""
@@ -90,14 +96,6 @@ class Trail:
         self._tell_suppressed(now)
         if record.kind not in REFUSALS or self._floods.admits(record, now):
             self._keep(record)
-
-    def _guarded(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Unavailable as unavailable:
-            if self._must_wait:
-                raise
-            LOGGER.error("not recorded: %s", unavailable.detail)  # noqa: TRY400  the journal has told why already
 
     def _keep(self, record: Record) -> None:
         try:
