@@ -20,8 +20,9 @@ THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their as
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C work: shells start what runs in the background with SIGINT ignored, and programs inherit that."""
+    """Let signals work: background jobs and nohup ignore some, and the programs that tests start inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
