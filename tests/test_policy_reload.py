@@ -210,7 +210,7 @@ def _soon() -> float:
         ([('["10.0.0.0/8"]', '["10.99.0.0/16"]')], Reason.NO_RULE),
         ([('network = ["10.0.0.0/8"]', 'tls = "server"')], Reason.TLS_REQUIRED),
         ([("names", "others")], Reason.NOT_AUTHORISED),
-        ([("\"asserted\"] }", "\"asserted\"], kind = [\"node\"] }")], Reason.NOT_AUTHORISED),
+        (
             [('who = { assurance = ["asserted"] }', 'who = { assurance = ["asserted"], kind = ["node"] }')],
             Reason.NOT_AUTHORISED,
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -482,3 +484,16 @@ def test_a_sop_class_is_proposed_in_one_way(main: Main) -> None:
     assert (
         done.err == 'error: --context: "CTImageStorage:scp" is proposed in another role before; write :both for both\n'
     )
+
+
+def test_an_output_that_is_not_utf8_or_full_is_no_traceback(run: Run, script: str, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(POLICY.replace('name = "research"', 'name = "R\u00f6ntgen"'))
+    assert "R\u00f6ntgen" in run("policy", "check", "p.toml").stdout
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    check = [script, "policy", "check", "p.toml"]
+    done = subprocess.run(check, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"R\\xf6ntgen" in done.stdout
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(check, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"error: cannot write: No space left on device\n")

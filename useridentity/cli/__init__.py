@@ -6,7 +6,10 @@ Exit codes: 0 done; 1 what was named cannot be used, or the user gave up; 2 the 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from useridentity.errors import ConfigurationError
@@ -18,16 +21,31 @@ if TYPE_CHECKING:
 UNUSABLE = 1
 EXTRA_MISSING = 3
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What is told of an output that takes no more."""
+
 EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
 """The extra that each module comes with."""
 
 
 def main() -> None:
     """The console script; leaves the process with one of the exit codes above."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # which may be ASCII, and should show what it can
+            stream.reconfigure(errors="backslashreplace")
     try:
-        _application()()
+        try:
+            _application()()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ConfigurationError as error:
         sys.exit(_complain(UNUSABLE, *error.problems))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write would fail again at the very end
+        sys.exit(_complain(UNUSABLE, f"cannot write: {error.strerror}"))
     except ModuleNotFoundError as missing:
         module = (missing.name or "").partition(".")[0]
         if "useridentity[" in str(missing):  # a mechanism's own words

@@ -14,7 +14,7 @@ from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.peer import Target
 from useridentity.errors import ConfigurationError
 from useridentity.policy import Policy
-from useridentity.pynetdicom import AE
+from useridentity.pynetdicom import AE, reload_on_signals
 from useridentity.tls import server_context
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def receiving(reception: Reception, peer: Target, folder: Folder, note: Callable
         )
     except OSError as error:
         raise ConfigurationError(f"cannot receive at {where}: {error.strerror}") from None
+    if reception.policy is not None and threading.current_thread() is threading.main_thread():
+        reload_on_signals(server)
     thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="receiver", daemon=True)
     thread.start()
     try:
