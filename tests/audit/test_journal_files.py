@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -15,8 +16,9 @@ from tests.audit.builders import NOON, filled, opened, record
 from tests.audit.test_journal import HANG, ROOT, is_sound, refusal
 from useridentity.audit import journal as module
 from useridentity.audit.archive import Archive, alone, archives, put_away
-from useridentity.audit.journal import ANCHOR_RECORDS
-from useridentity.audit.record import Kind, Record
+from useridentity.audit.here import host
+from useridentity.audit.journal import ANCHOR_RECORDS, Journal
+from useridentity.audit.record import Acceptor, Kind, Record
 from useridentity.audit.verify import verify
 
 SMALL = 100_000  # bytes of a file that a test fills
@@ -207,3 +209,20 @@ def test_files_that_a_sink_has_not_taken_are_kept_whatever_their_age(tmp_path: P
         journal.advance("arr", journal.last)
         journal.append(record(), wait=True)
     assert not [each for each in archives(tmp_path / "audit.db") if each.first == 1], "nobody waits for it any more"
+
+
+def test_what_the_journal_says_of_itself_names_this_machine_and_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive of audit records has nothing else to tell by whose journal they are of."""
+    monkeypatch.setattr(module, "ANCHOR_RECORDS", 3)
+    with opened(tmp_path, rotate_bytes=1, keep=timedelta(days=-100_000).total_seconds()) as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, "_write", lambda *_: {}["nothing"])
+            refusal(journal)
+        told: dict[Kind, Record] = {}
+        while len(told) < 3:
+            journal.append(record(), wait=True)
+            told |= {each.kind: each for _, each in journal.read(0, 100) if each.kind is not Kind.STORED}
+    assert set(told) == {Kind.RECORDING_RESUMED, Kind.ANCHOR, Kind.RETIRED}
+    assert {each.acceptor for each in told.values()} == {Acceptor(host=host(), process=os.getpid())}

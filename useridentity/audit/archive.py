@@ -45,7 +45,8 @@ def archives(journal: Path) -> list[Archive]:
 
 def files(journal: Path) -> list[Path]:
     """All files of the journal, oldest first, the one that is written last."""
-    return [each.path for each in archives(journal)] + ([journal] if journal.exists() else [])
+    newest = [journal] if journal.exists() else []  # looked for first: put away by then, it is found among the full
+    return [each.path for each in archives(journal)] + newest
 
 
 @contextmanager
