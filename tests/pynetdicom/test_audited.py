@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.sop_class import CTImageStorage, ModalityPerformedProcedureStep  # type: ignore[attr-defined]
@@ -21,7 +22,8 @@ from tests.pynetdicom.archive import FIND, GET, MOVE, Archive, archive, associat
 from tests.pynetdicom.support import PASSCODE, passcodes, until
 from useridentity import Grant, Policy, Rule, Username, UsernamePasscode, UsernameValidator, passcode_check
 from useridentity.audit.flood import BURST
-from useridentity.audit.record import EndedBy, Kind, Outcome
+from useridentity.audit.message import MessageStyle, messages
+from useridentity.audit.record import EndedBy, Kind, Outcome, SopClass, Study
 from useridentity.audit.trail import Trail
 from useridentity.audit.verify import verify
 from useridentity.decision import Answer
@@ -300,14 +302,16 @@ def test_a_retrieve_that_sent_nothing_is_recorded_too(audited: Archive) -> None:
 
 def test_a_refused_request_is_recorded_with_its_user_and_why(tmp_path: Path) -> None:
     may_find = Grant(["echo", "find", "move"], name="looks", destinations=("OTHER",))
+    asked = query(StudyInstanceUID=STUDY)
     with archive(policy(trail_in(tmp_path), may_find)) as running:
         with associated(running.port, ALICE) as assoc:
-            assert [status.Status for status, _ in assoc.send_c_move(query(), "WS_1", MOVE)] == [0x0124]
+            assert [status.Status for status, _ in assoc.send_c_move(asked, "WS_1", MOVE)] == [0x0124]
             assert assoc.send_c_echo().Status == 0
         found = running.settled(Kind.REFUSED)[0]
     assert (found.outcome, found.reason, found.user.subject) == (Outcome.REFUSED, "not-authorised", "passcode:alice")
     assert found.operation is not None
     assert (found.operation.request, found.operation.destination, found.operation.status) == ("C-MOVE", "WS_1", 0x0124)
+    assert [each.study_instance_uid for each in found.studies] == [STUDY]
     assert found.detail
 
 
@@ -347,6 +351,7 @@ def test_the_end_of_an_association_says_who_ended_it(audited: Archive, how: str,
         leave(assoc, how)
     found = audited.settled(Kind.RELEASED, Kind.ABORTED)
     assert [(each.kind, each.traffic and each.traffic.ended_by) for each in found] == [(kind, by)]
+    assert found[0].outcome is (Outcome.FAILED if by is EndedBy.CONNECTION else Outcome.SUCCESS)
 
 
 def test_an_association_that_the_acceptor_aborts_says_so(audited: Archive) -> None:
@@ -454,6 +459,51 @@ def test_requests_of_other_services_are_recorded_too(tmp_path: Path) -> None:
     assert (performed.operation.request, performed.operation.status) == ("N-CREATE", 0)
     assert performed.operation.sop_class == str(ModalityPerformedProcedureStep)
     assert begun.association == performed.association
+
+
+def nested(word: str, **keys: str) -> Dataset:
+    """A data set with one item in a sequence, and the patient beside it."""
+    made = query(PatientID="P9", PatientName="Roe^Richard")
+    setattr(made, word, [Dataset()])
+    for key, value in keys.items():
+        setattr(getattr(made, word)[0], key, value)
+    return made
+
+
+STUDY_ITEM = {"StudyInstanceUID": "1.2.9", "AccessionNumber": "A9"}
+COMMITMENT = nested(
+    "ReferencedSOPSequence", ReferencedSOPClassUID=str(CTImageStorage), ReferencedSOPInstanceUID="1.2.7"
+)
+del COMMITMENT.PatientID, COMMITMENT.PatientName
+
+
+@pytest.mark.parametrize(
+    ("data_set", "expected"),
+    [
+        (nested("ScheduledStepAttributesSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
+        (nested("ReferencedRequestSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
+        (nested("InputInformationSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
+        (COMMITMENT, ("", "", "", (), (SopClass(str(CTImageStorage), 1, ("1.2.7",)),))),
+        (query(), None),
+    ],
+    ids=["mpps", "ups request", "ups input", "commitment", "nothing"],
+)
+def test_the_study_that_is_manipulated_is_recorded(
+    tmp_path: Path, data_set: Dataset, expected: tuple[Any, ...] | None
+) -> None:
+    """So that it becomes "DICOM Instances Accessed" (PS3.15 A.5.3.6), whose table demands a study."""
+    with archive(policy(trail_in(tmp_path)), ModalityPerformedProcedureStep) as running:
+        running.server.bind(evt.EVT_N_CREATE, lambda event: (0, event.attribute_list))
+        ae = AE("CT_1")
+        ae.add_requested_context(ModalityPerformedProcedureStep)
+        assoc = ae.associate("127.0.0.1", running.port, ae_title="ARCHIVE", identity=ALICE)
+        status, _ = assoc.send_n_create(data_set, ModalityPerformedProcedureStep, "1.2.3.4")
+        assert status.Status == 0
+        assoc.release()
+        begun, performed = running.settled(Kind.BEGUN, Kind.PERFORMED)
+    assert performed.studies == begun.studies == (() if expected is None else (Study(*expected),))
+    (message,) = messages(performed, MessageStyle())
+    assert message.event.value == ("110113" if expected is None else "110103")
 
 
 def test_a_reload_is_recorded_and_so_is_one_that_failed(tmp_path: Path) -> None:

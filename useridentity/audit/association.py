@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
 
+from useridentity.audit.here import host
 from useridentity.audit.record import (
     Acceptor,
     EndedBy,
@@ -38,12 +37,6 @@ FAILURES = range(0xA000, 0xD000)
 def new_id() -> str:
     """A correlation id: by its time, so that ids that are near in time are near in the index, and random."""
     return f"{int(time.time() * 1000):011x}-{secrets.token_hex(5)}"
-
-
-@cache
-def host() -> str:
-    """The name of this machine."""
-    return socket.getfqdn()
 
 
 def application_entity(ae_title: str, address: str, port: int) -> Acceptor:
@@ -147,7 +140,9 @@ class AssociationTrail:
             octets_received,
             octets_sent,
         )
-        self._trail.note(self._record(Kind.RELEASED if released else Kind.ABORTED, detail=detail, traffic=traffic))
+        kind = Kind.RELEASED if released else Kind.ABORTED
+        outcome = Outcome.FAILED if by is EndedBy.CONNECTION else Outcome.SUCCESS
+        self._trail.note(self._record(kind, outcome, detail=detail, traffic=traffic))
         self._trail.let_go()
 
     # Operations.
@@ -185,16 +180,21 @@ class AssociationTrail:
         """An instance was sent by a C-MOVE or C-GET, or could not be."""
         self._tell(Kind.RETRIEVED, operation, sent.add(instance, outcome))
 
-    def performed(self, operation: Operation) -> None:
-        """Another request was answered."""
-        self._over(Kind.PERFORMED, operation)
+    def performed(self, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
+        """Another request was answered; `studies` are those that its data set names."""
+        self._over(Kind.PERFORMED, operation, studies)
 
-    def refused(self, operation: Operation, detail: str, reason: Reason = Reason.NOT_AUTHORISED) -> None:
-        """A request was not served."""
+    def refused(
+        self,
+        operation: Operation,
+        detail: str,
+        reason: Reason = Reason.NOT_AUTHORISED,
+        studies: tuple[Study, ...] = (),
+    ) -> None:
+        """A request was not served; `studies` are those that it was after."""
         outcome = Outcome.FAILED if reason is Reason.AUDIT_UNAVAILABLE else Outcome.REFUSED
-        self._trail.note(
-            self._record(Kind.REFUSED, outcome, operation=operation, reason=reason.word, detail=text(detail))
-        )
+        refused = self._record(Kind.REFUSED, outcome, operation=operation, studies=studies, reason=reason.word)
+        self._trail.note(replace(refused, detail=text(detail)))
 
     def _over(self, kind: Kind, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
         self._trail.note(self._record(kind, outcome_of(operation.status), operation=operation, studies=studies))

@@ -10,16 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydicom import Dataset, dcmread
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
+from pydicom import Dataset
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_FIND, C_STORE
-from pynetdicom.dsutils import decode
+from pynetdicom.dimse_primitives import C_STORE
 
 from useridentity.audit.association import AssociationTrail, Ends, application_entity, outcome_of
 from useridentity.audit.record import MAX_IDENTIFIER, EndedBy, Kind, Operation, Outcome, Record, Study, text
@@ -32,22 +27,16 @@ from useridentity.facts import Facts
 from useridentity.pynetdicom.messages import GuardedDIMSE
 from useridentity.pynetdicom.scoped import Refusal
 from useridentity.pynetdicom.service import ServingAssociation
+from useridentity.pynetdicom.touched import instance_received, instance_sent, studies_of
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
-    from pynetdicom.presentation import PresentationContext
 
 RELEASE_RQ, RELEASE_RP, ABORT = 5, 6, 7
 """PDU-types that end an association (PS3.8 9.3.6 to 9.3.8)."""
 
 PENDING = (0xFF00, 0xFF01)
 """Statuses of a response that others follow (PS3.7 Annex C)."""
-
-STUDY_WORDS = ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber")
-"""What a record of an instance is made of, beside its UIDs."""
-
-LAST_TAG = 0x0020000D
-"""Study Instance UID: the last of these elements in a data set."""
 
 UNAVAILABLE = {"C-STORE": 0xA700, "C-FIND": 0xA700, "C-MOVE": 0xA702, "C-GET": 0xA702}
 """Statuses while nothing can be recorded: Refused, Out of Resources (PS3.4 Tables B.2-1, C.4-1 to C.4-3), which a
@@ -91,7 +80,7 @@ class Served:
         elif request in ("C-MOVE", "C-GET"):
             self.trail.retrieved(self.operation, self.sent, self.asked)
         else:
-            self.trail.performed(self.operation)
+            self.trail.performed(self.operation, self.asked)
 
 
 SERVED: ContextVar[Served | None] = ContextVar("served", default=None)
@@ -123,7 +112,7 @@ class SubOperations(Association):
         finally:
             receiver = self.requestor if self.is_acceptor else self.acceptor
             address = receiver.address_info.address if receiver.address_info else ""
-            served.sub_operation(_instance_sent(dataset), status, address)
+            served.sub_operation(instance_sent(dataset), status, address)
 
 
 class AuditedAssociation(SubOperations, ServingAssociation):
@@ -180,7 +169,8 @@ class AuditedAssociation(SubOperations, ServingAssociation):
     def _refuse(self, request: Any, context_id: int, refused: Refusal, reason: Reason = Reason.NOT_AUTHORISED) -> None:
         if self.audit is not None:
             operation = replace(self._operation(request, context_id), status=refused.status)
-            self.audit.refused(operation, refused.detail, reason)
+            studies = studies_of(request, self._accepted_cx[context_id])
+            self.audit.refused(operation, refused.detail, reason, studies)
         super()._refuse(request, context_id, refused)
 
     def _serve(self, request: Any, context_id: int) -> None:
@@ -205,10 +195,10 @@ class AuditedAssociation(SubOperations, ServingAssociation):
         """What is served, once it is recorded that it is."""
         operation = self._operation(request, context_id)
         if isinstance(request, C_STORE):
-            instance = _instance_received(request, self._accepted_cx[context_id])
+            instance = instance_received(request, self._accepted_cx[context_id])
             trail.begins_store(operation, instance)
             return Served(trail, operation, instance)
-        asked = tuple(_studies_asked(request, self._accepted_cx[context_id]))
+        asked = studies_of(request, self._accepted_cx[context_id])
         trail.begins(operation, asked)
         return Served(trail, operation, asked=asked)
 
@@ -256,79 +246,6 @@ class AuditedServer:
         finally:
             if self._trail is not None:
                 self._trail.note(Record(Kind.POLICY_RELOADED, outcome, detail=detail, acceptor=self._own))
-
-
-def _instance_received(request: Any, context: PresentationContext) -> Instance:
-    """What is recorded of a C-STORE request; the UIDs of its command set where the data set cannot be read."""
-    uids = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-    try:
-        if request._dataset_path is not None:  # _config.STORE_RECV_CHUNKED_DATASET
-            found = _head_of_file(request._dataset_path)
-        else:
-            found = _head_of(request.DataSet, context)
-        return _instance(found, *uids)
-    except Exception:  # noqa: BLE001  whatever pydicom finds wrong with a peer's data set; the handler decides about it
-        return Instance("", "", "", "", *uids)
-    finally:
-        if request.DataSet is not None:
-            request.DataSet.seek(0)
-
-
-def _instance_sent(dataset: Any) -> Instance:
-    """What is recorded of an instance that was sent: a data set, or the file it is in."""
-    try:
-        found = _head_of_file(Path(dataset)) if isinstance(dataset, str | Path) else dataset
-        return _instance(found, str(found.get("SOPClassUID", "")), str(found.get("SOPInstanceUID", "")))
-    except Exception:  # noqa: BLE001  as above; that something was sent is recorded all the same
-        return Instance()
-
-
-def _instance(found: Dataset, sop_class: str, sop_instance: str) -> Instance:
-    study, patient, name, accession = (text(found.get(word) or "") for word in STUDY_WORDS)
-    return Instance(study, patient, name, accession, sop_class, sop_instance)
-
-
-def _head_of(octets: BytesIO, context: PresentationContext) -> Dataset:
-    """The elements up to the Study Instance UID."""
-    syntax = context.transfer_syntax[0]
-    octets.seek(0)
-    if syntax.is_deflated:
-        return decode(octets, syntax.is_implicit_VR, syntax.is_little_endian, deflated=True)
-    return read_dataset(octets, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_behind)
-
-
-def _head_of_file(path: Path) -> Dataset:
-    return dcmread(path, stop_before_pixels=True, specific_tags=[*STUDY_WORDS, "SOPClassUID", "SOPInstanceUID"])
-
-
-def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int(tag) > LAST_TAG
-
-
-def _studies_asked(request: Any, context: PresentationContext) -> Iterator[Study]:
-    """The studies and the patient that an identifier names outright; nothing of one that cannot be read."""
-    identifier = getattr(request, "Identifier", None)
-    if identifier is None:
-        return
-    try:
-        found = _head_of(identifier, context)
-        uids = found.get("StudyInstanceUID") or ""
-        patient, accession = _literal(found, "PatientID"), _literal(found, "AccessionNumber")
-        name = _literal(found, "PatientName") if isinstance(request, C_FIND) else ""
-        named = [uids] if isinstance(uids, str) else list(uids)
-    except Exception:  # noqa: BLE001  as above
-        return
-    finally:
-        identifier.seek(0)
-    if any((*named, patient, accession, name)):
-        for uid in named:
-            yield Study(text(uid), patient, name, (accession,) if accession else ())
-
-
-def _literal(found: Dataset, word: str) -> str:
-    """A value that matches nothing but itself (PS3.4 C.2.2.2.4)."""
-    value = text(found.get(word) or "")
-    return "" if set(value) & set("*?\\") else value
 
 
 def _subject(connection: Any) -> str:
