@@ -19,7 +19,7 @@ from useridentity.audit.archive import Archive, alone, archives, put_away
 from useridentity.audit.here import host
 from useridentity.audit.journal import ANCHOR_RECORDS, Journal
 from useridentity.audit.record import Acceptor, Kind, Record
-from useridentity.audit.verify import verify
+from useridentity.audit.verify import _Verification, verify
 
 SMALL = 100_000  # bytes of a file that a test fills
 
@@ -172,6 +172,27 @@ def test_a_file_that_was_taken_out_is_missed(tmp_path: Path) -> None:
     assert [(each.first, each.last, each.what) for each in findings] == [
         (taken.first, taken.last, "removed: no file has them")
     ]
+
+
+@pytest.mark.parametrize("put_away_meanwhile", [False, True])
+def test_a_file_that_is_put_away_while_the_journal_is_verified_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, put_away_meanwhile: bool
+) -> None:
+    rotated(tmp_path)
+    read, put = _Verification.read, list[Path]()
+
+    def then_put_away(self: _Verification, path: Path) -> None:
+        read(self, path)
+        if put_away_meanwhile and not put:
+            put.append(tmp_path / "audit.db")
+            put_away(put[0])
+            filled(tmp_path, 5)
+
+    filled(tmp_path, 5)
+    monkeypatch.setattr(_Verification, "read", then_put_away)
+    report = verify(tmp_path / "audit.db", tmp_path / "audit.key")
+    assert report.findings == []
+    assert len(put) == put_away_meanwhile
 
 
 def test_one_full_file_can_be_verified_by_itself(tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def _lock(descriptor: int, key: Path) -> None:
         time.sleep(LOOK_AGAIN)
 
 
+def in_order(journal: Path) -> Iterator[Path]:
+    """All files, oldest first, looked for one by one: those that are put away while others are read, too."""
+    before = None
+    while more := [each for each in archives(journal) if before is None or each > before]:
+        before = more[0]
+        yield before.path
+    if journal.exists():
+        yield journal
+
+
 def put_away(journal: Path) -> None:
     """Give the file, which nobody has open, its name as a full one."""
     with closing(connect(journal, "ro")) as database:

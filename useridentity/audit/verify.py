@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from useridentity.audit.archive import files
+from useridentity.audit.archive import files, in_order
 from useridentity.audit.chain import Chain, Head, read_key
 from useridentity.audit.record import Anchor, Kind, Record
 from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem, reading
@@ -67,11 +67,11 @@ def verify(journal: Path, key: Path, anchors: Iterable[Anchor] = ()) -> Report:
 
     Raises `ConfigurationError` where there is no journal or no key to verify by.
     """
-    found = files(journal)
-    if not found:
+    if not files(journal):
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
-    verification = _Verification(Chain(read_key(key)), anchors)
-    for path in found:
+    verification, found = _Verification(Chain(read_key(key)), anchors), list[Path]()
+    for path in in_order(journal):
+        found.append(path)
         verification.read(path)
     return verification.concluded(journal, found)
 
