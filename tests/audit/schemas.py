@@ -6,7 +6,6 @@ import os
 from functools import cache
 from pathlib import Path
 
-import pytest
 from lxml import etree
 
 FOLDER = Path(__file__).parent / "schema"
@@ -26,14 +25,6 @@ def _normative() -> etree.RelaxNG | None:
     named = os.environ.get(VARIABLE)
     path = Path(named) if named else ROOT.parent / "shared" / "schema" / "dicom-audit-message-2024c.rng"
     return etree.RelaxNG(etree.parse(str(path))) if path.is_file() else None
-
-
-def normative() -> etree.RelaxNG:
-    """The standard's; skips the test where there is none."""
-    schema = _normative()
-    if schema is None:
-        pytest.skip(f"the schema of PS3.15 A.5.1 is not at hand; {VARIABLE} may name its file")
-    return schema
 
 
 def schemas() -> list[etree.RelaxNG]:

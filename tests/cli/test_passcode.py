@@ -246,8 +246,15 @@ def test_the_passcode_is_in_no_argument_of_the_process(script: str, path: Path) 
     assert PasscodeFile(path).verify("alice", SECRET.encode())
 
 
-@pytest.mark.parametrize(("module", "extra"), [("typer", "cli"), ("rich", "cli"), ("argon2", "passcode")])
-def test_a_missing_extra_is_one_line_with_the_command_to_run(module: str, extra: str, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("typer", "typer is not installed", "cli"),
+        ("rich", "rich is not installed", "cli"),
+        ("argon2", "passcode files need argon2-cffi", "passcode"),
+    ],
+)
+def test_a_missing_extra_is_one_line_with_the_command_to_run(module: str, missing: str, extra: str, path: Path) -> None:
     set_passcode(path, "alice", b"x")
     program = f"import sys; sys.modules[{module!r}] = None; from useridentity.cli import main; main()"
     done = subprocess.run(
@@ -258,7 +265,7 @@ def test_a_missing_extra_is_one_line_with_the_command_to_run(module: str, extra:
         timeout=60,
     )
     assert done.returncode == 3
-    assert done.stderr == f"error: {module} is not installed: pip install 'useridentity[{extra}]'\n"
+    assert done.stderr == f"error: {missing}: pip install 'useridentity[{extra}]'\n"
 
 
 def test_help_names_what_there_is(run: Run) -> None:

@@ -53,7 +53,7 @@ def test_options_and_commands_are_listed() -> None:
         ('[state]\nurl = "sqlite:missing/state.db"\n', "3: state.url: "),
         ('[state]\nurll = "memory:"\n', "3: state.urll: unknown key"),
         ("[limits.penalty]\nsource_free = 0\n", "3: limits.penalty.source_free: 0 should be a whole number, 1 or more"),
-        ('[limits.penalty]\nexempt = ["10.1.1.1/8"]\n', "3: limits.penalty.exempt: "),
+        ('[limits.penalty]\nexempt = ["10.1.1.1/8"]\n', "3: limits.penalty.exempt[0]: "),
         (
             '[limits.penalty]\nshortest = "10m"\nlongest = "1s"\n',
             "2: limits.penalty: shortest is 600 s and longest 1 s; delays double from one to the other",
