@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lib import dcmtk
+from tests.lib.certificates import Certificates
 from tests.lib.node import script
 from tests.parts import require
 
@@ -22,16 +23,17 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Archive:
-    """A running archive: its port, its AE title, and the port at which it believes WS_1 to be."""
+    """A running archive: its port, its AE title, the port at which it believes WS_1 to be, and more options."""
 
     port: int
     ae_title: str
     workstation: int
+    options: tuple[str, ...] = ()
 
     @property
     def peer(self) -> tuple[str, ...]:
         """What a command is told of it."""
-        return (ADDRESS, str(self.port), "--called", self.ae_title, "--calling", "WS_1")
+        return (ADDRESS, str(self.port), "--called", self.ae_title, "--calling", "WS_1", *self.options)
 
 
 @contextmanager
@@ -55,8 +57,8 @@ def archive(folder: Path, files: Sequence[Path] = ()) -> Iterator[Archive]:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Archive]:
-    """An empty Orthanc, until the block ends."""
+def orthanc(folder: Path, certificates: Certificates | None = None) -> Iterator[Archive]:
+    """An empty Orthanc, until the block ends; with certificates over mutual TLS, both ways."""
     made = Archive(free_port(), "ORTHANC", free_port())
     folder.mkdir(parents=True)
     settings = {
@@ -65,20 +67,37 @@ def orthanc(folder: Path) -> Iterator[Archive]:
         "DicomAet": made.ae_title,
         "DicomPort": made.port,
         "HttpServerEnabled": False,
-        "DicomModalities": {"ws": ["WS_1", ADDRESS, made.workstation]},
+        "DicomModalities": {
+            "ws": {"AET": "WS_1", "Host": ADDRESS, "Port": made.workstation, "UseDicomTls": certificates is not None}
+        },
         "Plugins": [],
-    }
+    } | ({} if certificates is None else _orthanc_tls(certificates))
     configuration = folder / "orthanc.json"
     configuration.write_text(json.dumps(settings))
     with _running("Orthanc", configuration, port=made.port):
         yield made
 
 
+def _orthanc_tls(certificates: Certificates) -> dict[str, object]:
+    cert, key = certificates.server
+    return {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(cert),
+        "DicomTlsPrivateKey": str(key),
+        "DicomTlsTrustedCertificates": str(certificates.ca),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
+
+
 @contextmanager
-def dcmjs() -> Iterator[Archive]:
-    """An empty archive of dcmjs-dimse, which has no C-GET, until the block ends."""
+def dcmjs(certificates: Certificates | None = None) -> Iterator[Archive]:
+    """An empty archive of dcmjs-dimse, which has no C-GET, until the block ends; with certificates over mutual TLS."""
     workstation = free_port()
-    with script("archive.js", {"destination": {"host": ADDRESS, "port": workstation}}) as process:
+    config: dict[str, object] = {"destination": {"host": ADDRESS, "port": workstation}}
+    if certificates is not None:
+        cert, key = certificates.server
+        config["tls"] = {"cert": cert.read_text(), "key": key.read_text(), "ca": certificates.ca.read_text()}
+    with script("archive.js", config) as process:
         yield Archive(int(process.read()["port"]), "DCMJS", workstation)
 
 

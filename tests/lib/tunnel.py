@@ -1,4 +1,4 @@
-"""TLS for programs that have none: a local port, and a client certificate behind it."""
+"""TLS for programs that have none: a local port, and TLS before or behind it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ CHUNK = 65536
 
 
 @contextmanager
-def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """A port on which whoever connects reaches `port` of this machine over TLS, until the block ends."""
+def tunnel(port: int, context: ssl.SSLContext, *, ending: bool = False) -> Iterator[int]:
+    """A port on which whoever connects reaches `port` of this machine, until the block ends.
+
+    Behind it is TLS; with `ending` it is before it, and ends here.
+    """
     threads: list[threading.Thread] = []
     with ExitStack() as opened, socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -23,7 +26,12 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
                 while True:
                     near, _ = listener.accept()
                     plain = socket.create_connection(("127.0.0.1", port), timeout=HANG)
-                    far = context.wrap_socket(plain, server_hostname="127.0.0.1")
+                    try:
+                        near, far = _wrapped(near, plain, context, ending)
+                    except OSError:  # no certificate, or none that is known
+                        near.close()
+                        plain.close()
+                        continue
                     for connection in (near, far):
                         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                         connection.settimeout(HANG)
@@ -38,6 +46,15 @@ def tunnel(port: int, context: ssl.SSLContext) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(HANG)
+
+
+def _wrapped(
+    near: socket.socket, far: socket.socket, context: ssl.SSLContext, ending: bool
+) -> tuple[socket.socket, socket.socket]:
+    near.settimeout(HANG)
+    if ending:
+        return context.wrap_socket(near, server_side=True), far
+    return near, context.wrap_socket(far, server_hostname="127.0.0.1")
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,6 +1,7 @@
 // An archive of dcmjs-dimse: keeps what is stored, finds it and moves it, until standard input ends.
 //
-// In, one line of JSON on standard input: {destination: {host, port}}: where every C-MOVE goes.
+// In, one line of JSON on standard input: {destination: {host, port}, tls: {cert, key, ca}}: where every C-MOVE goes,
+// and PEM for mutual TLS, which there is not without it.
 // Out: {port} once it listens. Associations are accepted and their identities not looked at.
 'use strict';
 
@@ -79,7 +80,9 @@ function listen(given) {
   config = given;
   server.on('listening', () => print({ port: server.server.address().port }));
   // What is named a port goes to node's own listen(), which takes a host along with it.
-  server.listen({ host: '127.0.0.1', port: 0 }, {});
+  const { cert, key, ca } = given.tls ?? {};
+  const securityOptions = given.tls && { cert, key, ca, requestCert: true, rejectUnauthorized: true };
+  server.listen({ host: '127.0.0.1', port: 0 }, securityOptions ? { securityOptions } : {});
 }
 
 dimse.log.disableAll(); // it writes to standard output

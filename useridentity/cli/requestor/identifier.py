@@ -159,7 +159,7 @@ def check_encodable(dataset: Dataset) -> None:
     for element in dataset:
         alone = Dataset()
         alone[element.tag] = element
-        if encode(alone, True, True) is None or not _is_text(element.value):
+        if not _is_text(element.value) or encode(alone, True, True) is None:
             raise typer.BadParameter(
                 f"{_name(element.tag)} cannot be asked for with this value, which is none of its VR {element.VR}",
                 param_hint="-k",
@@ -168,7 +168,7 @@ def check_encodable(dataset: Dataset) -> None:
 
 def _is_text(value: object) -> bool:
     """Whether it has no octets that were no UTF-8, which Python keeps as lone surrogates."""
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in str(value)) if isinstance(value, str) else True
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in str(value))
 
 
 def plain(dataset: Dataset) -> dict[str, Any]:
