@@ -7,8 +7,10 @@ import pytest
 from tests.audit.builders import ALICE, record
 from useridentity.audit.flood import (
     BURST,
+    FIRST_BURST,
     MAX_NAMED,
     MAX_SOURCES,
+    QUIET,
     REFILL,
     TOLD_EVERY,
     TOTAL_BURST,
@@ -30,6 +32,13 @@ def refusal(address: str = "192.0.2.7", reason: str = "no-rule", user: User | No
 
 def admitted(floods: Floods, number: int, *addresses: str, at: float = START) -> int:
     return sum(floods.admits(refusal(address), at) for address in addresses for _ in range(number))
+
+
+def spent() -> Floods:
+    """Somebody has used up the quota of all, from forty addresses and more."""
+    floods = Floods()
+    admitted(floods, BURST, *(f"10.0.0.{number}" for number in range(TOTAL_BURST // BURST + 5)))
+    return floods
 
 
 @pytest.mark.threat("A6")
@@ -78,8 +87,58 @@ def test_a_clock_set_back_gives_nothing_back() -> None:
 def test_all_sources_together_have_a_quota_too() -> None:
     floods = Floods()
     sources = [f"10.{number // 256}.{number % 256}.1" for number in range(TOTAL_BURST // 10 + 100)]
-    assert admitted(floods, 10, *sources) == TOTAL_BURST
-    assert admitted(floods, 10, "192.0.2.7", at=START + TOTAL_REFILL) == 1
+    assert admitted(floods, 10, *sources) == TOTAL_BURST + len(sources)
+    assert admitted(floods, 10, sources[0]) == 0
+    assert admitted(floods, 10, sources[0], at=START + TOTAL_REFILL) == 1
+
+
+@pytest.mark.threat("A6")
+def test_who_uses_up_the_quota_of_all_hides_nobody_who_comes_from_elsewhere() -> None:
+    floods = spent()
+    assert admitted(floods, 10, "10.0.0.1") == 0
+    assert [admitted(floods, 10, f"192.0.2.{number}") for number in range(20)] == [1] * 20
+
+
+def test_the_first_of_very_many_sources_have_a_quota_too() -> None:
+    floods = spent()
+    assert admitted(floods, 1, *(f"172.16.{n // 256}.{n % 256}" for n in range(2 * FIRST_BURST))) < FIRST_BURST
+    assert admitted(floods, 1, "192.0.2.7") == 0
+
+
+@pytest.mark.parametrize(("quiet", "recorded"), [(QUIET / 2, 0), (QUIET + 1, 1)])
+def test_who_was_quiet_for_a_day_is_new_again(quiet: float, recorded: int) -> None:
+    floods = Floods()
+    admitted(floods, 1, "192.0.2.7")
+    others = [f"10.0.0.{number}" for number in range(TOTAL_BURST // BURST + 5)]
+    admitted(floods, BURST, *others, at=START + quiet)
+    assert admitted(floods, 1, "192.0.2.7", at=START + quiet) == recorded
+
+
+@pytest.mark.threat("A6")
+def test_a_proved_user_has_his_own_quota_and_takes_nothing_from_strangers() -> None:
+    floods = spent()
+    assert sum(floods.admits(refusal(user=ALICE), START) for _ in range(BURST + 10)) == BURST
+    named = [each for each in floods.told(float("inf")) if each.user == ALICE]
+    assert [each.count for each in named] == [10]
+
+
+def test_proved_users_are_named_however_many_strangers_there_are() -> None:
+    floods = Floods()
+    admitted(floods, BURST + 1, *(f"10.0.{number}.1" for number in range(2 * MAX_NAMED)))
+    for _ in range(BURST + 1):
+        floods.admits(refusal(user=ALICE), START)
+    assert [each.count for each in floods.told(float("inf")) if each.user == ALICE] == [1]
+
+
+@pytest.mark.threat("A6")
+def test_names_that_are_only_asserted_are_counted_by_their_address() -> None:
+    def refused(assurance: str) -> int:
+        users = [User(1, f"u{n}", f"names:u{n}", f"u{n}", assurance=assurance) for n in range(BURST + 100)]
+        floods = Floods()
+        return sum(floods.admits(refusal(user=user), START) for user in users)
+
+    assert refused("authenticated") == BURST + 100
+    assert refused("asserted") == BURST
 
 
 def test_of_very_many_sources_only_some_are_named() -> None:
@@ -95,14 +154,16 @@ def test_of_very_many_sources_only_some_are_named() -> None:
 def test_the_sources_that_are_remembered_are_bounded() -> None:
     floods = Floods()
     admitted(floods, 1, *(f"10.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(MAX_SOURCES + 500)))
-    assert len(floods._sources) == MAX_SOURCES
+    assert len(floods._strangers.buckets) == MAX_SOURCES
 
 
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
         ("2001:db8::1", "2001:db8::ffff", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("2001:db8::1", "2001:db8:0:ffff::1", True),
+        ("2001:db8::1", "2001:db8:1::1", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
         ("192.0.2.7", "192.0.2.8", False),
         ("", "", True),
         ("no address", "no address", True),
