@@ -39,13 +39,15 @@ STUDY_ROOT = {
 WORKLIST = ModalityWorklistInformationFind
 MODELS = (*PATIENT_ROOT.values(), *STUDY_ROOT.values(), WORKLIST)
 
-PERMIT = ("echo", "find", "get", "move", "worklist", "store", "mpps", "commit", "print", "ups")
+PERMIT_IN_SCOPE = ("echo", "find", "get", "move", "worklist", "store", "mpps", "commit")
+PERMIT = (*PERMIT_IN_SCOPE, "print", "ups")
 
 
-def policy(scope: object = None, *, permit: tuple[str, ...] = PERMIT, **claims: object) -> Policy:
+def policy(scope: object = None, *, permit: tuple[str, ...] | None = None, **claims: object) -> Policy:
     """Lets anybody in as AUTHENTICATED with these claims, under `scope` or under none."""
     identity = Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED, 1, claims=claims)
     anybody = FunctionValidator("anybody", 1, lambda *_: Verified(identity), cpu_short=True)
+    permit = permit or (PERMIT if scope is None else PERMIT_IN_SCOPE)
     grant = Grant(permit, destinations=["*"], scope=Scope.of(scope) if scope is not None else None)
     return Policy([Rule([anybody])], [grant])
 

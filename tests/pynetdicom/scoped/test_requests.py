@@ -27,11 +27,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from tests.pynetdicom.scoped.asking import (
     MODELS,
     PATIENT_ROOT,
+    PERMIT,
     STUDY_ROOT,
     archive,
     association,
     find,
     identifier,
+    policy,
     retrieve,
 )
 from tests.pynetdicom.scoped.index import Index, Series, Study, instance
@@ -208,12 +210,16 @@ EVERYTHING_PERMITTED = {"contexts": [build_context(uid) for uid in OTHERS]}
 
 @pytest.mark.parametrize("request_", other_requests())
 @pytest.mark.threat("Q6")
-def test_what_a_scope_cannot_decide_is_refused(handlers: list[Any], served: list[str], request_: str) -> None:
+def test_what_a_scope_cannot_decide_is_refused(
+    handlers: list[Any], served: list[str], request_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ask = other_requests()[request_]
     with archive(handlers, **EVERYTHING_PERMITTED) as acceptor, association(acceptor, propose=OTHERS) as assoc:
         assert ask(assoc) == 0x0000
     assert len(served) == 1
-    with archive(handlers, SCOPE, **EVERYTHING_PERMITTED) as acceptor, association(acceptor, propose=OTHERS) as assoc:
+    monkeypatch.setattr("useridentity.grant_problems._serves_a_scope", lambda _: True)  # else no policy permits it
+    settings = {"policy": policy(SCOPE, permit=PERMIT), **EVERYTHING_PERMITTED}
+    with archive(handlers, **settings) as acceptor, association(acceptor, propose=OTHERS) as assoc:
         assert ask(assoc) == 0x0124
     assert len(served) == 1
 

@@ -21,7 +21,13 @@ from pynetdicom.presentation import PresentationContext
 from useridentity.decision import Accepted
 from useridentity.pynetdicom.requests import NOT_AUTHORIZED, NOT_PERMITTED
 from useridentity.pynetdicom.scoped.find import Rows, rows
-from useridentity.pynetdicom.scoped.lookup import Studies, StudyLookup, Undecided, asking_the_application
+from useridentity.pynetdicom.scoped.lookup import (
+    LookupEvent,
+    Studies,
+    StudyLookup,
+    Undecided,
+    asking_the_application,
+)
 from useridentity.pynetdicom.scoped.models import (
     LEVELS,
     WORKLIST_FIND,
@@ -174,8 +180,10 @@ class Scoping:
 
         return instances(handler(event, *args), PRELIMINARIES[kind], is_asked_for)
 
-    def of_event(self, event: evt.Event) -> ScopeOfEvent:
-        """The scope as a handler of `event` sees it."""
+    def of_event(self, event: evt.Event) -> ScopeOfEvent | None:
+        """The scope as a handler of `event` sees it; None for a look-up, which is to see everything."""
+        if isinstance(event, LookupEvent):
+            return None
         return ScopeOfEvent(self.bound, lambda: self._handled.add(event))
 
 

@@ -135,12 +135,16 @@ class Studies:
         return Study(unique_key(answer, "STUDY"), admitted, said)
 
 
+class LookupEvent(evt.Event):
+    """A C-FIND that no peer has sent: it is of no scope, or a handler that filters itself would hide what is asked."""
+
+
 def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
     """A lookup by the application's own handler of EVT_C_FIND, as if the peer had asked it at STUDY level."""
 
     def ask(identifier: Dataset) -> Iterator[Dataset]:
         handler, args = Association.get_handlers(assoc, evt.EVT_C_FIND)
-        event = evt.Event(assoc, evt.EVT_C_FIND, _request(identifier))
+        event = LookupEvent(assoc, evt.EVT_C_FIND, _request(identifier))
         for status, row in handler(event, *(args or ())) or ():  # type: ignore[operator]
             code = code_of(status)
             if code not in PENDING:
