@@ -9,13 +9,15 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import NOON, filled, opened, record, tampering
+from tests.audit.builders import ALICE, NOON, filled, opened, record, tampering
 from tests.cli.conftest import HANG, Run
-from useridentity.audit.record import Anchor, EndedBy, Kind, Operation, Outcome, Record, Requestor, Traffic, User
+from useridentity.audit.record import Anchor, EndedBy, Kind, Operation, Outcome, Record, Requestor, Study, Traffic, User
 from useridentity.audit.search import Filter, by_number, every, newest
 
 BOB = User(5, "", "idp#7", "7", "Bob", "https://idp.example.org", "authenticated", "person")
@@ -163,6 +165,64 @@ def test_what_is_wrong_with_the_options_is_said_all_at_once(run: Run, journal: P
     ]
 
 
+@pytest.mark.parametrize("given", [("--since", "999999w"), ("--until", "9999-12-31T23:59:59-05:00")])
+def test_a_time_that_is_none_of_the_calendar_is_said_in_one_line(
+    run: Run, journal: Path, given: tuple[str, str]
+) -> None:
+    assert run("audit", "list", str(journal), "--since", "9w", "--until", "9999-12-31T23:59:59Z").returncode == 0
+    done = run("audit", "list", str(journal), *given)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: {given[0]}: {given[1]!r} is before the year 1 or after 9999; leave it out for any time"
+    ]
+
+
+def test_a_day_as_the_end_is_included(run: Run, tmp_path: Path) -> None:
+    day = datetime(2026, 11, 22).astimezone()
+    with opened(tmp_path) as journal:
+        for hours in (-1, 1, 23, 25):
+            journal.append(record(time=day + timedelta(hours=hours)), wait=True)
+    for given, expected in (
+        (("--until", "2026-11-22"), ["1", "2", "3"]),
+        (("--since", "2026-11-22"), ["2", "3", "4"]),
+        (("--since", "2026-11-22", "--until", "2026-11-22"), ["2", "3"]),
+        (("--until", "2026-11-22T00:00"), ["1"]),
+    ):
+        lines = run("audit", "list", "audit.db", *given).stdout.splitlines()
+        assert [line.split("\t")[0] for line in lines] == expected
+
+
+def test_an_emergency_can_be_filtered_and_is_not_cut_off(run: Run, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from useridentity.cli.audit.output import table
+
+    accepted = record(kind=Kind.ACCEPTED, operation=None, studies=())
+    with opened(tmp_path) as journal:
+        journal.append(accepted, wait=True)
+        journal.append(replace(accepted, event_id="b", user=replace(ALICE, emergency="reanimation")), wait=True)
+    done = run("audit", "list", "audit.db", "--emergency", "--user", "alice")
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["2"]
+    assert len(run("audit", "export", "audit.db").stdout.splitlines()) == 2
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table(list(every(tmp_path / "audit.db", Filter(emergency=True))), 80))
+    assert "EMERGENCY: reanimation" in console.export_text()
+
+
+def test_an_address_is_found_however_it_is_written(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.append(record(requestor=Requestor("WS_1", "2001:db8::1")), wait=True)
+    for peer, expected in (
+        ("2001:db8::1", [1]),
+        ("2001:DB8:0::1", [1]),
+        ("2001:db8::1%eth0", [1]),
+        ("2001:db8::2", []),
+        ("ws", []),
+    ):
+        assert numbers(tmp_path / "audit.db", peer=peer) == expected
+    assert numbers(filled(tmp_path, 1), peer="::ffff:192.0.2.7") == [2]
+
+
 @pytest.mark.parametrize("command", ["list", "verify", "follow"])
 def test_a_journal_that_is_not_there_is_said_in_one_line(run: Run, command: str) -> None:
     done = run("audit", command, "nowhere/audit.db")
@@ -210,6 +270,14 @@ def test_what_is_not_there_cannot_be_shown(run: Run, journal: Path) -> None:
     assert "has no record 4711" in done.stderr
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_nothing_is_not_everything(run: Run, journal: Path, nothing: str) -> None:
+    assert run("audit", "show", str(journal), "assoc-9").returncode == 0
+    done = run("audit", "show", str(journal), nothing)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: nothing is named to show")
+
+
 def test_an_identifier_that_cannot_be_read_is_said_to_be(run: Run, tmp_path: Path) -> None:
     broken = Operation("C-FIND", identifier=b"\x10\0\x20\0\xff\xff\xff\x7fP", transfer_syntax="1.2.840.10008.1.2")
     with opened(tmp_path) as journal:
@@ -242,7 +310,9 @@ def test_csv_has_a_line_for_every_study_and_no_formula(run: Run, journal: Path) 
     assert not [cell for line in lines for cell in line.values() if not cell.isprintable()]
 
 
-@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "value", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20A"]
+)
 @pytest.mark.threat("A8")
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(value: str) -> None:
     from useridentity.cli.audit.output import write_csv
@@ -251,6 +321,33 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_text(value: str) -> None:
         written = io.StringIO()
         write_csv([(1, record(user=User(presented=text)))], written)
         assert next(csv.DictReader(io.StringIO(written.getvalue())))["presented"].startswith(begins)
+
+
+@pytest.mark.threat("A8")
+def test_a_cell_is_text_too_where_semicolons_part_cells() -> None:
+    from useridentity.cli.audit.output import write_csv
+
+    for text, expected in (
+        ("P1;x=1", "P1;x=1"),
+        ("P1;=cmd|calc;\uff1d1", "P1;'=cmd|calc;'\uff1d1"),
+        ("P1; @A", "P1;' @A"),
+    ):
+        written = io.StringIO()
+        write_csv([(1, record(user=User(presented=text)))], written)
+        assert next(csv.DictReader(io.StringIO(written.getvalue())))["presented"] == expected
+
+
+@pytest.mark.parametrize("command", [["list"], ["export", "--format", "csv"], ["show", "1"]])
+def test_names_are_escaped_where_the_output_is_ascii(script: str, tmp_path: Path, command: list[str]) -> None:
+    with opened(tmp_path) as journal:
+        journal.append(record(studies=(Study("1.2", "P1", "Müller^Änne"),)), wait=True)
+    for encoding, name in (("utf-8", "Müller^Änne".encode()), ("ascii", rb"M\xfcller^\xc4nne")):
+        done = subprocess.run(
+            [script, "audit", command[0], str(tmp_path / "audit.db"), *command[1:]],
+            capture_output=True, timeout=HANG, check=False, env={**os.environ, "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert name in done.stdout
 
 
 def test_an_export_can_be_filtered(run: Run, journal: Path) -> None:

@@ -31,25 +31,27 @@ def _kind(record: Record) -> str:
     """What is special about this kind of record."""
     user, anchor = record.user, record.anchor
     if record.kind is Kind.ACCEPTED:
-        emergency = f", EMERGENCY: {user.emergency}" if user.emergency else ""
-        return f"{user.assurance} by {record.validator}, {record.grant or record.rule}{emergency}"
+        emergency = f"EMERGENCY: {user.emergency}, " if user.emergency else ""  # first, never to be cut off
+        return f"{emergency}{user.assurance} by {record.validator}, {record.grant or record.rule}"
     if record.traffic is not None:
-        return _traffic(record.traffic)
+        return about_traffic(record.traffic)
     if record.operation is not None:
-        return _operation(record.operation)
+        return about_operation(record.operation)
     if anchor is not None:
         return f"record {anchor.sequence} has {anchor.head[:16]}…"
     return f"{record.count} times" if record.kind is Kind.SUPPRESSED else ""
 
 
-def _traffic(traffic: Traffic) -> str:
+def about_traffic(traffic: Traffic) -> str:
+    """By whom an association was ended, how long it was and how much it carried."""
     octets = size(traffic.octets_received + traffic.octets_sent)
     by = traffic.ended_by.value
     done = f"{counted(traffic.operations, 'operation')}, {counted(traffic.instances, 'instance')}, {octets}"
     return f"by {by} after {traffic.seconds:.1f} s, {done}"
 
 
-def _operation(operation: Operation) -> str:
+def about_operation(operation: Operation) -> str:
+    """A request, where it goes, and what was answered."""
     parts = [operation.request]
     if operation.destination:
         parts.append(f"to {operation.destination}")

@@ -12,8 +12,9 @@ from pathlib import Path
 from useridentity.audit.archive import archives, files
 from useridentity.audit.record import Record
 from useridentity.audit.segment import microseconds, problem, reading, rows
-from useridentity.audit.terms import Field, folded, terms_of
+from useridentity.audit.terms import EMERGENCY, Field, folded, terms_of
 from useridentity.errors import ConfigurationError
+from useridentity.facts import peer_address
 
 Found = tuple[int, Record]
 """A record and its number."""
@@ -31,11 +32,12 @@ class Filter:
     Fields:
         user: a subject, user id, display name or presented name.
         ae_title: of the requestor, the acceptor or a move destination.
-        peer: the requestor's address.
+        peer: the requestor's address, in any way to write it (RFC 4291 2.2).
         patient: a Patient ID, or the Patient's Name as it was sent.
         study: a Study Instance UID or Accession Number.
         outcome, kind: values of `Outcome` and `Kind`.
         association: a correlation id.
+        emergency: only of users who broke the glass.
         since, until: aware times, both included.
     """
 
@@ -47,6 +49,7 @@ class Filter:
     outcome: str = ""
     kind: str = ""
     association: str = ""
+    emergency: bool = False
     since: datetime | None = None
     until: datetime | None = None
 
@@ -55,12 +58,13 @@ class Filter:
         asked = {
             Field.USER: self.user,
             Field.AE: self.ae_title,
-            Field.PEER: self.peer,
+            Field.PEER: _address(self.peer),
             Field.PATIENT: self.patient,
             Field.STUDY: self.study,
             Field.OUTCOME: self.outcome,
             Field.KIND: self.kind,
             Field.ASSOCIATION: self.association,
+            Field.EMERGENCY: EMERGENCY if self.emergency else "",
         }
         return [(int(field), folded(value)) for field, value in asked.items() if value]
 
@@ -74,6 +78,14 @@ class Filter:
         """Whether a record that was just read is looked for."""
         since, until = self.window
         return since <= microseconds(record.time) <= until and terms_of(record).issuperset(self.terms)
+
+
+def _address(value: str) -> str:
+    """An address as records have it: in its one recommended form (RFC 5952)."""
+    try:
+        return str(peer_address(value.strip()))
+    except ValueError:
+        return value
 
 
 def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:

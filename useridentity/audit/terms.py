@@ -7,6 +7,9 @@ from enum import IntEnum
 
 from useridentity.audit.record import Record
 
+EMERGENCY = "emergency"
+"""The only value of its field: what is asked is whether a user broke the glass, not with which words."""
+
 MAX_TERMS = 64
 """Of one field of one record: a query or retrieve may name very many studies, and each costs room and time."""
 
@@ -22,6 +25,7 @@ class Field(IntEnum):
     OUTCOME = 6
     KIND = 7
     ASSOCIATION = 8
+    EMERGENCY = 9
 
 
 def terms_of(record: Record) -> set[tuple[int, str]]:
@@ -52,3 +56,4 @@ def _values(record: Record) -> Iterator[tuple[Field, tuple[str, ...]]]:
     yield Field.OUTCOME, (record.outcome.value,)
     yield Field.KIND, (record.kind.value,)
     yield Field.ASSOCIATION, (record.association,)
+    yield Field.EMERGENCY, (EMERGENCY if user.emergency else "",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ import typer
 from useridentity.cli.audit.options import (
     Ae,
     Association,
+    Emergency,
     KindWord,
     OutcomeWord,
     Patient,
@@ -31,10 +33,17 @@ UNSOUND = 12
 POLL = 0.3
 """Seconds between two looks for new records: nobody sees the difference, and a look costs a millisecond."""
 
-app = typer.Typer(help="See who did what, from where, and who was refused.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The journal, as [audit] of the policy names it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines, for scripts.")]
+
+
+@app.callback()
+def prepare() -> None:
+    """See who did what, from where, and who was refused."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of patients, where the locale has ASCII only
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @app.command("list")
@@ -48,6 +57,7 @@ def list_(
     outcome: OutcomeWord = "",
     kind: KindWord = "",
     association: Association = "",
+    emergency: Emergency = False,
     since: Since = "",
     until: Until = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="The newest N.")] = 50,
@@ -59,7 +69,7 @@ def list_(
 
     wanted = filter_of(
         user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
-        association=association, since=since, until=until,
+        association=association, since=since, until=until, emergency=emergency,
     )  # fmt: skip
     show(newest(file, wanted, limit), as_json=json)
 
@@ -75,6 +85,8 @@ def show_(
     from useridentity.cli.audit.identifier import elements
     from useridentity.cli.audit.output import details, json_line
 
+    if not which.strip():
+        raise ConfigurationError("nothing is named to show; give a record's number, or an association's id")
     number = by_number(file, int(which)) if re.fullmatch(r"\d{1,15}", which) else None
     found = [number] if number else list(every(file, Filter(association=which)))
     if not found:
@@ -98,6 +110,7 @@ def follow(
     study: Study = "",
     outcome: OutcomeWord = "",
     kind: KindWord = "",
+    emergency: Emergency = False,
     json: Json = False,
 ) -> None:
     """Show records as they are written, until interrupted; first the newest ten."""
@@ -105,7 +118,8 @@ def follow(
     from useridentity.cli.audit.output import show
 
     wanted = filter_of(
-        user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind
+        user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
+        emergency=emergency,
     )  # fmt: skip
     last = last_number(file)
     show(newest(file, wanted, 10), as_json=json)
@@ -131,6 +145,7 @@ def export(
     outcome: OutcomeWord = "",
     kind: KindWord = "",
     association: Association = "",
+    emergency: Emergency = False,
     since: Since = "",
     until: Until = "",
     form: Annotated[str, typer.Option("--format", metavar="json|csv", help="JSON lines, or CSV.")] = "json",
@@ -143,7 +158,7 @@ def export(
         raise ConfigurationError(f"--format: {form!r} is neither json nor csv")
     wanted = filter_of(
         user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
-        association=association, since=since, until=until,
+        association=association, since=since, until=until, emergency=emergency,
     )  # fmt: skip
     found = every(file, wanted)
     if form == "csv":

@@ -25,8 +25,11 @@ WIDE = 120
 
 STYLES = {Outcome.SUCCESS: "", Outcome.REFUSED: "red", Outcome.FAILED: "yellow"}
 
-FORMULA = re.compile(r"\s*[=+\-@\t\r]")
-"""How a cell begins that a spreadsheet would compute (OWASP, CSV Injection)."""
+FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where what a spreadsheet would compute begins, in full width too (OWASP, CSV Injection).
+
+After a semicolon as well: that is what parts cells where the comma is in numbers.
+"""
 
 CSV_COLUMNS = (
     "number", "event_id", "time", "kind", "outcome", "reason", "association", "user", "subject", "presented",
@@ -112,8 +115,7 @@ def write_csv(found: Iterable[Found], file: Any) -> None:
 
 
 def _cell(value: object) -> str:
-    shown = safe("" if value is None else value)
-    return f"'{shown}" if FORMULA.match(shown) else shown
+    return FORMULA.sub(r"\1'", safe("" if value is None else value))
 
 
 def _csv_rows(number: int, record: Record) -> Iterator[dict[str, object]]:
