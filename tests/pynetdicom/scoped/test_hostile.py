@@ -227,6 +227,53 @@ def test_a_patient_is_seen_as_studies_in_scope_have_it_and_not_otherwise() -> No
     assert patient_rows(studies, rows, {"AccessionNumber": "A9"}) == []
 
 
+@pytest.mark.parametrize("scope", [{"PatientID": "P1", "IssuerOfPatientID": "A"}, {"AccessionNumber": "A1"}])
+@pytest.mark.parametrize("asked", [{}, {"IssuerOfPatientID": None}])
+@pytest.mark.threat("Q2")
+def test_a_patient_without_studies_is_not_seen_though_all_studies_with_the_id_are_in_scope(
+    scope: object, asked: dict[str, Any]
+) -> None:
+    studies = [study(1, "P1", PatientName="Doe^Jane", IssuerOfPatientID="A")]
+    issuers = [dict.fromkeys(asked, issuer) for issuer in "AB"]
+    rows = [patient("P1", "Doe^Jane", **issuers[0]), patient("P1", "Roe^Richard", **issuers[1])]
+    rows.append(patient("P1", "Doe^Jane", **issuers[1]))
+    assert patient_rows(studies, rows, None, **asked) == rows
+    assert patient_rows(studies, rows, scope, **asked) == rows[:1]
+
+
+@pytest.mark.threat("Q2")
+def test_a_patient_row_that_tells_of_studies_out_of_scope_is_withheld() -> None:
+    rows = [patient("P1", "Doe^P1", **more) for more in ({"AccessionNumber": "A1"}, {"AccessionNumber": "A2"})]
+    assert patient_rows([study(1, "P1")], rows, None) == rows
+    assert patient_rows([study(1, "P1")], rows, SCOPE) == rows[:1]
+    assert patient_rows([study(1, "P1"), study(2, "P1")], rows, {"AccessionNumber": "A1"}) == rows[:1]
+
+
+@pytest.mark.parametrize("level", ["STUDY", "PATIENT"])
+@pytest.mark.threat("Q2")
+def test_a_data_set_that_is_filled_again_in_the_look_up_shows_what_it_was_decided_by(level: str) -> None:
+    """The look-up asks the handler for the next study while the row is the same data set."""
+    index = Index([study(1, "P1"), study(2, "P2")])
+    reused = Dataset()
+
+    def on_find(event: evt.Event) -> Rows:
+        is_lookup = bool(event.identifier.get("StudyInstanceUID") or event.identifier.PatientID)
+        for found in index.find(event.identifier):
+            for element in found:
+                setattr(reused, element.keyword, element.value)
+            yield 0xFF00, reused
+        if is_lookup:
+            reused.PatientID, reused.PatientName = "P2", "Doe^P2"
+
+    wanted = identifier(level, PatientID=None, PatientName=None)
+    if level == "STUDY":
+        wanted.StudyInstanceUID = None
+    model = (STUDY_ROOT if level == "STUDY" else PATIENT_ROOT)["FIND"]
+    assert patients(answers(on_find, wanted, model, None)[1]) == ["P1", "P2"]
+    (row,) = answers(on_find, wanted, model, {"AccessionNumber": "A1"})[1]
+    assert (row.PatientID, row.PatientName) == ("P1", "Doe^P1")
+
+
 @pytest.mark.threat("Q2")
 def test_a_handler_that_fills_the_same_data_set_again_and_again_shows_no_more() -> None:
     studies = [study(1, "P1", PatientName="Doe^Jane"), study(2, "P1", PatientName="Roe^Richard")]
@@ -243,6 +290,7 @@ def test_a_handler_that_fills_the_same_data_set_again_and_again_shows_no_more() 
         return [str(row.PatientName) for row in answers(on_find, wanted, PATIENT_ROOT["FIND"], scope)[1]]
 
     assert names(None) == ["Roe^Richard"]
+    assert names({"AccessionNumber": ["A1", "A2"]}) == ["Roe^Richard"]
     assert names({"AccessionNumber": "A2"}) == ["Roe^Richard"]
     assert names({"AccessionNumber": "A1"}) == []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from copy import deepcopy
 from typing import Any
 
 from pydicom import Dataset
@@ -53,6 +54,7 @@ class Rows:
 
     def below_patient(self, row: Dataset) -> Dataset | None:
         """A row at STUDY level or below: kept if its study is in scope, and it does not say otherwise itself."""
+        row = _copied(row)
         study = self._studies.in_scope(unique_key(row, "STUDY"))
         if study is None or self._bound.contradicts(values_of(row, self._bound.values)):
             return None
@@ -62,18 +64,23 @@ class Rows:
         """A row at PATIENT level: kept if one of the patient's studies is in scope and says what the row says.
 
         Another patient may have the same ID from another issuer, and a study out of scope another name of the same
-        patient. Where all studies with the ID are in scope, nothing needs to be told apart.
+        patient. Or a patient may have no study yet, so that this is so as well where all studies with the ID are in
+        scope; then only what the index says of studies too is compared.
         """
+        row = _copied(row)
         patient_id = unique_key(row, "PATIENT")
         if not patient_id or not self._bound.reaches_studies:
             return None
+        if self._bound.contradicts(values_of(row, self._bound.values)):
+            return None
         told = [element for element in row if element.keyword and element.keyword not in (*BESIDE_A_PATIENT, *COUNTS)]
         studies = self._studies.of_patient(patient_id, [element.keyword for element in told])
-        if studies and all(study.in_scope for study in studies):
-            return row
-        mine = [study for study in studies if study.in_scope and all(_says(study, element) for element in told)]
+        whole = all(study.in_scope for study in studies)
+        mine = [each for each in studies if each.in_scope and all(_says(each, element, whole) for element in told)]
         patient = self._next_patient(mine, told)
-        return self._recounted(_elements(row), patient) if patient else None
+        if patient is None:
+            return None
+        return self._recounted(row if whole else _public(row), patient)
 
     def worklist_item(self, row: Dataset) -> Dataset | None:
         """An item of a worklist, kept if it is in scope itself."""
@@ -87,34 +94,51 @@ class Rows:
         return list(reversed(patients.values()))[shown] if shown < len(patients) else None
 
     def _recounted(self, row: Dataset, study: Study) -> Dataset:
-        """`row` with counts over those of the patient's studies that are in scope; emptied where they are unknown."""
+        """`row` with counts over those of the patient's studies that are in scope.
+
+        Where the index does not count, they are emptied, unless all of them are.
+        """
         counts = [keyword for keyword in COUNTS if keyword in row]
         if not counts:
             return row
         asked = [each for each in COUNTS.values() if each]
         patient_id = study.said.get("PatientID", ())
         studies = self._studies.of_patient(patient_id[0], asked) if len(patient_id) == 1 else ()
-        if studies and all(each.in_scope for each in studies):
-            return row
+        whole = bool(studies) and all(each.in_scope for each in studies)
         mine = [each for each in studies if each.in_scope and each.said.get(ISSUER) == study.said.get(ISSUER)]
-        recounted = _elements(row)
         for keyword in counts:
-            recounted.add(DataElement(keyword, "IS", count(mine, keyword) if mine else None))
-        return recounted
+            counted = count(mine, keyword) if mine else None
+            if counted is not None or not whole:
+                row.add(DataElement(keyword, "IS", counted))
+        return row
 
 
-def _elements(row: Dataset) -> Dataset:
-    """A data set of its own with the elements of `row`, which the handler may keep and give to others.
+def _copied(row: Dataset) -> Dataset:
+    """What `row` says now: the handler may fill it again for others, and is asked itself in a look-up."""
+    return Dataset(
+        {
+            element.tag: DataElement(element.tag, element.VR, _own(element.value), already_converted=True)
+            for element in row
+        }
+    )
 
-    Private ones are left out: nothing else says anything about them.
-    """
+
+def _own(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, MutableSequence) else value
+
+
+def _public(row: Dataset) -> Dataset:
+    """The elements of `row` that are not private: nothing else says anything about those."""
     return Dataset({element.tag: element for element in row if not element.tag.is_private})
 
 
-def _says(study: Study, element: DataElement) -> bool:
+def _says(study: Study, element: DataElement, whole: bool) -> bool:
     """Whether the index says of `study` what a row says in `element`.
 
-    What is empty says something of a patient only; nothing else of a study is told at PATIENT level.
+    What is empty says something of a patient only; nothing else of a study is told at PATIENT level. Where the `whole`
+    patient is in scope, an attribute that the index does not answer at STUDY level tells nobody apart.
     """
     value = as_texts(element.value)
+    if whole and element.keyword != ISSUER and element.keyword not in study.said:
+        return True
     return (not value and element.tag.group not in PATIENT_GROUPS) or study.said.get(element.keyword, ()) == value
