@@ -393,6 +393,15 @@ def test_a_sound_journal_is_said_to_be_and_what_is_not_anchored(run: Run, journa
     assert done.stdout.splitlines()[1].startswith("not anchored: no sink has taken an anchor yet")
 
 
+def test_what_rests_on_the_journals_own_cursors_is_said_to() -> None:
+    from useridentity.audit.verify import Report
+    from useridentity.cli.audit.verdict import sentences
+
+    report = Report(journal="a", records=7, first=1, last=7, anchored=5)
+    assert "claimed by the unsealed journal itself" in list(sentences(report, by_sink=False))[-1]
+    assert "unsealed" not in list(sentences(report, by_sink=True))[-1]
+
+
 def test_what_was_done_to_a_journal_is_said_record_by_record(run: Run, journal: Path) -> None:
     with tampering(journal) as database:
         database.execute("UPDATE record SET body = replace(body, 'idp#7', 'idp#8') WHERE sequence = 4")
