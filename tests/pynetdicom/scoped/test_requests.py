@@ -231,6 +231,71 @@ def test_what_only_brings_something_in_is_served(handlers: list[Any], served: li
     assert len(served) == 1
 
 
+REPLIES: dict[str, Any] = {
+    "EVT_N_CREATE": lambda a, keys: a.send_n_create(keys, ModalityPerformedProcedureStep, "1.2"),
+    "EVT_N_SET": lambda a, keys: a.send_n_set(keys, ModalityPerformedProcedureStep, "1.2"),
+    "EVT_N_ACTION": lambda a, keys: a.send_n_action(keys, 1, StorageCommitmentPushModel, "1.2"),
+}
+
+
+@pytest.mark.parametrize("code", [0x0000, 0x0110])
+@pytest.mark.parametrize("service", REPLIES)
+@pytest.mark.threat("Q7")
+def test_what_brings_something_in_is_answered_with_a_number_and_nothing_else(service: str, code: int) -> None:
+    """What is held may be another patient's."""
+
+    def on_request(event: evt.Event) -> tuple[Dataset, Dataset]:
+        status = Dataset()
+        status.Status, status.ErrorComment = code, "belongs to Roe^Richard"
+        return status, identifier(PatientID="P2", PatientName="Roe^Richard")
+
+    def answered(scope: object) -> tuple[Dataset, Dataset | None]:
+        handlers = [(getattr(evt, service), on_request)]
+        with (
+            archive(handlers, scope, **EVERYTHING_PERMITTED) as acceptor,
+            association(acceptor, propose=OTHERS) as assoc,
+        ):
+            answer: tuple[Dataset, Dataset | None] = REPLIES[service](assoc, identifier(PatientID="P1"))
+            return answer
+
+    assert "Roe^Richard" in str(answered(None))
+    status, dataset = answered(SCOPE)
+    assert (status.Status, "ErrorComment" in status, dataset or None) == (code, False, None)
+
+
+@pytest.mark.parametrize("scope", [None, SCOPE])
+def test_an_instance_that_is_created_without_a_uid_is_told_its_own(scope: object) -> None:
+    def on_create(event: evt.Event) -> tuple[int, Dataset]:
+        return 0x0000, identifier(PatientID="P2", AffectedSOPInstanceUID="1.2.7")
+
+    with (
+        archive([(evt.EVT_N_CREATE, on_create)], scope, **EVERYTHING_PERMITTED) as acceptor,
+        association(acceptor, propose=OTHERS) as assoc,
+    ):
+        status, dataset = assoc.send_n_create(identifier(PatientID="P1"), ModalityPerformedProcedureStep)
+    assert status.Status == 0x0000, "pynetdicom fails where the handler names no UID"
+    assert ("PatientID" in (dataset or ())) == (scope is None)
+
+
+@pytest.mark.threat("Q7")
+def test_the_comment_of_a_storage_is_not_told(index: Index) -> None:
+    def on_store(event: evt.Event) -> Dataset:
+        status = Dataset()
+        status.Status, status.ErrorComment = 0xA700, "study of Roe^Richard is locked"
+        return status
+
+    def answered(scope: object) -> Dataset:
+        image = instance({"SOPInstanceUID": "9.1", "StudyInstanceUID": "1.2.1", "PatientID": "P1"})
+        image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        handlers = [*index.handlers, (evt.EVT_C_STORE, on_store)]
+        with archive(handlers, scope) as acceptor, association(acceptor) as assoc:
+            return assoc.send_c_store(image)
+
+    assert "ErrorComment" in answered(None)
+    status = answered(SCOPE)
+    assert (status.Status, "ErrorComment" in status) == (0xA700, False)
+
+
 def stored(index: Index, scope: object, **entity: Any) -> int:
     image = instance({"SOPInstanceUID": "9.1", "SeriesInstanceUID": "9", "Modality": "CT"} | entity)
     image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian

@@ -27,6 +27,7 @@ from useridentity.pynetdicom.scoped.lookup import (
     StudyLookup,
     Undecided,
     asking_the_application,
+    code_of,
 )
 from useridentity.pynetdicom.scoped.models import (
     LEVELS,
@@ -95,6 +96,8 @@ class Scoping:
             evt.EVT_C_FIND: self._find,
             evt.EVT_C_MOVE: partial(self._retrieve, "C-MOVE"),
             evt.EVT_C_GET: partial(self._retrieve, "C-GET"),
+            **dict.fromkeys((evt.EVT_C_ECHO, evt.EVT_C_STORE), _status),
+            **dict.fromkeys((evt.EVT_N_CREATE, evt.EVT_N_SET, evt.EVT_N_ACTION, evt.EVT_N_EVENT_REPORT), _reply),
         }
 
     def refuses(self, request: Any, context: PresentationContext) -> Refusal | None:
@@ -144,7 +147,7 @@ class Scoping:
         return bool(uid) and self.bound.admits(values_of(instance, self.bound.values)) and (not study or study.in_scope)
 
     def guarding(self, event: Any, bound: Any) -> Any:
-        """The binding of an event, its handler wrapped where it answers with studies."""
+        """The binding of an event, its handler wrapped where its answer could show a study."""
         wrap = self._wrappers.get(event)
         if wrap is None or not bound or bound[0] is None:
             return bound
@@ -209,6 +212,26 @@ class ScopeOfEvent:
         Retrievals are decided and checked all the same.
         """
         self._handle()
+
+
+def _status(handler: Callable[..., Any], event: evt.Event, *args: Any) -> int:
+    """The status of a handler as a number: an Error Comment could tell of what is out of scope."""
+    return code_of(handler(event, *args))
+
+
+def _reply(handler: Callable[..., Any], event: evt.Event, *args: Any) -> tuple[int, Dataset | None]:
+    """The status of a handler as a number, without the data set, which may have what was there before.
+
+    The UID of an instance that was created without one must be told (PS3.7 10.1.5.1.4).
+    """
+    status, dataset = handler(event, *args)
+    uid = dataset.get("AffectedSOPInstanceUID") if isinstance(dataset, Dataset) else None
+    request: Any = event.request
+    if uid is None or event.event is not evt.EVT_N_CREATE or request.AffectedSOPInstanceUID is not None:
+        return code_of(status), None
+    told = Dataset()
+    told.AffectedSOPInstanceUID = uid
+    return code_of(status), told
 
 
 def _only_brings_in(kind: str, sop_class: str) -> bool:
