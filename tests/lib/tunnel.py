@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -36,9 +37,8 @@ def tunnel(port: int, context: ssl.SSLContext, *, ending: bool = False) -> Itera
                         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                         connection.settimeout(HANG)
                         opened.callback(connection.close)
-                    for source, sink in ((near, far), (far, near)):
-                        threads.append(threading.Thread(target=_pump, args=(source, sink)))
-                        threads[-1].start()
+                    threads.append(threading.Thread(target=_pump, args=(near, far)))
+                    threads[-1].start()
 
         threads.append(threading.Thread(target=accept))
         threads[0].start()
@@ -57,9 +57,23 @@ def _wrapped(
     return near, context.wrap_socket(far, server_hostname="127.0.0.1")
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(near: socket.socket, far: socket.socket) -> None:
+    """Both ways in one thread: OpenSSL does not let two read and write one connection at once."""
+    sinks = {near: far, far: near}
     with suppress(OSError):
+        while sinks and (ready := select.select(list(sinks), [], [], HANG)[0]):
+            for source in ready:
+                if not _passed_on(source, sinks[source]):
+                    socket.socket.shutdown(sinks.pop(source), socket.SHUT_WR)
+
+
+def _passed_on(source: socket.socket, sink: socket.socket) -> bool:
+    """Whether there may be more; `source` may have a TLS record that holds no data."""
+    source.settimeout(0)
+    try:
         while data := source.recv(CHUNK):
+            sink.settimeout(HANG)
             sink.sendall(data)
-    with suppress(OSError):  # what is not read any more cannot be shut
-        socket.socket.shutdown(sink, socket.SHUT_WR)
+    except (ssl.SSLWantReadError, BlockingIOError):
+        return True
+    return False
