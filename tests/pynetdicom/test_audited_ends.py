@@ -10,7 +10,9 @@ import pytest
 from tests.pynetdicom.archive import Archive, archive, associated
 from tests.pynetdicom.support import until
 from useridentity import Policy, Username
-from useridentity.audit.record import Kind
+from useridentity.audit.message.build import messages
+from useridentity.audit.message.style import MessageStyle
+from useridentity.audit.record import Kind, Outcome
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
 
 PROOF_ENDED = "the user's proof of identity has ended"
@@ -50,3 +52,49 @@ def test_an_abort_of_ours_is_recorded_with_its_reason(
         (found,) = running.settled(Kind.ABORTED)
     assert found.detail.startswith(detail)
     assert bool(found.detail) is bool(detail)
+
+
+POLICY = """version = 1
+[validator.names]
+type = "username"
+[validator.others]
+type = "username"
+[[authenticate]]
+accept = ["names"]
+weakest = "asserted"
+[[authorize]]
+name = "{grant}"
+who = {{ assurance = ["asserted"] }}
+permit = ["echo", "find"]
+[audit]
+journal = "audit.db"
+"""
+
+
+@pytest.mark.parametrize(
+    ("validator", "outcome", "grant"), [("names", Outcome.SUCCESS, "afterwards"), ("others", Outcome.REFUSED, "before")]
+)
+def test_what_a_reload_makes_of_an_association_is_recorded_as_a_decision_about_its_user(
+    tmp_path: Path, validator: str, outcome: Outcome, grant: str
+) -> None:
+    """Dropped, with the reason; or going on under another grant, which is that of all that follows."""
+    file = tmp_path / "identity.toml"
+    file.write_text(POLICY.format(grant="before"))
+    with archive(Policy.load(file)) as running:
+        with associated(running.port, Username("alice"), confirmation="none"):
+            until(lambda: running.server.active_associations)
+            file.write_text(POLICY.format(grant="afterwards").replace('["names"]', f'["{validator}"]'))
+            running.server.reload(drop=True)
+        (accepted,) = running.settled(Kind.ACCEPTED)
+        (end,) = running.records(Kind.RELEASED, Kind.ABORTED)
+        (told,) = (each for each in running.records(Kind.POLICY_RELOADED) if each.association)
+    assert (accepted.grant, told.grant, end.grant) == ("before", grant, grant)
+    assert told.association == accepted.association
+    assert told.user == accepted.user
+    assert (told.outcome, bool(told.reason), bool(told.detail)) == (
+        outcome,
+        outcome is Outcome.REFUSED,
+        bool(told.reason),
+    )
+    (message,) = messages(told, MessageStyle())
+    assert message.event.value == "110113"

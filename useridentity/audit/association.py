@@ -105,6 +105,24 @@ class AssociationTrail:
         self._is_open = True
         return decision
 
+    def reconsidered(self, decision: Decision) -> None:
+        """Record what a reload made of the association; what follows is recorded under what it goes on under."""
+        if isinstance(decision, Rejected):
+            reason, detail = decision.reason.word, text(decision.detail)
+            self._trail.note(self._record(Kind.POLICY_RELOADED, Outcome.REFUSED, reason=reason, detail=detail))
+            return
+        before = self._base.user
+        self._accept(decision, None)
+        user = replace(
+            self._base.user,
+            identity_type=before.identity_type,
+            presented=before.presented,
+            credential_form=before.credential_form,
+            credential_id=before.credential_id,
+        )
+        self._base = replace(self._base, user=user)
+        self._trail.note(self._record(Kind.POLICY_RELOADED, detail=_details(decision)))
+
     def _accept(self, accepted: Accepted, credential: Credential | None) -> None:
         self._base = replace(
             self._base,

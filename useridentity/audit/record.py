@@ -28,7 +28,8 @@ class Kind(Enum):
     APPLICATION_STARTED = "application-started"
     APPLICATION_STOPPED = "application-stopped"
     POLICY_RELOADED = "policy-reloaded"
-    """A new policy holds for associations from here on; a failed one has outcome FAILED."""
+    """A new policy holds for associations from here on; a failed one has outcome FAILED. With `association`: what
+    it meant for one that was running, which went on under `rule` and `grant`, or was REFUSED for `reason`."""
 
     ACCEPTED = "accepted"
     """The decision about an association; written before the peer is told."""

@@ -137,6 +137,11 @@ class AuditedAssociation(SubOperations, ServingAssociation):
             self.admission = None
         return told
 
+    def record_reconsidered(self, decision: Decision) -> None:
+        """The policy was reloaded, and this is what it says of the association now."""
+        if self.audit is not None:
+            self.audit.reconsidered(decision)
+
     def record_established(self) -> None:
         """The peer was told that it is accepted, unless a handler aborted instead."""
         if self.audit is not None and self.is_established:

@@ -210,6 +210,7 @@ class GuardedServer(ThreadedAssociationServer):
         assert assoc.admission is not None  # noqa: S101  it was admitted
         facts = assoc.admission.facts
         decision = self._judged_anew(assoc, assoc.admission)
+        assoc.record_reconsidered(decision)
         if isinstance(decision, Accepted):
             assoc.admission = Admission(facts, decision)
             assoc.identity = decision.identity
