@@ -104,6 +104,8 @@ STUDY = Study(
     (SopClass(CT, 2, ("1.2.826.0.1.3680043.8.498.11", "1.2.826.0.1.3680043.8.498.12")), SopClass(MR, 1)),
 )
 OTHER_STUDY = Study("1.2.826.0.1.3680043.8.498.2", "PID2", "Roe^Richard", (), (SopClass(CT, 5),))
+NAMED = replace(STUDY, sop_classes=())  # by a request that carries no instances
+ASKED = Study(patient_id="PID1")  # by IDENTIFIER
 IDENTIFIER = bytes.fromhex("08005200435308005354554459200000") + b"\x10\x00\x20\x00LO\x04\x00PID1"
 
 _STORE = Operation("C-STORE", CT, 1, 0)
@@ -111,6 +113,11 @@ _FIND = Operation("C-FIND", FIND, 2, 0, transfer_syntax=EXPLICIT, identifier=IDE
 _MOVE = Operation("C-MOVE", MOVE, 3, 0, "WS_2", "10.20.0.8", EXPLICIT, IDENTIFIER)
 _GET = Operation("C-GET", MOVE, 4, 0, transfer_syntax=EXPLICIT, identifier=IDENTIFIER)
 _CREATE = Operation("N-CREATE", MPPS, 5, 0)
+
+
+def begun(operation: Operation) -> Operation:
+    """As it is while nothing has come of it."""
+    return replace(operation, status=None, matches=0, destination_address="")
 
 
 def record(kind: Kind, number: int, user: User = PASSCODE, **details: object) -> Record:
@@ -157,23 +164,23 @@ def corpus(user: User = PASSCODE) -> dict[str, Record]:
         "released": record(Kind.RELEASED, 13, user, traffic=traffic),
         "aborted": record(Kind.ABORTED, 14, user, traffic=by_acceptor, detail="the identity expired"),
         "lost": record(Kind.ABORTED, 15, user, traffic=lost, **failed),
-        "begun-store": record(Kind.BEGUN, 16, user, operation=_STORE, studies=(STUDY,)),
-        "begun-find": record(Kind.BEGUN, 17, user, operation=_FIND),
-        "begun-move": record(Kind.BEGUN, 18, user, operation=_MOVE, studies=(STUDY,)),
-        "begun-get": record(Kind.BEGUN, 19, user, operation=_GET, studies=(STUDY,)),
+        "begun-store": record(Kind.BEGUN, 16, user, operation=begun(_STORE), studies=(NAMED,)),
+        "begun-find": record(Kind.BEGUN, 17, user, operation=begun(_FIND), studies=(ASKED,)),
+        "begun-move": record(Kind.BEGUN, 18, user, operation=begun(_MOVE), studies=(ASKED,)),
+        "begun-get": record(Kind.BEGUN, 19, user, operation=begun(_GET), studies=(ASKED,)),
         "stored": record(Kind.STORED, 20, user, operation=_STORE, studies=(STUDY,)),
         "stored-failed": record(Kind.STORED, 21, user, operation=_STORE, studies=(Study(),), **failed),
-        "queried": record(Kind.QUERIED, 22, user, operation=_FIND),
-        "queried-truncated": record(Kind.QUERIED, 23, user, operation=replace(_FIND, truncated=True)),
+        "queried": record(Kind.QUERIED, 22, user, operation=_FIND, studies=(ASKED,)),
+        "queried-truncated": record(Kind.QUERIED, 23, user, operation=replace(_FIND, truncated=True), studies=(ASKED,)),
         "moved": record(Kind.RETRIEVED, 24, user, operation=_MOVE, studies=(STUDY, OTHER_STUDY)),
         "moved-to-itself": record(
             Kind.RETRIEVED, 25, user, operation=replace(_MOVE, destination="WS_1"), studies=(STUDY,)
         ),
         "got": record(Kind.RETRIEVED, 26, user, operation=_GET, studies=(STUDY,)),
-        "performed": record(Kind.PERFORMED, 27, user, operation=_CREATE, studies=(STUDY,)),
+        "performed": record(Kind.PERFORMED, 27, user, operation=_CREATE, studies=(NAMED,)),
         "performed-elsewhere": record(Kind.PERFORMED, 28, user, operation=_CREATE),
         "refused": record(
-            Kind.REFUSED, 29, user, operation=refused_move, studies=(STUDY,), detail="no such destination", **refused
+            Kind.REFUSED, 29, user, operation=refused_move, studies=(ASKED,), detail="no such destination", **refused
         ),
         "alert": record(Kind.ALERT, 30, user, detail="a command set that two readers read differently", **refused),
         "recording-resumed": own(Kind.RECORDING_RESUMED, 31, detail="disk full", count=3, **failed),

@@ -64,6 +64,19 @@ def test_fhir_admits_every_event(user: User, style: MessageStyle) -> None:
             admit(resource)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u3000\u2003"])
+def test_white_space_alone_is_no_value(blank: str) -> None:
+    named, nameless = replace(JWT, display_name="Alice\u00a0Archer"), replace(JWT, display_name=blank, groups=(blank,))
+    (resource,) = resources(corpus(named)["accepted"])
+    admit(resource)
+    assert "Alice\u00a0Archer" in json.dumps(resource, ensure_ascii=False)
+    for made in corpus(nameless).values():
+        for resource in resources(
+            replace(made, studies=tuple(replace(each, patient_name=blank) for each in made.studies))
+        ):
+            admit(resource)
+
+
 def test_fhir_does_not_admit_what_is_wrong() -> None:
     """The twin of the test above: the model would notice."""
     (resource,) = resources(corpus()["accepted"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 
 import pytest
@@ -175,8 +176,8 @@ def test_a_rejection_says_how_serious_it_is(reason: Reason) -> None:
 def test_patients_have_a_message_each_with_the_same_event_id() -> None:
     """ITI-20 3.20.7.1."""
     made = corpus()["moved"]
-    told = [document.findtext("EventIdentification/EventOutcomeDescription") for document in documents(made)]
-    assert [text.partition("event ")[2] for text in told] == [
+    texts = [document.findtext("EventIdentification/EventOutcomeDescription") for document in documents(made)]
+    assert [text.partition("event ")[2] for text in texts] == [
         f"{made.event_id}, association {made.association}, part {part} of 2" for part in (1, 2)
     ]
     assert [d.xpath("string(//*[@ParticipantObjectTypeCode='1']/@ParticipantObjectID)") for d in documents(made)] == [
@@ -192,6 +193,56 @@ def test_who_broke_the_glass_is_an_alert_beside_the_login() -> None:
     logout, ended = documents(corpus()["released-emergency"])
     assert logout.xpath("string(//EventTypeCode/@csd-code)") == "110123"
     assert ended.xpath("string(//EventTypeCode/@csd-code)") == "110138"
+
+
+def told(made: Record) -> str:
+    return documents(made)[0].findtext("EventIdentification/EventOutcomeDescription")
+
+
+def test_a_login_and_a_logout_name_the_machine_and_a_claim_that_was_another() -> None:
+    """Their table has no participant for a machine, which other messages have."""
+    for name in ("accepted", "rejected", "released", "aborted"):
+        assert "from WS_1, TLS peer CN=ws1.example.org,O=Radiology" in told(corpus()[name])
+        assert "presented" not in told(corpus()[name])
+        assert "actor https://idp.example.org#viewer" in told(corpus(JWT)[name]) or name == "rejected"
+    assert "presented mallory" in told(corpus(replace(PASSCODE, presented="mallory"))["accepted"])
+
+
+def test_the_end_of_an_association_says_by_whom_how_long_and_how_much() -> None:
+    assert "released by requestor after 12.5 s, 4 operations, 3 instances, 4.6 KB" in told(corpus()["released"])
+    for name, outcome in (("released", "0"), ("aborted", "0"), ("lost", "4")):
+        (document,) = documents(corpus()[name])
+        assert document[0].get("EventOutcomeIndicator") == outcome
+
+
+def test_a_refused_move_says_where_to() -> None:
+    (document,) = documents(corpus()["refused"])
+    (where,) = document.xpath("//ParticipantObjectDetail[@type='Move Destination']/@value")
+    assert b64decode(where) == b"WS_2"
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "expected"),
+    [
+        ("10.0.0.5", "pacs.example.org", ["10.0.0.5"]),
+        ("fe80::1", "", ["fe80::1"]),
+        ("", "pacs.example.org", ["pacs@example.org"]),
+        ("somewhere", "pacs", []),
+    ],
+)
+def test_a_node_is_an_address_or_a_name_at_a_domain_or_not_told(address: str, host: str, expected: list[str]) -> None:
+    """Table A.5.3.11-1."""
+    made = corpus()["policy-reloaded"]
+    (document,) = documents(replace(made, acceptor=replace(made.acceptor, address=address, host=host)))
+    assert document.xpath("//@ParticipantObjectID") == expected
+
+
+def test_accession_numbers_are_kept_where_no_instances_are_known() -> None:
+    (document,) = documents(corpus()["performed"])
+    (number,) = document.xpath("//ParticipantObjectDetail[@type='Accession Number']/@value")
+    assert b64decode(number) == b"ACC1"
+    (document,) = documents(corpus()["stored"])
+    assert document.xpath("//Accession/@Number") == ["ACC1"]
 
 
 def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:

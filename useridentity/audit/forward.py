@@ -177,6 +177,7 @@ class Forwarder:
         try:
             self._refused += self._sink.send([record for _, record in entries])
         except Undelivered as undelivered:
+            self._refused += undelivered.refused
             if taken := undelivered.taken:
                 self._advance(entries[taken - 1][0], taken)
             raise

@@ -48,7 +48,7 @@ def uri(text: str) -> str:
 
 def identifier(value: str, system: str = "", kind: Json | None = None) -> Json:
     """An Identifier; FHIR has no empty value."""
-    return without_empty({"type": kind, "system": system, "value": visible(value) or NOT_KNOWN})
+    return without_empty({"type": kind, "system": system, "value": NOT_KNOWN if _is_blank(value) else visible(value)})
 
 
 def detail(name: str, value: str) -> Json:
@@ -57,13 +57,17 @@ def detail(name: str, value: str) -> Json:
 
 
 def without_empty(values: Mapping[str, Any]) -> Json:
-    """FHIR knows no empty string, list or object."""
-    return {key: value for key, value in values.items() if value not in ("", [], {}, None)}
+    """FHIR knows no empty string, list or object, and takes a string of white space alone for one."""
+    return {key: value for key, value in values.items() if value not in ([], {}, None) and not _is_blank(value)}
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def details(pairs: Iterable[tuple[str, str]]) -> list[Json]:
     """Those of the pairs that have a value."""
-    return [detail(name, value) for name, value in pairs if value]
+    return [detail(name, value) for name, value in pairs if not _is_blank(value)]
 
 
 def _token(value: str) -> str:

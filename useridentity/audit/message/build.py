@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from useridentity.audit import codes
 from useridentity.audit.codes import Code
+from useridentity.audit.describe import about_operation, about_traffic
 from useridentity.audit.message.model import AuditMessage, EventOutcome, Participant, ParticipantObject
 from useridentity.audit.message.objects import alert_subjects, by_patient, patient_object, query_object, study_object
 from useridentity.audit.message.participants import (
@@ -25,6 +26,7 @@ from useridentity.audit.message.style import MessageStyle
 from useridentity.audit.record import EndedBy, Kind, Outcome, Record
 from useridentity.decision import Reason
 
+Told = tuple[tuple[str, str], ...]
 Builder = Callable[[Record, MessageStyle], list[AuditMessage]]
 
 _WRONG_CREDENTIAL = (Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_EXPIRED, Reason.REPLAYED, Reason.ISSUER_UNKNOWN)
@@ -53,6 +55,7 @@ def _message(
     action: str = "E",
     types: tuple[Code, ...] = (),
     objects: Iterable[ParticipantObject] = (),
+    told: Told = (),
 ) -> AuditMessage:
     purposes = style.purpose_codes(record.user.purposes) if style.purpose_of_use == "ihe" else []
     return AuditMessage(
@@ -64,7 +67,7 @@ def _message(
         source=style.source,
         participants=tuple(each for each in participants if each is not None),
         types=types,
-        description=_description(record),
+        description=_description(record, told),
         purposes=tuple(purposes),
         objects=tuple(objects),
         association=record.association,
@@ -76,19 +79,36 @@ def _outcome(record: Record) -> EventOutcome:
         return EventOutcome.SUCCESS
     if record.kind is Kind.RECORDING_RESUMED:
         return EventOutcome.MAJOR_FAILURE  # what the lost records would have said, nobody will know
+    if record.traffic is not None:
+        return EventOutcome.MINOR_FAILURE  # the connection was lost: the peer may associate again
     return _OUTCOMES.get(record.reason, EventOutcome.SERIOUS_FAILURE)
 
 
-def _description(record: Record) -> str:
+def _description(record: Record, told: Told = ()) -> str:
     """What happened, in words: the kind of record, the parts of the policy that decided, the reason and details."""
     named = (("rule", record.rule), ("grant", record.grant), ("by", record.validator), ("reason", record.reason))
-    request = record.operation.request if record.operation else ""
-    words = [f"{record.kind.value} {request}".strip(), *(f"{name} {value}" for name, value in named if value)]
+    operation, traffic = record.operation, record.traffic
+    done = about_operation(operation) if operation else about_traffic(traffic) if traffic else ""
+    words = [f"{record.kind.value} {done}".strip(), *(f"{name} {value}" for name, value in named if value)]
     if record.kind is Kind.ACCEPTED and record.user.assurance:
         words.append(record.user.assurance)
+    words += [f"{name} {value}" for name, value in told if value]
     if record.count:
         words.append(f"{record.count} records")
     return ", ".join(words) + (f": {record.detail}" if record.detail else "")
+
+
+def _origin(record: Record) -> Told:
+    """What the table of a login has no participant for: the machine, who acts for the user, and a name that was
+    claimed where another was proved."""
+    user, requestor = record.user, record.requestor
+    claimed = user.presented if user.subject and user.presented != user.user_id else ""
+    return (
+        ("presented", claimed),
+        ("actor", user.actor),
+        ("from", requestor.ae_title),
+        ("TLS peer", requestor.certificate),
+    )
 
 
 def _application(record: Record, style: MessageStyle) -> list[AuditMessage]:
@@ -128,14 +148,23 @@ def _authentication(record: Record, style: MessageStyle, kind: Code) -> AuditMes
     node = replace(acceptor_process(record.acceptor), is_requestor=by_node)
     person = user_participant(record.user, style, point)
     asked = [replace(person, is_requestor=not by_node)] if person else []
-    return _message(record, style, codes.USER_AUTHENTICATION, [*asked, node], types=(kind,))
+    told = _origin(record)
+    return _message(record, style, codes.USER_AUTHENTICATION, [*asked, node], types=(kind,), told=told)
 
 
 def _alert(record: Record, style: MessageStyle, kind: Code, description: str = "") -> AuditMessage:
     """Table A.5.3.11-1; nobody who performed what is alerted is its requestor."""
     by_itself = not record.requestor.address and not record.requestor.ae_title
     reporting = replace(acceptor_process(record.acceptor), is_requestor=by_itself)
-    performing = [] if by_itself else [requestor_process(record.requestor), user_participant(record.user, style)]
+    performing = (
+        []
+        if by_itself
+        else [
+            requestor_process(record.requestor),
+            user_participant(record.user, style),
+            *_actor(record),
+        ]
+    )
     subjects = alert_subjects(record, description or _description(record))
     return _message(record, style, codes.SECURITY_ALERT, [reporting, *performing], types=(kind,), objects=subjects)
 
@@ -223,8 +252,11 @@ def _with_user(record: Record, style: MessageStyle, processes: tuple[Participant
 
 def _with_actor(record: Record, style: MessageStyle, processes: tuple[Participant, ...]) -> tuple[Participant, ...]:
     """Also who acted for the user, where the credential said so (RFC 8693 4.1) and the table has room."""
-    who = _with_user(record, style, processes)
-    return (*who, Participant(record.user.actor)) if record.user.actor else who
+    return (*_with_user(record, style, processes), *_actor(record))
+
+
+def _actor(record: Record) -> tuple[Participant, ...]:
+    return (Participant(record.user.actor),) if record.user.actor else ()
 
 
 _BUILDERS: Mapping[Kind, Builder] = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 
 from useridentity.audit.codes import NODE_ID, PATIENT_NUMBER, SOP_CLASS_UID, STUDY_INSTANCE_UID, URI, Code
 from useridentity.audit.message.model import NOT_KNOWN, ObjectRole, ObjectType, ParticipantObject
@@ -18,15 +20,17 @@ def by_patient(studies: Sequence[Study]) -> list[list[Study]]:
 
 
 def study_object(study: Study) -> ParticipantObject:
-    """A study; what is optional goes with its SOP classes, which are mandatory beside it (Table A.5.2-1)."""
+    """A study; a description has SOP classes (Table A.5.2-1), and accession numbers without any are details."""
     uid = study.study_instance_uid or NOT_KNOWN
+    alone = () if study.sop_classes else study.accession_numbers
     return ParticipantObject(
         STUDY_INSTANCE_UID,
         uid,
         ObjectType.SYSTEM,
         ObjectRole.REPORT,
         name=uid,
-        accession_numbers=study.accession_numbers,
+        details=tuple(("Accession Number", number.encode("utf-8")) for number in alone),
+        accession_numbers=study.accession_numbers if study.sop_classes else (),
         sop_classes=study.sop_classes,
     )
 
@@ -55,13 +59,23 @@ def query_object(operation: Operation) -> ParticipantObject:
 def alert_subjects(record: Record, description: str) -> tuple[ParticipantObject, ...]:
     """What an alert is about (Table A.5.3.11-1): an anchored journal, else the node, and the studies it was after."""
     told = ("Alert Description", description.encode("utf-8"))
+    destination = record.operation.destination if record.operation else ""
+    details = (told, ("Move Destination", destination.encode("utf-8"))) if destination else (told,)
     if anchor := record.anchor:
         head = (("Sequence", str(anchor.sequence).encode("ascii")), ("Head", anchor.head.encode("utf-8")))
         return (_subject(URI, f"urn:useridentity:journal:{anchor.journal}", (told, *head)),)
-    node = record.requestor.address or record.requestor.ae_title or record.acceptor.host or NOT_KNOWN
     studies = [study.study_instance_uid for study in record.studies if study.study_instance_uid]
-    about = [_subject(NODE_ID, node, (told,)), *(_subject(STUDY_INSTANCE_UID, uid, (told,)) for uid in studies)]
-    return tuple(about)
+    nodes = [_subject(NODE_ID, node, details) for node in _nodes(record)]
+    return (*nodes, *(_subject(STUDY_INSTANCE_UID, uid, details) for uid in studies))
+
+
+def _nodes(record: Record) -> tuple[str, ...]:
+    """The node that an alert is about, "in the form of node_name@domain_name or as an IP address", or none."""
+    for name in (record.requestor.address, record.acceptor.address):
+        with suppress(ValueError):
+            return (str(ip_address(name)),)
+    host, _, domain = record.acceptor.host.partition(".")
+    return (f"{host}@{domain}",) if host and domain else ()
 
 
 def _subject(id_type: Code, object_id: str, details: tuple[tuple[str, bytes], ...]) -> ParticipantObject:

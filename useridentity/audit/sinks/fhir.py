@@ -21,20 +21,23 @@ _MINIMAL = {"Prefer": "return=minimal"}  # what was stored need not come back (F
 
 
 class SingleFhir(PostingSink):
-    """Creates each AuditEvent with a request of its own, whose X-Request-Id is the event id."""
+    """Creates each AuditEvent with a request of its own; X-Request-Id is the event id, of a second part with "-2"."""
 
     def __init__(self, name: str, endpoint: Endpoint, style: MessageStyle) -> None:
         super().__init__(name, endpoint, batch=1)
         self._style = style
 
     def _post(self, records: Sequence[Record]) -> Answer:
-        answer = Answer(200, b"")
-        for event in audit_events(records[0], self._style):
-            headers = _HEADERS | _MINIMAL | {"X-Request-Id": event.record}
-            answer = self._endpoint.post(_encoded(event.resource), headers)
+        """A refusal of one part does not keep the others back; the record then counts as refused."""
+        worst = Answer(200, b"")
+        for part, event in enumerate(audit_events(records[0], self._style), 1):
+            request = event.record if part == 1 else f"{event.record}-{part}"
+            answer = self._endpoint.post(_encoded(event.resource), _HEADERS | _MINIMAL | {"X-Request-Id": request})
             if not answer.is_success:
+                worst = answer
+            if not answer.is_success and not answer.is_refusal:
                 break
-        return answer
+        return worst
 
     def _judge(self, records: Sequence[Record], answer: Answer) -> int:  # noqa: ARG002
         return 0
@@ -62,13 +65,19 @@ class BatchFhir(PostingSink):
         statuses = list(_statuses(answer.body))
         if len(statuses) != len(self._owners):
             raise Undelivered(f"{self.name}: answered {len(statuses)} of {len(self._owners)} entries")
-        refused: dict[int, int] = {}
-        for position, status in zip(self._owners, statuses, strict=True):
-            if status in REFUSALS:
-                refused[position] = status
-            elif not 200 <= status < 300:
-                raise Undelivered(f"{self.name}: answered status {status} for an entry", taken=position)
-        return sum(self._refused(records[position], status) for position, status in refused.items())
+        judged = zip(self._owners, statuses, strict=True)
+        failed = next(((position, status) for position, status in judged if not _is_judged(status)), None)
+        end, status = failed or (len(records), 0)
+        refused = {at: each for at, each in zip(self._owners, statuses, strict=True) if at < end and each in REFUSALS}
+        count = sum(self._refused(records[position], each) for position, each in refused.items())
+        if failed:
+            raise Undelivered(f"{self.name}: answered status {status} for an entry", end, count)
+        return count
+
+
+def _is_judged(status: int) -> bool:
+    """Whether an entry was taken, or refused for good."""
+    return 200 <= status < 300 or status in REFUSALS
 
 
 def _encoded(resource: dict[str, Any]) -> bytes:

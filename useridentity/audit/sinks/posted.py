@@ -50,6 +50,7 @@ class PostingSink(ABC):
             return refused + self.send(records[middle:])
         except Undelivered as undelivered:
             undelivered.taken += middle
+            undelivered.refused += refused
             raise
 
     def _refused(self, record: Record, status: int | str) -> int:

@@ -10,10 +10,14 @@ from useridentity.errors import UserIdentityError
 
 
 class Undelivered(UserIdentityError):
-    """A sink's receiver does not take records now; `taken` of those that were being sent it has for certain."""
+    """A sink's receiver does not take records now.
 
-    def __init__(self, detail: str, taken: int = 0) -> None:
+    Of those that were being sent it has judged the first `taken` for certain, `refused` of them for good.
+    """
+
+    def __init__(self, detail: str, taken: int = 0, refused: int = 0) -> None:
         self.taken = taken
+        self.refused = refused
         super().__init__(detail)
 
 
