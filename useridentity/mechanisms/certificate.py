@@ -98,6 +98,7 @@ class CertificateValidator:
     groups: Mapping[str, str] = field(default_factory=dict, hash=False)
     name: str = field(default="certificate", kw_only=True)
     identity_type: int | None = field(default=None, init=False)
+    assurance: Assurance = field(default=Assurance.AUTHENTICATED, init=False)
     cpu_short: bool = field(default=True, init=False)
 
     @property

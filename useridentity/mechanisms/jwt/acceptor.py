@@ -13,6 +13,7 @@ from useridentity.credential import Credential, IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
+from useridentity.identity import Assurance
 from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.jwt.claims import (
     ABSENT,
@@ -140,6 +141,7 @@ class JwtValidator:
     """
 
     identity_type = IdentityType.JWT
+    assurance = Assurance.AUTHENTICATED
 
     def __init__(self, settings: JwtSettings, keys: KeySource, name: str, group_path: ClaimPath | None) -> None:
         self.name = name

@@ -66,6 +66,7 @@ class KerberosValidator:
     """
 
     identity_type: int | None = IdentityType.KERBEROS
+    assurance = Assurance.AUTHENTICATED
     cpu_short = False  # it waits for the lock of the replay cache
 
     def __init__(self, settings: KerberosSettings, *, name: str = "kerberos") -> None:

@@ -200,6 +200,7 @@ class SamlValidator:
     """
 
     identity_type: int | None = IdentityType.SAML
+    assurance = Assurance.AUTHENTICATED
     cpu_short = False
 
     def __init__(self, name: str, settings: SamlSettings, keys: Keys, signer: Signer | None = None) -> None:
