@@ -339,6 +339,17 @@ def test_a_count_that_cannot_be_made_again_is_left_out(scope: object, counted: s
 
 
 @pytest.mark.threat("Q7")
+def test_a_study_that_is_stored_meanwhile_counts_in_the_next_request() -> None:
+    index = Index([study(2, "P2")])
+    wanted = identifier("PATIENT", PatientID="P1")
+    with archive(index.handlers, {"AccessionNumber": "A1"}) as acceptor, association(acceptor, []) as assoc:
+        for stored, status in (([], 0x0124), ([study(1, "P1")], 0x0000), ([study(3, "P1")], 0x0124)):
+            index.studies = [*index.studies, *stored]
+            index._indexes.clear()
+            assert retrieve(assoc.send_c_get(wanted, PATIENT_ROOT["GET"]))[0].Status == status
+
+
+@pytest.mark.threat("Q7")
 def test_a_private_attribute_is_not_seen_of_a_patient_with_studies_out_of_scope() -> None:
     row = patient("P1", "Doe^P1")
     row.private_block(0x0011, "ACME", create=True).add_new(1, "LO", "three studies")

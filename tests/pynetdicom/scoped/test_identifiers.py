@@ -17,6 +17,7 @@ from pynetdicom.presentation import build_context
 from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, WORKLIST, archive, association, identifier
 from tests.pynetdicom.scoped.index import Index, Study
 from useridentity.pynetdicom.scoped import Refusal, Scoping
+from useridentity.pynetdicom.scoped.models import Unsound, query_level
 
 SCOPE = {"PatientID": "P1", "StudyInstanceUID": ["1.2.1", "1.2.2"]}
 REQUESTS = [(C_FIND, PATIENT_ROOT["FIND"]), (C_FIND, STUDY_ROOT["FIND"]), (C_FIND, WORKLIST)]
@@ -69,3 +70,16 @@ def verdict(judge: Scoping, asked: tuple[type[C_FIND], str], octets: bytes) -> R
 def test_what_is_not_mutated_is_served(asked: tuple[type[C_FIND], str]) -> None:
     with scoping() as judge:
         assert verdict(judge, asked, SEEDS[4] if asked[1] == WORKLIST else SEEDS[1]) is None
+
+
+@pytest.mark.parametrize("level", ["PATIENT", "STUDY"])
+@pytest.mark.threat("Q3")
+def test_a_count_that_is_matched_is_found_whatever_vr_it_is_sent_with(level: str) -> None:
+    wanted = identifier(level, PatientID="P1", StudyInstanceUID=None)
+    for value in (b"", b"2 "):
+        wanted.add_new("NumberOfPatientRelatedStudies", "OB", value)
+        if not value:
+            assert query_level(wanted, ("PATIENT", "STUDY")) == level
+            continue
+        with pytest.raises(Unsound, match="is matched"):
+            query_level(wanted, ("PATIENT", "STUDY"))

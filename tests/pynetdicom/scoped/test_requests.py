@@ -92,6 +92,39 @@ def test_a_query_without_what_the_standard_and_a_scope_need_does_not_match_the_s
         assert index.asked == []
 
 
+def private() -> Dataset:
+    wanted = identifier("PATIENT", PatientID=None)
+    wanted.private_block(0x0011, "ACME", create=True).add_new(1, "LO", "secret")
+    return wanted
+
+
+STUDY_KEYS: dict[str, Dataset] = {
+    keyword: identifier("PATIENT", PatientID=None, **{keyword: value})
+    for keyword, value in {
+        "StudyDescription": "HIV*",
+        "AccessionNumber": "A2",
+        "StudyInstanceUID": "1.2.2",
+        "ModalitiesInStudy": "CT",
+        "PatientAge": "040Y",
+        "RequestAttributesSequence": [identifier(StudyInstanceUID="1.2.2")],
+    }.items()
+} | {"private": private()}
+
+
+@pytest.mark.parametrize("keyword", STUDY_KEYS)
+@pytest.mark.threat("Q7")
+def test_a_patient_is_not_matched_by_what_studies_have(index: Index, keyword: str) -> None:
+    """That the patient is found would tell that a study out of scope has it."""
+    universal = identifier("PATIENT", PatientID="P1", PatientSex=None, StudyDescription=None, StudyInstanceUID=None)
+    with archive(index.handlers) as acceptor, association(acceptor) as assoc:
+        assert find(assoc, STUDY_KEYS[keyword], PATIENT_ROOT["FIND"])[0] == 0x0000
+    index.asked.clear()
+    with archive(index.handlers, SCOPE) as acceptor, association(acceptor) as assoc:
+        assert find(assoc, STUDY_KEYS[keyword], PATIENT_ROOT["FIND"]) == (0xA900, [])
+        assert index.asked == []
+        assert len(find(assoc, universal, PATIENT_ROOT["FIND"])[1]) == 1
+
+
 def test_the_identifier_passes_unchanged(index: Index) -> None:
     wanted = identifier("STUDY", StudyInstanceUID=None, PatientID="P?", NumberOfStudyRelatedInstances=None)
     with archive(index.handlers) as acceptor, association(acceptor) as assoc:

@@ -103,6 +103,7 @@ class Scoping:
     def refuses(self, request: Any, context: PresentationContext) -> Refusal | None:
         """How `request` is refused before any handler runs; None where it is served."""
         kind, sop_class = request.msg_type, _sop_class(request)
+        self._studies.forget_patients()
         if _only_brings_in(kind, sop_class):
             return None
         if kind not in _EVENTS:

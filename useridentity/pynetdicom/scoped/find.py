@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
 from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
-from useridentity.pynetdicom.scoped.models import COUNTS, unique_key
+from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, PATIENT_GROUPS, unique_key
 from useridentity.pynetdicom.scoped.values import as_texts, values_of
 from useridentity.scope import BoundScope
 
@@ -19,13 +19,7 @@ Row = tuple[int, Dataset | None]
 Keep = Callable[[Dataset], Dataset | None]
 """What the user sees of a row; None for nothing."""
 
-BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
-"""What a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
-
 ISSUER = "IssuerOfPatientID"
-
-PATIENT_GROUPS = (0x0010, 0x0012)
-"""The groups in which the attributes of patients are (PS3.6; PS3.3 C.7.1)."""
 
 
 def rows(answers: Iterable[Any], keep: Keep, is_over: Callable[[], bool]) -> Iterator[Row]:

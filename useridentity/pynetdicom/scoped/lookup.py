@@ -75,7 +75,7 @@ class Bounded(OrderedDict[K, V], Generic[K, V]):
 
 
 class Studies:
-    """What one association has learnt about studies; each is looked up once."""
+    """What one association has learnt about studies; each is looked up once, a patient once for each request."""
 
     def __init__(self, bound: BoundScope, ask: StudyLookup) -> None:
         self._bound = bound
@@ -106,10 +106,15 @@ class Studies:
         keywords = frozenset(more)
         if (patient_id, keywords) not in self._patients:
             asked = self._asked("PatientID", patient_id, keywords)
-            self._patients[patient_id, keywords] = tuple(
-                study for study in asked if study.uid and study.said.get("PatientID") == (patient_id,)
-            )
+            found = tuple(study for study in asked if study.said.get("PatientID") == (patient_id,))
+            if not found:
+                return ()
+            self._patients[patient_id, keywords] = found
         return self._patients[patient_id, keywords]
+
+    def forget_patients(self) -> None:
+        """Ask anew which studies a patient has, as each request does: one may be stored meanwhile."""
+        self._patients.clear()
 
     def _asked(self, key: str, value: str, more: Iterable[str] = ()) -> list[Study]:
         try:
@@ -130,9 +135,10 @@ class Studies:
         return identifier
 
     def _judged(self, answer: Dataset) -> Study:
-        admitted = self._bound.admits(values_of(answer, self._bound.values))
+        uid = unique_key(answer, "STUDY")
+        admitted = bool(uid) and self._bound.admits(values_of(answer, self._bound.values))
         said = {element.keyword: as_texts(element.value) for element in answer if element.keyword}
-        return Study(unique_key(answer, "STUDY"), admitted, said)
+        return Study(uid, admitted, said)
 
 
 class LookupEvent(evt.Event):

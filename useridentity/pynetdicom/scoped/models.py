@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 
 from useridentity.pynetdicom.scoped.values import texts
 from useridentity.scope import BoundScope
@@ -45,6 +45,41 @@ COUNTS: Mapping[str, str] = MappingProxyType(
 )
 """What is counted over all studies of a patient, and the count of one study that it is the sum of."""
 
+BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
+"""What a query or a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
+
+PATIENT_GROUPS = (0x0010, 0x0012)
+"""The groups in which the attributes of patients are (PS3.6; PS3.3 C.7.1)."""
+
+_STUDIES_OF_PATIENT_GROUPS = frozenset(
+    [
+        "PatientAge",
+        "PatientSize",
+        "PatientSizeCodeSequence",
+        "PatientBodyMassIndex",
+        "MeasuredAPDimension",
+        "MeasuredLateralDimension",
+        "PatientWeight",
+        "MedicalAlerts",
+        "Allergies",
+        "Occupation",
+        "SmokingStatus",
+        "AdditionalPatientHistory",
+        "PregnancyStatus",
+        "LastMenstrualDate",
+        "PatientSexNeutered",
+        "ClinicalTrialTimePointID",
+        "ClinicalTrialTimePointDescription",
+        "LongitudinalTemporalOffsetFromEvent",
+        "LongitudinalTemporalEventType",
+        "ConsentForClinicalTrialUseSequence",
+        "ClinicalTrialCoordinatingCenterName",
+        "ClinicalTrialSeriesID",
+        "ClinicalTrialSeriesDescription",
+    ]
+)
+"""Those in them that each study or series has its own of (PS3.3 C.7.2.2, C.7.2.3, C.7.3.2)."""
+
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1
 _SINGLE_VALUE = re.compile(r"[^*?\\\x00-\x1f]+")  # PS3.4 C.2.2.2.1
 
@@ -73,14 +108,30 @@ def query_level(identifier: Dataset, levels: tuple[str, ...]) -> str:
     """The level of a C-FIND whose identifier is as PS3.4 C.4.1.2.1 demands; raises `Unsound`.
 
     Beyond the standard the key of a patient or study must be asked for, because a row without it cannot be decided
-    about, and counts over a patient's studies must not be matched, because some may be out of scope.
+    about, and counts over a patient's studies must not be matched, because some may be out of scope. So may studies
+    whose attributes are matched at PATIENT level: that a patient is found would tell what they say.
     """
     level = _level(identifier, levels)
     if level in ("PATIENT", "STUDY") and UNIQUE_KEYS[level] not in identifier:
         raise Unsound(f"{UNIQUE_KEYS[level]} is not asked for at {level} level")
-    if matched := [keyword for keyword in COUNTS if texts(identifier, keyword)]:
+    if matched := [keyword for keyword in COUNTS if keyword in identifier and not identifier[keyword].is_empty]:
         raise Unsound(f"{matched[0]} is matched")
+    if level == "PATIENT" and (others := [element for element in identifier if not _may_match_patients(element)]):
+        raise Unsound(f"{others[0].tag} is matched at PATIENT level")
     return level
+
+
+def _may_match_patients(element: DataElement) -> bool:
+    """Whether a key of a query at PATIENT level is the patient's, the query's own, or matches everything."""
+    if not _has_value(element) or element.tag.element == 0 or element.keyword in BESIDE_A_PATIENT:
+        return True
+    return element.tag.group in PATIENT_GROUPS and element.keyword not in _STUDIES_OF_PATIENT_GROUPS
+
+
+def _has_value(element: DataElement) -> bool:
+    if element.VR == "SQ":
+        return any(_has_value(inner) for item in element.value or () for inner in item)
+    return not element.is_empty
 
 
 def check_worklist_query(identifier: Dataset, bound: BoundScope) -> None:
