@@ -252,7 +252,7 @@ class Journal:
         segment = self._written_file.current()
         entries = [item.entry for item in batch if item.entry is not None]
         with segment.transaction():
-            before, lost = segment.head, self._lost
+            before, lost = self._written_file.follows(segment), self._lost
             anchor = self._anchor(*before, len(entries))
             own = [Entry.of(record) for record in (self._resumed(lost), anchor) if record is not None]
             head = segment.append([*own, *entries], before)  # of none, too: the seal is written, so the disk has room

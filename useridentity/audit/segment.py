@@ -42,7 +42,7 @@ SCHEMA = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 """What may be over when something is to be written, and so does not keep an acceptor from starting."""
 
 _ADVANCE = """INSERT INTO cursor VALUES (?, ?)
@@ -157,13 +157,15 @@ def begin(path: Path, chain: Chain, base: tuple[str, Head] | None, cursors: Mapp
     It is there when it is complete, and not before: what is begun under another name may be left by a power cut.
     """
     beside = path.with_name(f"{path.name}.new")
-    left = (beside, path.with_name(f"{beside.name}-journal"))
+    left = [path.with_name(beside.name + ending) for ending in ("", "-journal", "-wal", "-shm")]
     for each in left:
         each.unlink(missing_ok=True)
     try:
         os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, private_file.MODE))
-        with closing(connect(beside, "rw")) as database, _transaction(database):
-            _fill(database, chain, base, cursors)
+        with closing(connect(beside, "rw")) as database:
+            with _transaction(database):
+                _fill(database, chain, base, cursors)
+            database.execute("PRAGMA journal_mode = WAL")  # which is a transaction, too, that a kill could leave
         _part_from_log(path)
         os.link(beside, path)  # never over a file that has the name
     finally:
@@ -253,6 +255,8 @@ def check_ours(database: sqlite3.Connection) -> None:
     application, version = (
         database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("application_id", "user_version")
     )
+    if application == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        raise ConfigurationError("is empty; move it away for a new one to be begun")
     if application != APPLICATION:
         raise ConfigurationError("is no audit journal, but another program's SQLite file; name another")
     if version != VERSION:
@@ -286,6 +290,7 @@ def problem(error: Exception) -> str:
     words = {
         sqlite3.SQLITE_CORRUPT: "is damaged; move it away for a new one to be begun",
         sqlite3.SQLITE_NOTADB: "is no SQLite file; move it away for a new one to be begun",
+        sqlite3.SQLITE_READONLY: f"may not be written, or was left in a transaction, which who writes undoes ({error})",
         sqlite3.SQLITE_FULL: f"is full, or its disk is ({error})",
         sqlite3.SQLITE_BUSY: f"locked by another process for {BUSY:g} s",
     }

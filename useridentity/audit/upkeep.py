@@ -74,6 +74,16 @@ class WrittenFile:
             self._segment = self._opened()
         return self._segment
 
+    def follows(self, segment: Segment) -> tuple[str, Head]:
+        """What the next record of the file follows; raises `ConfigurationError` where that is older than it was."""
+        found = segment.head
+        if self.head is not None and found[0] == self.head[0] and found[1].sequence < self.head[1].sequence:
+            raise ConfigurationError(
+                f"is an older copy: it ends with record {found[1].sequence}, and record {self.head[1].sequence} was "
+                "written; move it away for a new file to continue from there"
+            )
+        return found
+
     def look_after(self) -> None:
         """Put the file away where it is full, unless somebody reads it; remove files that are outdated."""
         try:
@@ -113,6 +123,6 @@ class WrittenFile:
         taken = min((cursors.get(sink, 0) for sink in self._upkeep.sinks), default=None)
         for archive in outdated(self._path, keep, taken):
             with segment.transaction():
-                before = segment.head
+                before = self.follows(segment)
                 self.head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))
             archive.path.unlink()

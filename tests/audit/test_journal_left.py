@@ -1,0 +1,102 @@
+"""What a killed process or an intruder left in a journal's place: it goes on, or says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.audit.builders import filled, opened, record
+from useridentity.audit.record import Kind
+from useridentity.audit.verify import verify
+from useridentity.errors import ConfigurationError, Unavailable
+
+HANG = 60.0  # seconds; ten times what a process here needs
+
+DIES = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA journal_mode = DELETE")
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN IMMEDIATE")
+database.execute("UPDATE record SET body = body || 'x'")
+database.execute("PRAGMA cache_spill = 1")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def verified(folder: Path) -> list[str]:
+    return [str(each) for each in verify(folder / "audit.db", folder / "audit.key").findings]
+
+
+def test_a_file_that_is_just_begun_needs_no_further_step_to_be_written(tmp_path: Path) -> None:
+    """Each step is one at which a process may be killed."""
+    path = filled(tmp_path, 1)
+    assert path.read_bytes()[18:20] == b"\x02\x02", "the file says that it has a write-ahead log (SQLite format 1.3.4)"
+
+
+def test_a_transaction_that_a_killed_process_left_is_undone_by_the_next_writer(tmp_path: Path) -> None:
+    path = filled(tmp_path, 500)
+    killed = subprocess.run([sys.executable, "-c", DIES, path], timeout=HANG, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("SELECT max(sequence) FROM record").fetchone()
+    with opened(tmp_path) as journal:
+        journal.append(record(500), wait=True)
+        assert journal.last == 501
+    assert verified(tmp_path) == []
+
+
+@pytest.mark.threat("A3")
+def test_an_older_copy_put_in_place_is_not_continued_until_it_is_moved_away(tmp_path: Path) -> None:
+    path, older = filled(tmp_path, 3), tmp_path / "older.db"
+    shutil.copy2(path, older)
+    with opened(tmp_path) as journal:
+        journal.append(record(3), wait=True)
+        for left in tmp_path.glob("audit.db-*"):
+            left.unlink()
+        os.replace(older, path)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="is an older copy: it ends with record 3, and record 4 was written"):
+                journal.append(record(4), wait=True)
+        path.unlink()
+        journal.append(record(4), wait=True)
+        told = [(number, each.kind, each.detail) for number, each in journal.read(0, 10)]
+    assert [(number, kind) for number, kind, _ in told] == [(5, Kind.RECORDING_RESUMED), (6, Kind.STORED)]
+    assert "is an older copy" in told[0][2]
+
+
+def test_a_newer_file_put_in_place_is_continued(tmp_path: Path) -> None:
+    """As after another process has put a full one away."""
+    path = filled(tmp_path, 3)
+    with opened(tmp_path) as journal:
+        journal.append(record(3), wait=True)
+        with opened(tmp_path) as other:
+            other.append(record(4), wait=True)
+        shutil.copy2(path, tmp_path / "same.db")
+        journal.append(record(5), wait=True)
+        assert journal.last == 6
+    assert verified(tmp_path) == []
+
+
+def test_an_empty_file_is_no_journal_of_ours_and_it_is_said_what_to_do(tmp_path: Path) -> None:
+    """None that was begun is ever empty, whenever the process is killed: somebody has cut it off."""
+    path = filled(tmp_path, 3)
+    with opened(tmp_path) as journal:
+        assert journal.last == 3
+    os.truncate(path, 0)
+    with pytest.raises(ConfigurationError, match="is empty; move it away for a new one to be begun"), opened(tmp_path):
+        pass
+    path.unlink()
+    with opened(tmp_path) as journal:
+        journal.append(record(4), wait=True)
