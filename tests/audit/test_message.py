@@ -253,12 +253,21 @@ def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:
 
 def test_a_message_that_is_too_large_loses_what_is_needed_least() -> None:
     sizes = [len(to_xml(each)) for each in smaller(messages(corpus()["stored"], DICOM)[0])]
-    assert sizes[0] > sizes[1] == sizes[2]
-    whole, _, least = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
+    assert sizes[0] > sizes[1] == sizes[2] == sizes[3]
+    whole, _, least, _ = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
     assert whole.findtext(".//ParticipantObjectQuery")
     assert not least.findtext(".//ParticipantObjectQuery")
     assert least.xpath("//ParticipantObjectDetail/@type") == ["TransferSyntax", "Truncated"]
     assert all(schema.validate(least) for schema in schemas.schemas())
+
+
+def test_many_studies_make_several_messages_each_with_the_patient() -> None:
+    for count, expected in ((50, 1), (51, 2), (150, 3)):
+        studies = tuple(Study(f"1.2.826.0.1.3680043.8.498.{number}", "P1") for number in range(count))
+        found = documents(replace(corpus()["begun-move"], studies=studies))
+        assert [document.xpath("count(//*[@ParticipantObjectTypeCode='1'])") for document in found] == [1.0] * expected
+        uids = [uid for each in found for uid in each.xpath("//*[@ParticipantObjectTypeCode='2']/@ParticipantObjectID")]
+        assert uids == [study.study_instance_uid for study in studies]
 
 
 HOSTILE = [

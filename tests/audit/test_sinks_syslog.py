@@ -97,10 +97,22 @@ def test_a_message_fits_the_size_it_may_have() -> None:
     assert schemas.own().validate(etree.fromstring(parts(encoded)["message"]))
 
 
-def test_what_cannot_be_made_smaller_is_cut_off_between_characters() -> None:
-    made = replace(corpus()["accepted"], detail="ñ" * 4000)
+def test_long_names_and_many_roles_leave_a_message_valid() -> None:
+    groups = tuple("g" * 1000 + str(number) for number in range(32))
+    user = replace(JWT, display_name="<" * 1024, groups=groups)
+    made = replace(corpus(user)["accepted"], detail="\x01" * 1024)
+    (encoded,) = FORMAT.encode(made)
+    assert schemas.own().validate(etree.fromstring(parts(encoded)["message"]))
+
+
+def test_only_a_datagram_is_cut_off_and_between_characters() -> None:
+    """Over TLS what does not fit is sent whole, and stays XML."""
+    made = replace(corpus()["stored"], detail="\x01" * 1024, studies=(replace(STUDY, patient_name="\u00f1" * 1024),))
+    whole = SyslogFormat(MessageStyle(), max_size=2048).encode(made)[0]
+    assert schemas.own().validate(etree.fromstring(parts(whole)["message"]))
+    assert len(whole) > 2049
     for size in (2048, 2049):
-        (encoded,) = SyslogFormat(MessageStyle(), max_size=size).encode(made)
+        (encoded,) = SyslogFormat(MessageStyle(), max_size=size, cut=True).encode(made)
         assert len(encoded) <= size
         encoded.decode("utf-8")
 

@@ -22,6 +22,7 @@ from useridentity.audit.message.participants import (
     requestor_process,
     user_participant,
 )
+from useridentity.audit.message.size import in_parts
 from useridentity.audit.message.style import MessageStyle
 from useridentity.audit.record import EndedBy, Kind, Outcome, Record
 from useridentity.decision import Reason
@@ -42,7 +43,7 @@ _ACTIONS = {"N-CREATE": "C", "N-SET": "U", "N-ACTION": "U", "N-DELETE": "D"}
 
 def messages(record: Record, style: MessageStyle) -> tuple[AuditMessage, ...]:
     """The messages to be sent for `record`, one at least; each names the record's event id."""
-    made = _BUILDERS[record.kind](record, style)
+    made = [part for each in _BUILDERS[record.kind](record, style) for part in in_parts(each)]
     return tuple(replace(each, part=number, parts=len(made)) for number, each in enumerate(made, 1))
 
 

@@ -29,7 +29,7 @@ def study_object(study: Study) -> ParticipantObject:
         ObjectType.SYSTEM,
         ObjectRole.REPORT,
         name=uid,
-        details=tuple(("Accession Number", number.encode("utf-8")) for number in alone),
+        details=tuple(("Accession Number", number.encode("utf-8", "backslashreplace")) for number in alone),
         accession_numbers=study.accession_numbers if study.sop_classes else (),
         sop_classes=study.sop_classes,
     )
@@ -43,7 +43,7 @@ def patient_object(study: Study) -> ParticipantObject:
 
 def query_object(operation: Operation) -> ParticipantObject:
     """A query by its SOP class; the identifier and its transfer syntax as they came (Table A.5.3.10-1)."""
-    details = [("TransferSyntax", operation.transfer_syntax.encode("utf-8"))]
+    details = [("TransferSyntax", operation.transfer_syntax.encode("utf-8", "backslashreplace"))]
     if operation.truncated:
         details.append(("Truncated", b"true"))
     return ParticipantObject(
@@ -58,11 +58,14 @@ def query_object(operation: Operation) -> ParticipantObject:
 
 def alert_subjects(record: Record, description: str) -> tuple[ParticipantObject, ...]:
     """What an alert is about (Table A.5.3.11-1): an anchored journal, else the node, and the studies it was after."""
-    told = ("Alert Description", description.encode("utf-8"))
+    told = ("Alert Description", description.encode("utf-8", "backslashreplace"))
     destination = record.operation.destination if record.operation else ""
-    details = (told, ("Move Destination", destination.encode("utf-8"))) if destination else (told,)
+    details = (told, ("Move Destination", destination.encode("utf-8", "backslashreplace"))) if destination else (told,)
     if anchor := record.anchor:
-        head = (("Sequence", str(anchor.sequence).encode("ascii")), ("Head", anchor.head.encode("utf-8")))
+        head = (
+            ("Sequence", str(anchor.sequence).encode("ascii")),
+            ("Head", anchor.head.encode("utf-8", "backslashreplace")),
+        )
         return (_subject(URI, f"urn:useridentity:journal:{anchor.journal}", (told, *head)),)
     studies = [study.study_instance_uid for study in record.studies if study.study_instance_uid]
     nodes = [_subject(NODE_ID, node, details) for node in _nodes(record)]

@@ -30,7 +30,10 @@ OTLP_PATH = "/v1/logs"  # OTLP specification, "OTLP/HTTP Request"
 AUDIT_EVENT = "/AuditEvent"
 
 MIN_SIZE = 2048
-"""Octets that every receiver should take (RFC 5425 4.3.1, RFC 5426 3.2); no message has less without what it is for."""
+"""Octets that every receiver should take (RFC 5426 3.2); a datagram of more may be lost on its way."""
+
+MIN_TLS_SIZE = 8192
+"""What receivers should take over TLS (RFC 5425 4.3.1), and what any message but one of many studies fits into."""
 
 
 class SinkSettings(Protocol):
@@ -73,7 +76,7 @@ class SyslogTlsSettings:
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         host, port = _host(self.url, syslog_tls.PORT)
         context = client_context(self.ca, self.cert, self.key)
-        encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size))
+        encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size, least=MIN_TLS_SIZE))
         return syslog_tls.TlsSyslog(self.name or self.url, host, port, context, encoder, self.close)
 
 
@@ -95,7 +98,7 @@ class SyslogUdpSettings:
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         host, port = _host(self.url, syslog_udp.PORT)
         size = _size(self.max_size, syslog_udp.MAX_DATAGRAM)
-        encoder = SyslogFormat(style, self.message_id, self.bom == "send", size)
+        encoder = SyslogFormat(style, self.message_id, self.bom == "send", size, cut=True)
         return syslog_udp.UdpSyslog(self.name or self.url, host, port, encoder)
 
 
@@ -275,9 +278,9 @@ def _rest(url: str, example: str) -> str:
     return rest
 
 
-def _size(octets: int, most: int = 1024 * 1024) -> int:
-    if not MIN_SIZE <= octets <= most:
-        raise ConfigurationError(f"max_size: {octets} should be {MIN_SIZE} to {most} octets")
+def _size(octets: int, most: int = 1024 * 1024, least: int = MIN_SIZE) -> int:
+    if not least <= octets <= most:
+        raise ConfigurationError(f"max_size: {octets} should be {least} to {most} octets")
     return octets
 
 

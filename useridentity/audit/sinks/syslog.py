@@ -35,14 +35,16 @@ class SyslogFormat:
         style: of the audit messages in them.
         message_id: MSGID.
         bom: whether MSG begins with a byte order mark: RFC 5424 6.4 has it, ITI-20 discourages it.
-        max_size: octets of a message. One that is larger is sent with less in it, and cut off only if it
-            has nothing left that it can do without; such a message is no longer XML (PS3.15 A.7 allows it).
+        max_size: octets of a message. One that is larger is sent with less in it.
+        cut: whether what still does not fit is cut off, as a datagram must be (PS3.15 A.7); such a message is no longer
+            XML. Otherwise it is sent whole.
     """
 
     style: MessageStyle
     message_id: MessageId = "DICOM+RFC3881"
     bom: bool = False
     max_size: int = MAX_SIZE
+    cut: bool = False
 
     def encode(self, record: Record) -> list[bytes]:
         """The syslog messages that say what `record` says."""
@@ -55,7 +57,7 @@ class SyslogFormat:
             encoded = header + to_xml(each)
             if len(encoded) <= self.max_size:
                 return encoded
-        return encoded[: self.max_size].decode("utf-8", "ignore").encode("utf-8")
+        return encoded[: self.max_size].decode("utf-8", "ignore").encode("utf-8") if self.cut else encoded
 
     def _header(self, message: AuditMessage, record: Record) -> bytes:
         severity = _NOTICE if message.outcome is EventOutcome.SUCCESS else _WARNING
