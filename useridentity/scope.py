@@ -107,6 +107,11 @@ class BoundScope:
         """Whether an attribute is one that only worklist items have, so that no study is ever in scope."""
         return any(ATTRIBUTES[path].worklist for path in self.values)
 
+    @property
+    def of_studies(self) -> BoundScope:
+        """The attributes that studies have too: what is left of a scope of worklists where something is stored."""
+        return BoundScope({path: values for path, values in self.values.items() if not ATTRIBUTES[path].worklist})
+
     def _admits(self, path: str, value: str | Sequence[str] | None) -> bool:
         attribute, values = ATTRIBUTES[path], list(_each(value))
         if len(values) > 1 and not attribute.multiple:

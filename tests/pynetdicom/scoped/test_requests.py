@@ -361,6 +361,15 @@ def test_a_modality_that_is_scoped_by_its_worklist_stores_whatever_it_makes(inde
         assert retrieve(assoc.send_c_get(wanted, STUDY_ROOT["GET"]))[0].Status == 0x0124
 
 
+@pytest.mark.threat("Q9")
+def test_a_scope_of_worklists_with_a_patient_stores_what_is_the_patients(index: Index) -> None:
+    scope = SCOPE | WORKLIST_SCOPE
+    assert stored(index, scope, StudyInstanceUID="1.2.1", PatientID="P1") == 0x0000
+    assert stored(index, scope, StudyInstanceUID="1.2.9", PatientID="P1") == 0x0000
+    assert stored(index, scope, StudyInstanceUID="1.2.2", PatientID="P2") == 0x0124
+    assert stored(index, scope, StudyInstanceUID="1.2.2", PatientID="P1") == 0x0124
+
+
 @pytest.mark.threat("Q10")
 def test_relational_queries_and_fuzzy_matching_are_not_negotiated() -> None:
     def on_extended(event: evt.Event) -> dict[str, bytes]:

@@ -90,7 +90,10 @@ class Scoping:
         self.accepted = accepted
         self.bound = scope.bind(accepted.identity)
         self._assoc = assoc
-        self._studies = Studies(self.bound, lookup or asking_the_application(assoc))
+        ask = lookup or asking_the_application(assoc)
+        self._studies = Studies(self.bound, ask)
+        self._storable = self.bound.of_studies
+        self._joined = Studies(self._storable, ask) if self.bound.is_of_worklists else self._studies
         self._handled: WeakSet[evt.Event] = WeakSet()
         self._wrappers: Mapping[Any, Callable[..., Any]] = {
             evt.EVT_C_FIND: self._find,
@@ -138,14 +141,16 @@ class Scoping:
     def _may_store(self, instance: Dataset) -> bool:
         """Whether storing `instance` cannot bring another's study into scope, or show that there is one.
 
-        Where no study is ever in scope, as for a modality scoped by its worklist, there is nothing to gain. A claim
-        that is empty today is another thing: tomorrow it may not be.
+        Of a scope of worklists, what studies have too is compared. Where that is nothing, as for a modality scoped by
+        its station, no study is ever in scope and there is nothing to gain. A claim that is empty today is another
+        thing: tomorrow it may not be.
         """
-        if self.bound.is_of_worklists:
+        mine = self._storable
+        if not mine.values:
             return True
         uid = unique_key(instance, "STUDY")
-        study = self._studies.study(uid) if uid else None
-        return bool(uid) and self.bound.admits(values_of(instance, self.bound.values)) and (not study or study.in_scope)
+        study = self._joined.study(uid) if uid else None
+        return bool(uid) and mine.admits(values_of(instance, mine.values)) and (not study or study.in_scope)
 
     def guarding(self, event: Any, bound: Any) -> Any:
         """The binding of an event, its handler wrapped where its answer could show a study."""
