@@ -55,6 +55,7 @@ def test_a_sink_keeps_its_place_under_the_name_it_is_given(tmp_path: Path) -> No
         ("syslog+tls://arr.example.org", "ca is missing"),
         ("syslog+udp://", "url: 'syslog+udp://' names no host that can be sent to"),
         ("syslog+udp://user:secret@arr", "names no host that can be sent to"),
+        ({"url": "https://arr/AuditEvent?a=1", "mode": "batch"}, "a batch is posted to the server's base address"),
         ("syslog+udp://arr:0", "names no host that can be sent to"),
         ("syslog+udp://arr:70000", "names no host that can be sent to"),
         ("syslog+udp://arr/path", "url: 'syslog+udp://arr/path' has more than a host and a port"),
@@ -73,6 +74,19 @@ def test_a_sink_keeps_its_place_under_the_name_it_is_given(tmp_path: Path) -> No
 def test_what_is_wrong_with_a_sink_is_said(setting: Any, problem: str, tmp_path: Path) -> None:
     (found,) = problems(setting, tmp_path)
     assert problem in found
+
+
+@pytest.mark.parametrize("url", ["https://u:hush-4711@arr/AuditEvent", "https://arr/AuditEvent#hush-4711"])
+def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str, tmp_path: Path) -> None:
+    (found,) = problems(url, tmp_path)
+    assert "names no host that can be sent to" in found
+    assert "hush-4711" not in found
+
+
+def test_a_batch_goes_to_the_base_address_with_or_without_a_slash(tmp_path: Path) -> None:
+    for end in ("", "/AuditEvent", "/AuditEvent/"):
+        to: Any = open_sink({"url": f"https://arr/fhir{end}", "mode": "batch"}, tmp_path)
+        assert to._endpoint.url == "https://arr/fhir"
 
 
 def test_everything_wrong_with_a_sink_is_said_at_once(tmp_path: Path) -> None:

@@ -130,7 +130,9 @@ class FhirSettings:
         name = self.name or self.url
         if self.mode == "single":
             return SingleFhir(name, Endpoint(self.url, context, authorization), style)
-        base = self.url.removesuffix(AUDIT_EVENT)
+        if "?" in self.url:
+            raise ConfigurationError("url: a batch is posted to the server's base address, which has no query")
+        base = self.url.rstrip("/").removesuffix(AUDIT_EVENT)
         return BatchFhir(name, Endpoint(base, context, authorization), style)
 
 
@@ -260,7 +262,10 @@ def _parts(url: str) -> SplitResult:
     except ValueError:
         fits = False
     if not fits or any(not "!" <= character <= "~" for character in url):
-        raise ConfigurationError(f"url: {url!r} names no host that can be sent to")
+        shown = (
+            f"{url!r} names" if "@" not in url and "#" not in url else "what has a user, a password or a fragment names"
+        )
+        raise ConfigurationError(f"url: {shown} no host that can be sent to")
     return parts
 
 
