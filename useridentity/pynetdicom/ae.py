@@ -299,7 +299,7 @@ def permission_of(source: Event | Association) -> Permission:
 
 
 def scope_of(event: Event) -> ScopeOfEvent | None:
-    """The scope of whom `event` is about, for handlers that filter themselves; None where there is none.
+    """The scope of whom `event` is about, for handlers that filter themselves; None where none is, as of a look-up.
 
     Raises `LookupError` on an association that is not of a guarded server, or has not been accepted (yet).
     """
