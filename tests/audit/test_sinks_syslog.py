@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import os
 import signal
 import socket
 import ssl
@@ -234,6 +235,7 @@ def test_a_receiver_that_hangs_is_given_up_and_not_confirmed(
     sink.send(numbered(1))
     assert receiver.process
     receiver.process.send_signal(signal.SIGSTOP)
+    os.waitpid(receiver.process.pid, os.WUNTRACED)  # all its threads, or one would still answer
     monkeypatch.setattr(syslog_tls, "SECONDS", 0.2)
     with pytest.raises(Undelivered, match="timed out"):
         sink.confirm()

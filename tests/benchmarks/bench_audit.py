@@ -21,7 +21,7 @@ from useridentity.audit.chain import Chain, make_key, read_key
 from useridentity.audit.journal import Journal
 from useridentity.audit.record import Kind, Outcome, Record, Requestor, Study, User
 from useridentity.audit.search import Filter, newest
-from useridentity.audit.segment import Entry, Segment
+from useridentity.audit.segment import Entry, Segment, begin
 from useridentity.audit.verify import verify
 
 COUNT = 20_000
@@ -151,7 +151,9 @@ def _milliseconds(journal: Path, wanted: Filter) -> float:
 def _fill(folder: Path, count: int) -> None:
     """As the journal would, in larger commits."""
     make_key(folder / "audit.key")
-    with closing(Segment(folder / "audit.db", Chain(read_key(folder / "audit.key")))) as segment:
+    chain = Chain(read_key(folder / "audit.key"))
+    begin(folder / "audit.db", chain, None, {})
+    with closing(Segment(folder / "audit.db", chain)) as segment:
         for first in range(0, count, BATCH):
             numbers = range(first, min(count, first + BATCH))
             with segment.transaction():

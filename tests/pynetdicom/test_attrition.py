@@ -7,7 +7,7 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 import pytest
@@ -38,6 +38,7 @@ def given_back() -> GivenBack:
     @contextmanager
     def check(acceptor: Acceptor) -> Iterator[None]:
         gc.collect()
+        earlier = remains()  # what a test that failed holds, say
         threads, memory = threading.active_count(), resident()
         yield
         acceptor.settle()
@@ -45,14 +46,16 @@ def given_back() -> GivenBack:
         acceptor.served.clear()
         for handler in logging.getLogger().handlers:  # pytest's hold tracebacks, and by them associations
             getattr(handler, "records", []).clear()
-        until(lambda: gc.collect() is not None and not remains())
+        until(lambda: gc.collect() is not None and not remains(earlier))
         assert resident() - memory < SPENT
 
     return check
 
 
-def remains() -> list[object]:
-    return [each for each in gc.get_objects() if isinstance(each, AcceptorAssociation | DULServiceProvider)]
+def remains(but: Sequence[object] = ()) -> list[object]:
+    known = set(map(id, but))
+    found = [each for each in gc.get_objects() if isinstance(each, AcceptorAssociation | DULServiceProvider)]
+    return [each for each in found if id(each) not in known]
 
 
 # Those who are slow

@@ -132,7 +132,7 @@ def test_a_server_records_its_start_and_its_stop_and_leaves_a_sound_journal(tmp_
     kinds = [each.kind for _, each in journal.read(0, 100)]
     journal.close()
     assert kinds[0] is Kind.APPLICATION_STARTED
-    assert kinds[-1] is Kind.APPLICATION_STOPPED
+    assert Kind.APPLICATION_STOPPED in kinds[-2:]  # the association may be noted to have ended after it
     assert {Kind.ACCEPTED, Kind.ESTABLISHED, Kind.RELEASED} < set(kinds)
 
 
