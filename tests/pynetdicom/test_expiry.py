@@ -67,6 +67,8 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
 def end_the_proof(acceptor: Acceptor) -> None:
     """As if its time had come; nothing wakes the association for it."""
     (assoc,) = acceptor.server.active_associations
+    # Its thread may still be about to look around after the last answer, and would find the end then.
+    until(lambda: assoc._is_paused and not assoc._activity.is_set())
     assoc._ends = 0.0
 
 
