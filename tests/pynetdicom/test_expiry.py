@@ -64,11 +64,15 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactor, "HEARTBEAT", 60.0)
 
 
+def until_idle(acceptor: Acceptor) -> None:
+    """Its thread may be about to look around after its last answer, and would find the end then."""
+    (assoc,) = acceptor.server.active_associations
+    until(lambda: assoc._is_paused and not assoc._activity.is_set())
+
+
 def end_the_proof(acceptor: Acceptor) -> None:
     """As if its time had come; nothing wakes the association for it."""
     (assoc,) = acceptor.server.active_associations
-    # Its thread may still be about to look around after the last answer, and would find the end then.
-    until(lambda: assoc._is_paused and not assoc._activity.is_set())
     assoc._ends = 0.0
 
 
@@ -95,6 +99,7 @@ def test_a_request_after_the_end_is_refused_and_then_the_association_is_aborted(
     assoc = associated(acceptor)
     assert assoc.send_c_store(ct_dataset).Status == 0x0000
     served = len(acceptor.served)
+    until_idle(acceptor)
     end_the_proof(acceptor)
     status = assoc.send_c_store(ct_dataset)
     assert (status.Status, len(status.ErrorComment) <= 64) == (0x0124, True)
@@ -109,6 +114,7 @@ def test_an_echo_after_the_end_has_no_answer_but_the_abort(accept: Accept) -> No
     assoc = associated(acceptor)
     assert assoc.send_c_echo().Status == 0x0000
     served = len(acceptor.served)
+    until_idle(acceptor)
     end_the_proof(acceptor)
     assert "Status" not in assoc.send_c_echo()
     until(lambda: assoc.is_aborted)
