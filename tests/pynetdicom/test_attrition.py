@@ -195,7 +195,7 @@ def test_who_does_not_wait_for_answers_is_read_no_faster_than_served(
     with busy.peer() as peer:
         peer.send(sent * MANY)
         (assoc,) = busy.associations
-        until(lambda: assoc.dul._holds_back and assoc.dul._waker._asleep)
+        until(lambda: len(busy.received) >= unserved and assoc.dul._holds_back and assoc.dul._waker._asleep)
         assert len(busy.received) == unserved
         busy.finish.set()
         assert [status_of(peer.read_pdu()) for _ in range(MANY)] == [0x0000] * MANY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pynetdicom import evt
@@ -123,6 +124,24 @@ def test_both_sides_may_release_at_once(accept: Accept) -> None:
         assert peer.read_pdu().type is PduType.RELEASE_RP
         thread.join(HANG)
         assert assoc.is_released
+
+
+def test_our_own_abort_is_told_once_though_all_is_over_before_the_one_who_aborts_goes_on(accept: Accept) -> None:
+    acceptor = accept()
+    with RawPeer(acceptor.port) as peer:
+        establish(peer, ALICE)
+        assoc = established(acceptor)
+        sending = assoc.dul.send_pdu
+
+        def send_and_end(primitive: Any) -> None:
+            sending(primitive)
+            assert peer.read_pdu().type is PduType.ABORT
+            peer.close()
+            until(lambda: not assoc.is_alive())
+
+        assoc.dul.send_pdu = send_and_end
+        assoc.abort()
+    assert acceptor.life().count("EVT_ABORTED") == 1
 
 
 @pytest.mark.parametrize(

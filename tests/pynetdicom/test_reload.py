@@ -243,7 +243,9 @@ def test_a_dropped_association_is_told_of_as_aborted_and_ends_once(site: Site) -
         site.revoke(site.nodes["CT_1"])
         assert acceptor.server.reload(drop=True) == 1
         assert acceptor.server.reload(drop=True) == 0
-        assert acceptor.life()[-2:] == ["EVT_ABORTED", "EVT_CONN_CLOSE"]
+        life = acceptor.life()
+        assert sorted(life[-2:]) == ["EVT_ABORTED", "EVT_CONN_CLOSE"]  # told by two threads, in the order they come
+        assert life.count("EVT_ABORTED") == 1
 
 
 @pytest.fixture

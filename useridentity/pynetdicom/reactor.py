@@ -310,8 +310,9 @@ class PromptAssociation(Association):
     def _note_abort(self) -> None:
         self.dul.receive_pdu(wait=False)
         self.is_established = False
-        if not self.is_aborted:  # else it is our own, and was told when it was sent
-            self.is_aborted = True
+        is_our_own = self.is_aborted or self._sent_abort  # and is told by the thread that sends it
+        self.is_aborted = True
+        if not is_our_own:
             evt.trigger(self, evt.EVT_ABORTED, {})
         self.kill()
 
