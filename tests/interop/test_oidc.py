@@ -22,14 +22,8 @@ from tests.mechanisms.jwt.issuer import judge
 from tests.parts import NODE_FOLDER, require
 from tests.pynetdicom.support import echo, requestor, serving
 from useridentity import CredentialUnavailable, Kind, Peer, Policy, Refused, Rule, Tls, Unavailable, Verified
-from useridentity.mechanisms.jwt import (
-    Groups,
-    JwtSettings,
-    JwtValidator,
-    OidcClientCredentials,
-    OidcTokenExchange,
-    remote_keys,
-)
+from useridentity.mechanisms import fetched
+from useridentity.mechanisms.jwt import Groups, JwtSettings, JwtValidator, OidcClientCredentials, OidcTokenExchange
 from useridentity.pynetdicom import outcome_of
 from useridentity.pynetdicom.requestor import OutcomeKind
 from useridentity.settings import Runtime
@@ -128,7 +122,7 @@ def obtained(provider: Any) -> bytes:
 @pytest.fixture
 def no_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys may be fetched again at once; what the cooldown is for is tested in the mechanism."""
-    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    monkeypatch.setattr(fetched, "COOLDOWN", 0.0)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -1,12 +1,22 @@
-"""Which threads a test has left behind."""
+"""Waiting for what another thread brings about, and which threads a test has left behind."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+
+from tests.lib.rawpeer import HANG
 
 ASSOCIATION_THREADS = ("AcceptorThread", "RequestorThread")  # daemons, so named by pynetdicom
+
+
+def until(condition: Callable[[], object], within: float = HANG) -> None:
+    """Wait for what another thread brings about."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.002)
 
 
 def left_behind(before: Collection[threading.Thread], within: float) -> list[str]:

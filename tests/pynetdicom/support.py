@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 
 from tests.lib.pdus import associate_rq, pdu
 from tests.lib.rawpeer import HANG, Pdu, PduType, RawPeer
+from tests.lib.threads import until
 from useridentity import Policy, Rule, UsernameValidator, passcode_check
 from useridentity.pynetdicom import AE, GuardedServer
 
@@ -73,14 +73,6 @@ class Acceptor:
         until(lambda: self.events.count("EVT_CONN_CLOSE") >= associations)
         self.settle()
         return self.events
-
-
-def until(condition: Callable[[], object], within: float = HANG) -> None:
-    """Wait for what another thread brings about."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.002)
 
 
 def upper_layers(ae: Any = None) -> list[DULServiceProvider]:

@@ -6,43 +6,34 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.lib.certificates import Certificates
+from tests.lib.rawpeer import HANG
+from tests.lib.threads import until
 from tests.mechanisms.builders import context
 from tests.mechanisms.https_server import HttpsServer, response
 from tests.mechanisms.jwt.issuer import AUDIENCE, ISSUER, Draft, judge, jwk
 from useridentity.errors import Refused, Unavailable
-from useridentity.mechanisms.https import FetchFailed
-from useridentity.mechanisms.jwt import JwtSettings, JwtValidator, remote_keys
+from useridentity.mechanisms import fetched
+from useridentity.mechanisms.fetched import COOLDOWN, MAX_WAITING
+from useridentity.mechanisms.jwt import JwtSettings, JwtValidator
 from useridentity.mechanisms.jwt.keys import KeySet, read_key_set
-from useridentity.mechanisms.jwt.remote_keys import (
-    COOLDOWN,
-    FORGET_UNKNOWN,
-    MAX_UNKNOWN,
-    MAX_WAITING,
-    REFRESH,
-    STALE,
-    RemoteKeys,
-)
+from useridentity.mechanisms.jwt.remote_keys import FORGET_UNKNOWN, MAX_UNKNOWN, REFRESH, RemoteKeys
 from useridentity.settings import Runtime
-from useridentity.validator import CheckContext
 
-HANG = 20.0  # seconds
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 class Issuer:
-    """Publishes `kids`; counts fetches; fails or waits when told to. Its clock moves when told to."""
+    """Publishes `kids`; counts fetches; waits when told to. Its clock moves when told to."""
 
     def __init__(self, *kids: str) -> None:
         self.kids = list(kids)
         self.now = 1_000_000.0
         self.fetches = 0
-        self.failure: Exception | None = None
         self.go = threading.Event()
         self.go.set()
         self.keys = RemoteKeys(ISSUER, self._fetch, lambda: self.now)
@@ -51,41 +42,14 @@ class Issuer:
         self.fetches += 1
         kids = list(self.kids)
         assert self.go.wait(HANG)
-        if self.failure:
-            raise self.failure
         return read_key_set(json.dumps({"keys": [jwk("ES256", kid) for kid in kids]}).encode())[0]
 
-    def find(self, kid: str | None, seconds: float = 10) -> str | None:
-        return self.keys.key(kid, "ES256", CheckContext(time.monotonic() + seconds)).kid
+    def find(self, kid: str | None) -> str | None:
+        return self.keys.key(kid, "ES256", context()).kid
 
     def settle(self) -> None:
         """Wait for a fetch in the background."""
-        deadline = time.monotonic() + HANG
-        while any(thread.name == f"keys of {ISSUER}" for thread in threading.enumerate()):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.001)
-
-
-def test_the_first_token_waits_for_the_keys_and_later_ones_do_not_ask_again() -> None:
-    issuer = Issuer("k1")
-    assert issuer.fetches == 0
-    assert [issuer.find("k1") for _ in range(5)] == ["k1"] * 5
-    assert issuer.fetches == 1
-    issuer.now += COOLDOWN
-    assert issuer.find("k1") == "k1"
-    assert issuer.fetches == 1
-
-
-def test_one_fetch_at_a_time_however_long_it_takes() -> None:
-    issuer = Issuer("k1")
-    issuer.go.clear()
-    for _ in range(3):
-        assert _outcome(issuer, "k1", seconds=0.01) is Unavailable
-        issuer.now += COOLDOWN
-    assert issuer.fetches == 1
-    issuer.go.set()
-    issuer.settle()
-    assert issuer.find("k1") == "k1"
+        until(lambda: f"keys of {ISSUER}" not in [thread.name for thread in threading.enumerate()])
 
 
 def test_keys_are_refreshed_behind_their_use() -> None:
@@ -112,40 +76,9 @@ def test_a_key_taken_back_while_nobody_asked_is_not_used_when_somebody_does() ->
         issuer.find("k1")
 
 
-def test_an_issuer_that_is_down_is_survived_for_a_day_and_no_longer(caplog: pytest.LogCaptureFixture) -> None:
-    issuer = Issuer("k1")
-    issuer.find("k1")
-    issuer.failure = FetchFailed("connection refused")
-    issuer.now += STALE - 1
-    with caplog.at_level(logging.WARNING, "useridentity.jwt"):
-        assert issuer.find("k1") == "k1"
-        issuer.settle()
-    assert "connection refused" in caplog.text
-    issuer.now += 2
-    with pytest.raises(Unavailable, match="connection refused"):
-        issuer.find("k1")
-    issuer.failure = None
-    issuer.now += COOLDOWN
-    assert issuer.find("k1") == "k1"
-
-
-@pytest.mark.parametrize("failure", [FetchFailed("answered with status 500"), ZeroDivisionError("secret")])
-def test_without_any_keys_nothing_can_be_told(failure: Exception) -> None:
-    issuer = Issuer("k1")
-    issuer.failure = failure
-    with pytest.raises(Unavailable, match=r"status 500|ZeroDivisionError") as unavailable:
-        issuer.find("k1")
-    assert "secret" not in str(unavailable.value)
-    assert [_outcome(issuer, "k1") for _ in range(10)] == [Unavailable] * 10
-    assert issuer.fetches == 1, "a failing issuer is not hammered either"
-    issuer.failure = None
-    issuer.now += COOLDOWN
-    assert issuer.find("k1") == "k1"
-
-
-def _outcome(issuer: Issuer, kid: str, seconds: float = 10) -> type[Exception] | str | None:
+def _outcome(issuer: Issuer, kid: str) -> type[Exception] | str | None:
     try:
-        return issuer.find(kid, seconds)
+        return issuer.find(kid)
     except (Refused, Unavailable) as error:
         return type(error)
 
@@ -223,33 +156,9 @@ def test_a_token_without_kid_makes_nobody_ask() -> None:
     assert issuer.fetches == 1
 
 
-def test_many_who_come_at_once_cause_one_fetch_and_few_of_them_wait() -> None:
-    issuer = Issuer("k1")
-    issuer.go.clear()
-    outcomes: list[Any] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(_outcome(issuer, "k1"))) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    _until(lambda: len(outcomes) == 16 - MAX_WAITING)
-    issuer.go.set()
-    for thread in threads:
-        thread.join(HANG)
-    assert issuer.fetches == 1
-    assert outcomes.count("k1") == MAX_WAITING
-    assert outcomes.count(Unavailable) == 16 - MAX_WAITING
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HANG
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.001)
-
-
 @pytest.mark.threat("J11")
-def test_known_keys_are_had_while_the_issuer_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_keys_are_had_while_the_issuer_stalls() -> None:
     """Tokens with invented kids wait, those with known ones pass."""
-    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
     issuer = Issuer("k1")
     issuer.find("k1")
     issuer.now += COOLDOWN
@@ -257,37 +166,12 @@ def test_known_keys_are_had_while_the_issuer_stalls(monkeypatch: pytest.MonkeyPa
     waiting = [threading.Thread(target=_outcome, args=(issuer, f"x{i}")) for i in range(MAX_WAITING)]
     for thread in waiting:
         thread.start()
-    _until(lambda: issuer.keys._waiting == MAX_WAITING)
+    until(lambda: issuer.keys._fetched._waiting == MAX_WAITING)
     assert issuer.find("k1") == "k1"
     assert _outcome(issuer, "x") is Unavailable
     issuer.go.set()
     for thread in waiting:
         thread.join(HANG)
-
-
-def test_nobody_waits_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
-    issuer = Issuer("k1")
-    issuer.go.clear()
-    began = time.monotonic()
-    assert _outcome(issuer, "k1", seconds=0.01) is Unavailable
-    assert time.monotonic() - began < HANG / 2
-    issuer.go.set()
-    issuer.settle()
-
-
-def test_a_thread_that_cannot_be_started_does_not_end_fetching_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    issuer = Issuer("k1")
-
-    def no_thread(self: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(RuntimeError):
-            issuer.find("k1")
-    issuer.now += COOLDOWN
-    assert issuer.find("k1") == "k1"
 
 
 # Over https, from discovery to verdict.
@@ -307,7 +191,7 @@ def test_keys_are_discovered_and_a_rotated_key_accepted(
     old = Draft(claims={"iss": idp_server.url})
     new = Draft(header={"kid": "k2"}, claims={"iss": idp_server.url}, which=1)
     assert judge(idp, old.token()).identity.user_id == "alice"
-    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    monkeypatch.setattr(fetched, "COOLDOWN", 0.0)
     idp_server.publish(jwk(), jwk(kid="k2", which=1))
     assert judge(idp, new.token()).identity.user_id == "alice"
     assert idp_server.asked("/jwks") == 2
@@ -333,7 +217,7 @@ BAD_SETS = [
 def test_a_key_set_that_cannot_be_used_leaves_the_keys_of_before(
     idp: JwtValidator, idp_server: HttpsServer, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
 ) -> None:
-    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    monkeypatch.setattr(fetched, "COOLDOWN", 0.0)
     token = Draft(claims={"iss": idp_server.url})
     judge(idp, token.token())
     idp_server.answers["/jwks"] = answer
@@ -347,12 +231,10 @@ def test_a_key_set_that_cannot_be_used_leaves_the_keys_of_before(
 def test_an_issuer_that_stalls_costs_an_association_little(
     idp: JwtValidator, idp_server: HttpsServer, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(remote_keys, "MAX_WAIT", 0.1)
-    monkeypatch.setattr(remote_keys, "COOLDOWN", 0.0)
+    monkeypatch.setattr(fetched, "COOLDOWN", 0.0)
     known = Draft(claims={"iss": idp_server.url}).token()
-    monkeypatch.setattr(remote_keys, "MAX_WAIT", HANG)
     judge(idp, known)
-    monkeypatch.setattr(remote_keys, "MAX_WAIT", 0.1)
+    monkeypatch.setattr(fetched, "MAX_WAIT", 0.1)
     idp_server.answers["/jwks"] = getattr(idp_server, how)
     unknown = Draft(header={"kid": "k2"}, claims={"iss": idp_server.url}).token()
     began = time.monotonic()

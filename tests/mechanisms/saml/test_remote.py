@@ -11,22 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.lib.certificates import Certificates
+from tests.lib.rawpeer import HANG
 from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, response, validate
 from tests.mechanisms.saml.test_metadata import entity, key
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
+from useridentity.mechanisms.fetched import STALE
 from useridentity.mechanisms.https import FetchFailed
 from useridentity.mechanisms.saml import SamlSettings, SamlValidator
 from useridentity.mechanisms.saml.metadata import IdentityProvider
-from useridentity.mechanisms.saml.remote import COOLDOWN, MAX_WAITING, REFRESH, STALE, RemoteMetadata
+from useridentity.mechanisms.saml.remote import REFRESH, RemoteMetadata
 
-HANG = 10.0  # seconds; ten times what the slowest step takes
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine even a fetch that does nothing may take its second."""
-    monkeypatch.setattr("useridentity.mechanisms.saml.remote.MAX_WAIT", HANG)
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 class Provider:
@@ -95,23 +91,6 @@ def test_after_long_idleness_the_first_use_waits_for_the_metadata_of_today(
     assert keys.current(NOW) == (stranger.certificate,)
 
 
-def test_metadata_that_is_too_old_and_still_being_fetched_is_refused_with_a_reason(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("useridentity.mechanisms.saml.remote.MAX_WAIT", 0.01)
-    go, provider = threading.Event(), Provider(provider_of(issuer))
-    keys = provider.keys()
-    provider.settled()
-    assert keys.current(NOW) == (issuer.certificate,)
-    keys._fetch = lambda: provider.fetch() if go.wait(HANG) else pytest.fail("not let go")
-    provider.now += STALE + 1
-    with pytest.raises(Unavailable, match="still being fetched"):
-        keys.current(NOW)
-    go.set()
-    provider.settled()
-    assert keys.current(NOW) == (issuer.certificate,)
-
-
 class Unasked(RemoteMetadata):
     """Metadata that fails the test where it is asked for."""
 
@@ -165,65 +144,6 @@ def test_while_the_provider_is_down_the_keys_stay_for_a_day(
     provider.now += 1
     with pytest.raises(Unavailable, match="no metadata of"):
         keys.current(NOW)
-
-
-def test_a_provider_that_is_down_is_not_asked_for_each_association(issuer: Issuer) -> None:
-    provider = Provider(FetchFailed("down"), provider_of(issuer))
-    keys = provider.keys()
-    provider.settled()
-    for _ in range(20):
-        with pytest.raises(Unavailable, match="down"):
-            keys.current(NOW)
-    assert provider.fetches == 1
-    provider.now += COOLDOWN
-    assert keys.current(NOW) == (issuer.certificate,)
-
-
-def test_many_who_come_at_once_cause_one_fetch_and_few_of_them_wait(issuer: Issuer) -> None:
-    go, others_done, provider = threading.Event(), threading.Semaphore(0), Provider(provider_of(issuer))
-    fetches, found, refused = [], [], []
-
-    def slow() -> IdentityProvider:
-        fetches.append(1)
-        go.wait(HANG)
-        return provider.fetch()
-
-    def ask() -> None:
-        try:
-            found.append(keys.current(NOW))
-        except Unavailable:
-            refused.append(1)
-            others_done.release()
-
-    keys = RemoteMetadata(IDP, slow, lambda: 1000.0)
-    askers = [threading.Thread(target=ask) for _ in range(MAX_WAITING + 6)]
-    for asker in askers:
-        asker.start()
-    assert all(others_done.acquire(timeout=HANG) for _ in range(6))
-    go.set()
-    for asker in askers:
-        asker.join(HANG)
-    assert (len(fetches), len(found), len(refused)) == (1, MAX_WAITING, 6)
-    assert keys.current(NOW) == (issuer.certificate,)
-
-
-def test_a_thread_that_cannot_be_started_does_not_end_fetching_for_good(
-    issuer: Issuer, stranger: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    provider = Provider(provider_of(issuer), provider_of(stranger))
-    keys = provider.keys()
-    provider.settled()
-    assert keys.current(NOW) == (issuer.certificate,)
-    provider.now += 2 * REFRESH + 1
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="new thread"):
-            keys.current(NOW)
-    provider.now += COOLDOWN
-    assert keys.current(NOW) == (stranger.certificate,)
 
 
 Serve = Callable[[bytes], str]

@@ -1,8 +1,8 @@
 """User-Identity-Type 5, a JSON Web Token (PS3.7 D.3.3.7, RFC 7519): sent by a provider, judged by `JwtValidator`.
 
-`bearer`, `requestor`, `oidc` and `token_cache` are the association requestor's side; `acceptor` and what it
-reads with (`compact`, `claims`, `identity`) and by (`keys`, `key_source`, `remote_keys`) the
-acceptor's; `strict`, `https` and `discovery` serve both. Only the acceptor needs the library PyJWT.
+`requestor`, `offer`, `oidc` and `token_cache` are the association requestor's side; `acceptor` and what it reads
+with (`compact`, `claims`, `identity`) and by (`keys`, `key_source`, `remote_keys`) the acceptor's; `discovery`
+serves both. Only the acceptor needs the library PyJWT.
 """
 
 from __future__ import annotations
