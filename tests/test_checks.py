@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.lib.policies import rejected
 from useridentity import (
     Accepted,
     Assurance,
@@ -59,16 +61,14 @@ def validator(function: Any, name: str = "test") -> FunctionValidator:
 @pytest.fixture
 def driver() -> Iterator[Callable[..., Driver]]:
     """Drivers with one rule that accepts these validators, closed when the test ends."""
-    drivers: list[Driver] = []
+    with ExitStack() as opened:
 
-    def make(*functions: Any, replay: Any = None, **limits: Any) -> Driver:
-        accept = [each if isinstance(each, FunctionValidator) else validator(each) for each in functions]
-        drivers.append(Driver(Policy([Rule(accept, overlap="first-verifies")], limits=Limits(**limits)), replay))
-        return drivers[-1]
+        def make(*functions: Any, replay: Any = None, **limits: Any) -> Driver:
+            accept = [each if isinstance(each, FunctionValidator) else validator(each) for each in functions]
+            policy = Policy([Rule(accept, overlap="first-verifies")], limits=Limits(**limits))
+            return opened.enter_context(closing(Driver(policy, replay)))
 
-    yield make
-    for each in drivers:
-        each.close()
+        yield make
 
 
 def decide(driver: Driver) -> Decision:
@@ -76,8 +76,7 @@ def decide(driver: Driver) -> Decision:
 
 
 def reason(driver: Driver) -> Reason:
-    decision = decide(driver)
-    assert isinstance(decision, Rejected)
+    decision = rejected(decide(driver))
     assert SECRET.decode() not in decision.detail
     return decision.reason
 

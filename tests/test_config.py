@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import EntryPoint, EntryPoints
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from useridentity import plugins
+from tests.lib.policies import load, problems
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, Tls
 from useridentity.policy import Checks, Limits, Policy
-from useridentity.toml_file import TomlFile
 
 GOOD = """\
 version = 1
@@ -36,31 +34,6 @@ accept = ["names"]
 [authenticate.when]
 called_ae_title = ["ARCHIVE"]
 """
-
-
-EXAMPLE = Path(__file__).parent.parent / "examples" / "staff_badge"
-BADGES = """\
-version = 1
-
-[validator.door]
-type = "badge"
-badges = "badges.csv"
-
-[[authenticate]]
-accept = ["door"]
-"""
-
-
-def load(folder: Path, text: str) -> Policy:
-    file = folder / "identity.toml"
-    file.write_text(text)
-    return Policy.load(file)
-
-
-def problems(folder: Path, text: str) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        load(folder, text)
-    return [problem.replace(str(folder) + "/", "") for problem in caught.value.problems]
 
 
 def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
@@ -178,6 +151,42 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     assert [problem.split(":")[1] for problem in problems(tmp_path, text)] == ["1", "4", "9", "13"]
 
 
+def test_what_is_wrong_with_a_rule_hides_nothing_that_is_wrong_with_others(tmp_path: Path) -> None:
+    text = """version = 1
+[validator.staff]
+type = "passcode"
+store = "file:none.toml"
+[validator.names]
+type = "username"
+[[authenticate]]
+when = { network = ["10.0.0.0/8"] }
+accept = ["names"]
+unproved = { until = 2030-01-01 }
+[[authenticate]]
+accept = ["staff"]
+[[authorize]]
+name = "first"
+who = { validator = ["nmaes"] }
+permit = ["eco"]
+[[authorize]]
+name = "all"
+permit = ["echo"]
+[[authorize]]
+name = "late"
+permit = ["echo"]
+"""
+    told = [each.partition("identity.toml:")[2] for each in problems(tmp_path, text)]
+    expected = [
+        "validator.staff",
+        "10: authenticate[0].unproved: needs an [[authorize]]",
+        'authorize[0].who.validator: "nmaes" is accepted by no rule; did you mean "names"?',
+        'authorize[0].permit: "eco" is no capability',
+        'authorize[2]: is never reached: "all"',
+    ]
+    assert [what for what in expected if not any(what in each for each in told)] == []
+    assert len(told) == len(expected)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -202,32 +211,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Policy.load(tmp_path / "latin.toml")
 
 
-@pytest.fixture
-def badge_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example's mechanism, as an installed package offers it."""
-    monkeypatch.syspath_prepend(EXAMPLE)
-    offered = EntryPoints([EntryPoint("badge", "staff_badge:BadgeSettings", plugins.VALIDATORS)])
-    monkeypatch.setattr(plugins, "entry_points", lambda **_group: offered)
-
-
-@pytest.mark.usefixtures("badge_plugin")
-@pytest.mark.parametrize(
-    ("escape", "expected"),
-    [
-        (r"\u0000", "has the control character U+0000 as its character 7; take it out"),
-        (r"\n", "has the control character U+000A as its character 7; take it out"),
-        (r"\u007F", "has the control character U+007F as its character 7; take it out"),
-        (r"\u0085", "has the control character U+0085 as its character 7; take it out"),
-    ],
-)
-@pytest.mark.threat("T12")
-def test_a_control_character_in_a_path_is_refused(tmp_path: Path, escape: str, expected: str) -> None:
-    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
-    load(tmp_path, BADGES)
-    text = BADGES.replace("badges.csv", f"badges{escape}.csv")
-    assert problems(tmp_path, text) == [f"identity.toml:5: validator.door.badges: {expected}"]
-
-
 @pytest.mark.parametrize(
     ("good", "bad", "key"),
     [
@@ -249,96 +232,12 @@ def test_a_nul_in_any_string_is_refused(tmp_path: Path, good: str, bad: str, key
     )
 
 
-@pytest.mark.usefixtures("badge_plugin")
-def test_a_file_that_a_plugin_cannot_read_is_a_problem_of_its_validator(tmp_path: Path) -> None:
-    badges = tmp_path / "badges.csv"
-    badges.write_text("77,1234,alice\n")
-    load(tmp_path, BADGES)
-    badges.unlink()
-    assert problems(tmp_path, BADGES) == ["identity.toml:3: validator.door: badges.csv: No such file or directory"]
-
-
-@pytest.mark.usefixtures("badge_plugin")
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (OSError(5, "Input/output error"), "Input/output error"),
-        (OSError("pin 1234"), f"cannot be used: OSError at {__file__}:"),
-        (ValueError("pin 1234"), f"cannot be used: ValueError at {__file__}:"),
-        (KeyError("pin 1234"), f"cannot be used: KeyError at {__file__}:"),
-    ],
-)
-def test_whatever_a_plugin_raises_is_a_problem_of_its_validator_without_its_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
-) -> None:
-    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
-    load(tmp_path, BADGES)
-
-    def build(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(plugins.validator_settings("badge"), "build", build)
-    (found,) = problems(tmp_path, BADGES)
-    assert found.startswith(f"identity.toml:3: validator.door: {expected}")
-    assert "1234" not in found
-
-
-@pytest.mark.usefixtures("badge_plugin")
-def test_what_is_wrong_with_a_plugin_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "badges.csv").write_text("77,1234,alice\n")
-    load(tmp_path, BADGES)
-    monkeypatch.setattr(plugins.validator_settings("badge"), "__init__", lambda *_, **__: {}["x"])
-    found = problems(tmp_path, BADGES.replace("version = 1", "version = 3"))
-    assert [each.partition(" at ")[0] for each in found] == [
-        "identity.toml:1: version: 3 should be 1",
-        "identity.toml:3: validator.door: cannot be used: KeyError",
-    ]
-
-
 def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     """Windows' editors write one."""
     text = (tmp_path / "identity.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert text
     assert len(Policy.load(tmp_path / "identity.toml").rules) == 2
     assert problems(tmp_path, "\ufeff" + GOOD.replace("version = 1", "version = 2"))[0].startswith("identity.toml:1: ")
-
-
-def test_every_key_has_its_line_however_it_is_written(tmp_path: Path) -> None:
-    text = (
-        "# a comment\n"
-        "a.b = 1\n"
-        'text = """\n'
-        "[not.a.table]\n"
-        '"""\n'
-        "list = [\n"
-        "  1, # one\n"
-        "]\n"
-        '[t."x.y"]\n'
-        "k = { inner = 1 }\n"
-        "[[r]]\n"
-        "[r.sub]\n"
-        "z = 1\n"
-        "[[r]]\n"
-        "z = 2\n"
-        "[[r.deep]]\n"
-        "q = 1\n"
-    )
-    file = TomlFile(tmp_path / "x", text)
-    expected = {
-        ("a", "b"): 2,
-        ("text",): 3,
-        ("list",): 6,
-        ("t", "x.y"): 9,
-        ("t", "x.y", "k", "inner"): 10,
-        ("r", 0): 11,
-        ("r", 0, "sub", "z"): 13,
-        ("r", 1, "z"): 15,
-        ("r", 1, "deep", 0, "q"): 17,
-        ("r", 1, "missing"): 14,
-        ("t",): 9,
-        ("nowhere",): 1,
-    }
-    assert {key: file.line(key) for key in expected} == expected
 
 
 @pytest.mark.parametrize(

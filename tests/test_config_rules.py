@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.lib.certificates import Certificates
+from tests.lib.policies import load, problems
 from useridentity import (
     Assign,
     Assurance,
     BreakGlass,
-    ConfigurationError,
     Destination,
     Facts,
     Kind,
-    Policy,
     Tls,
     Unproved,
     Who,
@@ -91,18 +90,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
 def _good_is_good(folder: Path) -> None:
     """The file that all others here differ from by one defect."""
     load(folder, GOOD)
-
-
-def load(folder: Path, text: str) -> Policy:
-    file = folder / "identity.toml"
-    file.write_text(text)
-    return Policy.load(file)
-
-
-def problems(folder: Path, text: str) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        load(folder, text)
-    return [problem.replace(str(folder) + "/", "") for problem in caught.value.problems]
 
 
 def test_rules_say_what_may_be_accepted(folder: Path) -> None:
@@ -334,42 +321,3 @@ def test_a_secret_in_the_file_is_an_error_that_does_not_repeat_it(folder: Path, 
     found = problems(folder, text.replace(good, bad))
     assert [each for each in found if f": {key}: holds a " in each and " in clear; take it out" in each]
     assert "s3cret" not in "\n".join(found)
-
-
-def test_what_is_wrong_with_a_rule_hides_nothing_that_is_wrong_with_others(tmp_path: Path) -> None:
-    text = """version = 1
-[validator.staff]
-type = "passcode"
-store = "file:none.toml"
-[validator.names]
-type = "username"
-[[authenticate]]
-when = { network = ["10.0.0.0/8"] }
-accept = ["names"]
-unproved = { until = 2030-01-01 }
-[[authenticate]]
-accept = ["staff"]
-[[authorize]]
-name = "first"
-who = { validator = ["nmaes"] }
-permit = ["eco"]
-[[authorize]]
-name = "all"
-permit = ["echo"]
-[[authorize]]
-name = "late"
-permit = ["echo"]
-"""
-    (tmp_path / "identity.toml").write_text(text)
-    with pytest.raises(ConfigurationError) as caught:
-        Policy.load(tmp_path / "identity.toml")
-    told = [each.partition(".toml:")[2] for each in caught.value.problems]
-    expected = [
-        "validator.staff",
-        "10: authenticate[0].unproved: needs an [[authorize]]",
-        'authorize[0].who.validator: "nmaes" is accepted by no rule; did you mean "names"?',
-        'authorize[0].permit: "eco" is no capability',
-        'authorize[2]: is never reached: "all"',
-    ]
-    assert [what for what in expected if not any(what in each for each in told)] == []
-    assert len(told) == len(expected)

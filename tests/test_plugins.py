@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.policies import load, problems
 from useridentity import plugins
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.username import UsernameSettings
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "staff_badge"
 
-POLICY = """
+BADGES = """\
 version = 1
+
 [validator.door]
 type = "badge"
 badges = "badges.csv"
+
 [[authenticate]]
 accept = ["door"]
 """
@@ -46,7 +49,7 @@ def test_a_package_adds_a_mechanism_by_entry_point(tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*install, "--target", str(site), str(EXAMPLE)], check=True, timeout=120)
     (tmp_path / "badges.csv").write_text("77,1234,alice\n")
-    (tmp_path / "identity.toml").write_text(POLICY)
+    (tmp_path / "identity.toml").write_text(BADGES)
     asked = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=tmp_path,
@@ -88,3 +91,68 @@ def test_a_missing_library_is_a_configuration_problem(monkeypatch: pytest.Monkey
     monkeypatch.setattr(plugins, "entry_points", lambda **_group: lacking)
     with pytest.raises(ConfigurationError, match="no_such_library"):
         plugins.validator_settings("odd")
+
+
+@pytest.fixture
+def badges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the example's mechanism, which an installed package offers; with it the policy is good."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    offered = EntryPoints([entry("badge", "staff_badge:BadgeSettings")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_group: offered)
+    file = tmp_path / "badges.csv"
+    file.write_text("77,1234,alice\n")
+    load(tmp_path, BADGES)
+    return file
+
+
+@pytest.mark.usefixtures("badges")
+@pytest.mark.parametrize(
+    ("escape", "expected"),
+    [
+        (r"\u0000", "has the control character U+0000 as its character 7; take it out"),
+        (r"\n", "has the control character U+000A as its character 7; take it out"),
+        (r"\u007F", "has the control character U+007F as its character 7; take it out"),
+        (r"\u0085", "has the control character U+0085 as its character 7; take it out"),
+    ],
+)
+@pytest.mark.threat("T12")
+def test_a_control_character_in_a_path_is_refused(tmp_path: Path, escape: str, expected: str) -> None:
+    text = BADGES.replace("badges.csv", f"badges{escape}.csv")
+    assert problems(tmp_path, text) == [f"identity.toml:5: validator.door.badges: {expected}"]
+
+
+def test_a_file_that_a_plugin_cannot_read_is_a_problem_of_its_validator(tmp_path: Path, badges: Path) -> None:
+    badges.unlink()
+    assert problems(tmp_path, BADGES) == ["identity.toml:3: validator.door: badges.csv: No such file or directory"]
+
+
+@pytest.mark.usefixtures("badges")
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("pin 1234"), f"cannot be used: OSError at {__file__}:"),
+        (ValueError("pin 1234"), f"cannot be used: ValueError at {__file__}:"),
+        (KeyError("pin 1234"), f"cannot be used: KeyError at {__file__}:"),
+    ],
+)
+def test_whatever_a_plugin_raises_is_a_problem_of_its_validator_without_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
+) -> None:
+    def build(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(plugins.validator_settings("badge"), "build", build)
+    (found,) = problems(tmp_path, BADGES)
+    assert found.startswith(f"identity.toml:3: validator.door: {expected}")
+    assert "1234" not in found
+
+
+@pytest.mark.usefixtures("badges")
+def test_what_is_wrong_with_a_plugin_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins.validator_settings("badge"), "__init__", lambda *_, **__: {}["x"])
+    found = problems(tmp_path, BADGES.replace("version = 1", "version = 3"))
+    assert [each.partition(" at ")[0] for each in found] == [
+        "identity.toml:1: version: 3 should be 1",
+        "identity.toml:3: validator.door: cannot be used: KeyError",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.lib.policies import accepted, rejected
 from useridentity import (
-    Accepted,
     Assurance,
     CheckContext,
     Credential,
@@ -20,7 +21,6 @@ from useridentity import (
     FunctionValidator,
     Identity,
     Kind,
-    Limits,
     Once,
     PenaltyLimits,
     Policy,
@@ -67,15 +67,13 @@ Make = Callable[..., Driver]
 @pytest.fixture
 def driver() -> Iterator[Make]:
     """Drivers with one rule that accepts these alternatives, closed when the test ends."""
-    drivers: list[Driver] = []
+    with ExitStack() as opened:
 
-    def make(*accept: Any, **limits: Any) -> Driver:
-        drivers.append(Driver(Policy([Rule(accept, name="people", overlap="first-verifies")], limits=Limits(**limits))))
-        return drivers[-1]
+        def make(*accept: Any) -> Driver:
+            policy = Policy([Rule(accept, name="people", overlap="first-verifies")])
+            return opened.enter_context(closing(Driver(policy)))
 
-    yield make
-    for each in drivers:
-        each.close()
+        yield make
 
 
 @pytest.fixture
@@ -88,14 +86,8 @@ def node() -> Watched:
     return Watched("node", None)
 
 
-def accepted(decision: Decision) -> Accepted:
-    assert isinstance(decision, Accepted), decision
-    return decision
-
-
 def reason(decision: Decision) -> Reason:
-    assert isinstance(decision, Rejected), decision
-    return decision.reason
+    return rejected(decision).reason
 
 
 def test_both_verify_and_the_user_is_the_58hs_and_the_node_the_certificates(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 
+from tests.lib.policies import problems_in_code as problems
 from useridentity import (
     Assurance,
     BreakGlass,
-    ConfigurationError,
     FunctionValidator,
     Grant,
     Kind,
@@ -31,12 +30,6 @@ CT = When(("CT_*",))
 LAN, WARD = (ip_network("10.0.0.0/8"),), (ip_network("10.20.0.0/16"),)
 MIGRATION = Unproved(until=date(2027, 3, 31))
 UNPROVED = Who(assurance=(Assurance.UNPROVED,))
-
-
-def problems(rules: Any, grants: Any = ()) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        Policy(rules, grants)
-    return list(caught.value.problems)
 
 
 ANY_4, ANY_6 = ip_network("0.0.0.0/0"), ip_network("::/0")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.lib.policies import accepted, rejected
 from useridentity import (
     Accepted,
     Assign,
@@ -64,16 +65,6 @@ def decided(*grants: Grant, identity: Identity = ALICE, facts: Facts = FACTS, ru
         return driver.decide(facts, CREDENTIAL if facts.identity_type else None)
     finally:
         driver.close()
-
-
-def accepted(decision: Decision) -> Accepted:
-    assert isinstance(decision, Accepted), decision
-    return decision
-
-
-def rejected(decision: Decision) -> Rejected:
-    assert isinstance(decision, Rejected), decision
-    return decision
 
 
 def test_without_any_grant_whoever_is_accepted_may_do_everything() -> None:

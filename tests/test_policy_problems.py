@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.lib.policies import problems_in_code as problems
 from useridentity import (
     Assign,
     Assurance,
     BreakGlass,
-    ConfigurationError,
     Destination,
     FunctionValidator,
     Grant,
@@ -46,12 +46,6 @@ CT = When(("CT_*",))
 LAN, WARD = (ip_network("10.0.0.0/8"),), (ip_network("10.20.0.0/16"),)
 MIGRATION = Unproved(until=date(2027, 3, 31))
 UNPROVED, ASSIGNED = Who(assurance=(Assurance.UNPROVED,)), Who(assurance=(Assurance.ASSIGNED,))
-
-
-def problems(rules: Any, grants: Any = ()) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        Policy(rules, grants)
-    return list(caught.value.problems)
 
 
 # Alternatives

@@ -97,3 +97,41 @@ def test_brackets_quotes_and_comments_within_values_end_no_statement(value: str)
     lines = value.count("\n")
     file = TomlFile(Path("x"), f"v = {value} # [ '\nw = 1\r\n\n[t]  # {{\nx = 1")
     assert [file.line(key) for key in (("v",), ("w",), ("t",), ("t", "x"))] == [1, 2 + lines, 4 + lines, 5 + lines]
+
+
+def test_every_key_has_its_line_however_it_is_written() -> None:
+    text = (
+        "# a comment\n"
+        "a.b = 1\n"
+        'text = """\n'
+        "[not.a.table]\n"
+        '"""\n'
+        "list = [\n"
+        "  1, # one\n"
+        "]\n"
+        '[t."x.y"]\n'
+        "k = { inner = 1 }\n"
+        "[[r]]\n"
+        "[r.sub]\n"
+        "z = 1\n"
+        "[[r]]\n"
+        "z = 2\n"
+        "[[r.deep]]\n"
+        "q = 1\n"
+    )
+    file = TomlFile(Path("x.toml"), text)
+    expected = {
+        ("a", "b"): 2,
+        ("text",): 3,
+        ("list",): 6,
+        ("t", "x.y"): 9,
+        ("t", "x.y", "k", "inner"): 10,
+        ("r", 0): 11,
+        ("r", 0, "sub", "z"): 13,
+        ("r", 1, "z"): 15,
+        ("r", 1, "deep", 0, "q"): 17,
+        ("r", 1, "missing"): 14,
+        ("t",): 9,
+        ("nowhere",): 1,
+    }
+    assert {key: file.line(key) for key in expected} == expected
