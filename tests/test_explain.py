@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 from typing import Any
@@ -106,6 +107,42 @@ def test_a_certificate_that_was_not_shown_is_not_supposed_to_be_good() -> None:
     assert without.decision.reason is Reason.IDENTITY_REQUIRED
 
 
+@dataclass(frozen=True)
+class Told:
+    """A validator that says of itself what its identities are, and what it looks at."""
+
+    name: str = "idp"
+    identity_type: int | None = 5
+    cpu_short: bool = True
+    binding: str = "none"
+    assurance: Assurance | None = None
+
+    def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
+        never(presented, facts, context)
+        raise AssertionError
+
+
+@pytest.mark.parametrize("tls", Tls)
+def test_a_bound_credential_is_not_supposed_to_be_good_without_the_certificate(tls: Tls) -> None:
+    case = Supposed("WS_1", "ARCHIVE", "10.20.0.9", tls, "jwt")
+    assert isinstance(explain(Policy([Rule([Told()])]), case, NOW).decision, Accepted)
+    bound = explain(Policy([Rule([Told(binding="certificate")])]), case, NOW).decision
+    if tls is Tls.MUTUAL:
+        assert isinstance(bound, Accepted)
+    else:
+        assert isinstance(bound, Rejected)
+        assert bound.reason is Reason.CREDENTIAL_INVALID
+
+
+def test_identities_have_the_assurance_that_their_validator_gives() -> None:
+    """A plug-in's own: no grant for those who are authenticated is for them."""
+    case = Supposed("WS_1", "ARCHIVE", "10.20.0.9", identity="jwt")
+    for said, expected in [(None, Assurance.AUTHENTICATED), (Assurance.ASSERTED, Assurance.ASSERTED)]:
+        found = explain(Policy([Rule([Told(assurance=said)])]), case, NOW).decision
+        assert isinstance(found, Accepted)
+        assert found.identity.assurance is expected
+
+
 def test_a_bare_username_is_no_proof() -> None:
     found = explain(Policy([Rule([NAMES])]), Supposed("WS_1", "ARCHIVE", "10.20.0.9", identity="username"), NOW)
     assert isinstance(found.decision, Accepted)
@@ -150,6 +187,8 @@ def test_contexts_are_proposed_in_the_roles_that_are_asked_for() -> None:
     ("change", "message"),
     [
         ({"calling": "A" * 17}, "calling: 'AAAAAAAAAAAAAAAAA' is no AE title: it has more than 16 characters"),
+        ({"called": "ARCHIVE "}, "called: 'ARCHIVE ' would never match: AE titles are compared without the spaces"),
+        ({"called": ""}, "called: '' is no AE title: printable ASCII"),
         ({"peer": "10.20.0"}, "peer: '10.20.0' is no address; write 10.20.0.7 or fd00::7"),
         (
             {"validator": ("staf",)},

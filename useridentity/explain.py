@@ -17,7 +17,7 @@ from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, problems_of
 from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.match import MAX_AE_TITLE
+from useridentity.match import MAX_AE_TITLE, title_problems
 from useridentity.permission import capabilities_of
 from useridentity.policy import Checks, Policy, Result
 from useridentity.rules import Admitting, Assigning, label
@@ -74,8 +74,11 @@ class Supposed:
     def problems(self, policy: Policy) -> Iterator[tuple[str, str]]:
         """The fields that make no sense with `policy`, and why."""
         for key in ("calling", "called"):
-            if len(getattr(self, key)) > MAX_AE_TITLE:
-                yield key, f"{getattr(self, key)!r} is no AE title: it has more than {MAX_AE_TITLE} characters"
+            title = getattr(self, key)
+            if len(title) > MAX_AE_TITLE:
+                yield key, f"{title!r} is no AE title: it has more than {MAX_AE_TITLE} characters"
+            else:
+                yield from ((key, problem) for problem in title_problems([title]))
         try:
             peer_address(self.peer)
         except ValueError:
@@ -109,18 +112,22 @@ class Supposed:
             return Refused(Reason.TLS_REQUIRED, f"{validator.name} looks at nothing that comes without TLS")
         if validator.identity_type is None and facts.tls is not Tls.MUTUAL:
             return Refused(Reason.IDENTITY_REQUIRED, f"{validator.name} needs a TLS client certificate")
+        if getattr(validator, "binding", "none") == "certificate" and facts.tls is not Tls.MUTUAL:
+            detail = f"{validator.name} takes nothing that is not bound to a TLS client certificate"
+            return Refused(Reason.CREDENTIAL_INVALID, detail)
         if self.credential == "bad" or (self.validator and validator.name not in self.validator):
             return Refused(Reason.CREDENTIAL_INVALID, f"{validator.name} is supposed to refuse")
         return Verified(self._identity(validator))
 
     def _identity(self, validator: Validator) -> Identity:
         number = validator.identity_type
+        usual = Assurance.ASSERTED if number == IdentityType.USERNAME else Assurance.AUTHENTICATED
         user = self.calling if number is None else "somebody"
         return Identity(
             f"{validator.name}:{user}",
             user,
             validator.name,
-            Assurance.ASSERTED if number == IdentityType.USERNAME else Assurance.AUTHENTICATED,
+            getattr(validator, "assurance", None) or usual,
             number,
             kind=self.kind or (Kind.NODE if number is None else Kind.PERSON),
             groups=frozenset(self.groups),

@@ -55,12 +55,19 @@ def _grant(key: Key, grant: Grant, accepting: Accepting) -> Iterator[Problem]:
         what = f'"{moves[0]}" without destinations would send studies anywhere'
         yield (*key, "permit"), f'{what}; list the AE titles: destinations = ["WS_*"]'
     for word in grant.permit if grant.scope is not None else ():
-        if not any(map(_serves_a_scope, capabilities_of(word))):
+        if not serves_a_scope(word):
             yield (*key, "scope"), f'under a scope "{word}" is always refused; permit it in a grant without'
 
 
+def serves_a_scope(word: str) -> bool:
+    """Whether any request under a word of `permit` may be served where each study has to be in scope (docs/scope.md).
+
+    Raises `ConfigurationError` for a word that is unknown.
+    """
+    return any(map(_serves_a_scope, capabilities_of(word)))
+
+
 def _serves_a_scope(row: Capability) -> bool:
-    """Whether any request of a row may be served where each study has to be in scope (docs/scope.md)."""
     if row.requests & {"C-FIND", "C-GET", "C-MOVE"}:
         return bool(row.abstract_syntaxes & _DECIDED)
     return bool(row.requests & {"C-ECHO", "C-STORE"}) or bool(row.abstract_syntaxes & _BROUGHT_IN)

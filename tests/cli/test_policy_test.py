@@ -132,6 +132,7 @@ def test_scripts_get_json(main: Main, tmp_path: Path) -> None:
         ('rule = "people"', 'rule = "peple"', 'c.toml:13: case[0].expect.rule: "peple" is no rule of the policy; did'),
         ('grant = "research"', 'grant = "reserch"', 'c.toml:14: case[0].expect.grant: "reserch" is no rule of the'),
         ('"find", "move"]', '"fnd", "move"]', 'c.toml:18: case[0].expect.permits: "fnd" is no capability'),
+        ('["LAPTOP"', '["LAPTOP "', "c.toml:21: case[0].expect.moves_not_to: 'LAPTOP ' would never match"),
         ('"no-rule"', '"no-rul"', 'c.toml:29: case[1].expect.reason: "no-rul" is no reason; did you mean "no-rule"?'),
         ('reason = "no-rule"', 'permits = ["find"]', "c.toml:29: case[1].expect.permits: means nothing where the"),
         ("expect = {", "expected = {", "c.toml:29: case[1].expected: unknown key"),
@@ -178,6 +179,19 @@ def test_part_of_a_capability_is_neither_permitted_nor_refused(main: Main, tmp_p
     for line in ('permits = ["store"]', 'refuses = ["store"]'):
         (tmp_path / "c.toml").write_text(cases.replace('permits = ["CTImageStorage"]', line))
         assert main(*TEST).code == 11
+
+
+def test_what_a_scope_always_refuses_is_not_permitted(main: Main, tmp_path: Path) -> None:
+    """The permission has the model; the scope cannot decide about its requests, and serves none of them."""
+    model = '"PatientStudyOnlyQueryRetrieveInformationModelFind"'
+    permitted, refused = (CASES.replace(f"{word} = [", f"{word} = [{model}, ") for word in ("permits", "refuses"))
+    assert judged(main, tmp_path, refused).code == 0
+    done = judged(main, tmp_path, permitted)
+    assert f"permits: expected {model[1:-1]}, found that it is not permitted" in joined(done.out)
+    unscoped = [line for line in POLICY.splitlines() if not line.startswith("scope")]
+    (tmp_path / "p.toml").write_text("\n".join(unscoped))
+    anywhere = permitted.replace('expect.reaches_not = [{ PatientID = "P2", ModalitiesInStudy = "CT" }]', "")
+    assert judged(main, tmp_path, anywhere).code == 0
 
 
 @pytest.mark.parametrize("model", ["move", "StudyRootQueryRetrieveInformationModelMove"])

@@ -11,7 +11,9 @@ from typing import Any, Literal
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import ConfigurationError, problems_of
 from useridentity.explain import Supposed, explain
+from useridentity.grant_problems import serves_a_scope
 from useridentity.identity import Assurance
+from useridentity.match import title_problems
 from useridentity.permission import Permission, capabilities_of
 from useridentity.policy import Policy
 from useridentity.scope import Scope
@@ -68,6 +70,8 @@ class Expected:
                 yield key, f'"{name}" is no rule of the policy{nearest(name, names)}'
         for key in ("permits", "refuses"):
             yield from ((key, problem) for word in getattr(self, key) for problem in problems_of(capabilities_of, word))
+        for key in ("moves_to", "moves_not_to"):
+            yield from ((key, problem) for problem in title_problems(getattr(self, key)))
 
 
 _ABOUT_PERMISSION = ("permits", "refuses", "moves_to", "moves_not_to", "reaches", "reaches_not", "emergency")
@@ -126,7 +130,7 @@ def _facts(decision: Accepted | Rejected) -> Mapping[str, object]:
 def _permission_failures(expected: Expected, accepted: Accepted) -> Iterator[Failure]:
     permission = accepted.permission
     checks = [
-        ("permits", [word for word in expected.permits if not permission.allows(word)], "not permitted"),
+        ("permits", [word for word in expected.permits if not _allows(permission, word)], "not permitted"),
         ("refuses", [word for word in expected.refuses if _allows_any(permission, word)], "permitted"),
         ("moves_to", [title for title in expected.moves_to if not _moves(permission, title)], "not permitted"),
         (
@@ -141,7 +145,13 @@ def _permission_failures(expected: Expected, accepted: Accepted) -> Iterator[Fai
         yield from (Failure(key, what, f"that it is {found}") for what in wrong)
 
 
+def _allows(permission: Permission, word: str) -> bool:
+    return permission.allows(word) and _is_served(permission, word)
+
+
 def _allows_any(permission: Permission, word: str) -> bool:
+    if not _is_served(permission, word):
+        return False
     for row in capabilities_of(word):
         for roles in map(permission.roles, row.abstract_syntaxes):
             if row.requests and (roles.scu if row.is_scu else roles.scp):
@@ -149,7 +159,12 @@ def _allows_any(permission: Permission, word: str) -> bool:
     return False
 
 
-def _moves(permission: Permission, ae_title: str, by: Callable[[Permission, str], bool] = Permission.allows) -> bool:
+def _is_served(permission: Permission, word: str) -> bool:
+    """Whether the scope, if there is one, leaves anything of it: some models are always refused under one."""
+    return permission.scope is None or serves_a_scope(word)
+
+
+def _moves(permission: Permission, ae_title: str, by: Callable[[Permission, str], bool] = _allows) -> bool:
     """Whether a C-MOVE may send there: by every information model, unless `by` is content with any."""
     return by(permission, "move") and permission.reaches(ae_title)
 

@@ -10,6 +10,7 @@ from useridentity.credential import IdentityType
 from useridentity.decision import REFUSED, UNDECIDED, Accepted, Answer, Rejected
 from useridentity.explain import Explanation, Step
 from useridentity.facts import Facts, Proposal, Tls
+from useridentity.grant_problems import serves_a_scope
 from useridentity.permission import Permission
 from useridentity.rules import ASSIGNED, UNPROVED
 from useridentity.scope import Scope
@@ -140,7 +141,11 @@ def _permitted(permission: Permission) -> Iterator[str]:
 def _context(proposed: Proposal, permission: Permission) -> str:
     name = _KEYWORDS.get(proposed.abstract_syntax, proposed.abstract_syntax)
     roles = _roles(proposed, permission)
-    return f"Context {name}: {f'accepted, requestor as {listed(roles)}' if roles else 'refused (user-rejection)'}."
+    if not roles:
+        return f"Context {name}: refused (user-rejection)."
+    served = permission.scope is None or serves_a_scope(proposed.abstract_syntax)
+    refused = "" if served else "; the scope refuses each request"
+    return f"Context {name}: accepted, requestor as {listed(roles)}{refused}."
 
 
 def _roles(proposed: Proposal, permission: Permission) -> list[str]:

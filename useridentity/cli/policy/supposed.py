@@ -34,11 +34,13 @@ class StandIn:
     Fields:
         name, identity_type: the validator's.
         plaintext: "refuse" where it looks at nothing that comes without TLS.
+        binding: "certificate" where it takes nothing that is not bound to a TLS client certificate.
     """
 
     name: str
     identity_type: int | None
     plaintext: str = "allow"
+    binding: str = "none"
     cpu_short: bool = True
 
     @property
@@ -69,7 +71,8 @@ class _Supposed(NewParts):
     def validator(self, settings: Any, kind: str, runtime: Runtime) -> Validator:
         if kind not in TYPES:
             return super().validator(settings, kind, runtime)
-        return StandIn(runtime.name, TYPES[kind], getattr(settings, "plaintext", "allow"))
+        said = {word: getattr(settings, word) for word in ("plaintext", "binding") if hasattr(settings, word)}
+        return StandIn(runtime.name, TYPES[kind], **said)
 
     def store(self, settings: StateSettings, folder: Path) -> None:  # noqa: ARG002
         return None
