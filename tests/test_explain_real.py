@@ -159,7 +159,7 @@ def told(decision: Decision) -> tuple[object, ...]:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_what_is_supposed_of_a_file_is_what_its_validators_decide(house: House, data: st.DataObject) -> None:
     """For any policy and any peer whose credential is as supposed."""
     text, binding = written(data)

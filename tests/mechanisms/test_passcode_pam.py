@@ -106,6 +106,32 @@ def test_an_account_that_may_not_be_used_is_refused_for_all_its_right_passcode(s
     assert "account: " in refusal(store, "locked", b"right")
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("perm_denied", "permission denied"),
+        ("acct_expired", "the account has ended"),
+        ("authtok_expired", "the passcode has ended"),
+        ("new_authtok_reqd", "the passcode has to be changed"),
+    ],
+)
+def test_each_way_in_which_an_account_may_not_be_used_is_a_refusal(tmp_path: Path, answer: str, told: str) -> None:
+    """Linux-PAM's own module for it answers with the constant of the library that is installed."""
+    with pam_service(tmp_path, AUTH, "account required pam_debug.so acct=success") as name:
+        assert PamStore(name).verify("alice", b"right")
+    with pam_service(tmp_path, AUTH, f"account required pam_debug.so acct={answer}") as name:
+        assert refusal(PamStore(name), "alice", b"right").endswith(f"account: {told}")
+
+
+@pytest.mark.parametrize("answer", ["cred_insufficient", "authinfo_unavail", "system_err"])
+def test_what_is_not_the_users_fault_is_no_refusal(tmp_path: Path, answer: str) -> None:
+    """Nobody is penalised for a server that may not read the passcodes."""
+    with pam_service(tmp_path, "auth required pam_debug.so auth=success", ACCOUNT) as name:
+        assert PamStore(name).verify("alice", b"right")
+    with pam_service(tmp_path, f"auth required pam_debug.so auth={answer}", ACCOUNT) as name:
+        assert "auth: " in unavailability(PamStore(name))
+
+
 # Asks for a passcode of its own whatever was asked before, takes any, and calls every guest "ftp".
 GUEST = "auth required pam_ftp.so"
 

@@ -32,14 +32,14 @@ _ITEM_USER, _ITEM_FAIL_DELAY = 2, 10
 _REFUSALS = {
     6: "permission denied",
     7: "wrong passcode",
-    8: "insufficient credentials",
     10: "unknown user",
     11: "too many tries",
     12: "the passcode has to be changed",
     13: "the account has ended",
-    17: "the passcode has ended",
+    27: "the passcode has ended",
 }
-"""What PAM answers where it is the user's fault; anything else says nothing of the passcode."""
+"""What PAM answers where it is the user's fault; anything else says nothing of the passcode: 8, say, that this process
+has no right to look at it."""
 
 
 class _Message(ctypes.Structure):
