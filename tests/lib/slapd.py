@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lib.certificates import Pair
+from tests.lib.processes import suspend
 from tests.parts import require
 
 BASE = "dc=example,dc=org"
@@ -195,7 +196,7 @@ class Directory:
     def suspended(self) -> Iterator[None]:
         """Silent, though connections are accepted by the kernel."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
+        suspend(self.process)
         try:
             yield
         finally:

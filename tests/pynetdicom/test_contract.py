@@ -69,6 +69,7 @@ ATTRIBUTES: dict[tuple[type, str], type | tuple[type, ...]] = {
     (Association, "_kill"): bool,
     (Association, "_reactor_checkpoint"): threading.Event,
     (Association, "_rejected_cx"): list,
+    (Association, "_sent_abort"): bool,
     (Association, "_server"): type(None),
     (Association, "_started_dul"): bool,
     (AssociationServer, "_handlers"): dict,

@@ -67,7 +67,8 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
 def until_idle(acceptor: Acceptor) -> None:
     """Its thread may be about to look around after its last answer, and would find the end then."""
     (assoc,) = acceptor.server.active_associations
-    until(lambda: assoc._is_paused and not assoc._activity.is_set())
+    awake = assoc._activity.is_set  # looked at first: it is cleared only after `_is_paused`
+    until(lambda: not awake() and assoc._is_paused and not awake())
 
 
 def end_the_proof(acceptor: Acceptor) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from redis import Redis
 
+from tests.lib.processes import suspend
 from tests.parts import require
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -57,7 +58,7 @@ class RealRedis:
     def hang(self) -> None:
         """Let it take connections and answer nothing."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        suspend(self._process)
 
     def go_on(self) -> None:
         assert self._process is not None

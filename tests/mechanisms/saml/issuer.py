@@ -25,6 +25,8 @@ from useridentity.validator import CheckContext, Verified
 IDP = "https://idp.example.org/saml"
 AUDIENCE = "urn:dicom:ARCHIVE"
 NOW = datetime.now(UTC).replace(microsecond=0)  # signxml's and our own clocks agree with certificates made now
+LASTING = 3600
+"""Seconds from `NOW` until an assertion ends: longer than the tests run, some of which go by the real clock."""
 
 EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
@@ -75,7 +77,7 @@ def signature(
 
 
 def confirmation(method: str = BEARER, attributes: str | None = None, content: str = "") -> str:
-    attributes = f'NotOnOrAfter="{at(300)}"' if attributes is None else attributes
+    attributes = f'NotOnOrAfter="{at(LASTING)}"' if attributes is None else attributes
     return (
         f'<saml:SubjectConfirmation Method="{method}"><saml:SubjectConfirmationData {attributes}>{content}'
         "</saml:SubjectConfirmationData></saml:SubjectConfirmation>"
@@ -107,7 +109,7 @@ def assertion(
     version: str = "2.0",
     issued: float | str = 0,
     begins: float | None = -5,
-    ends: float | None = 300,
+    ends: float | None = LASTING,
     issuer: str = IDP,
     name_id: str = "alice",
     name_format: str = "",

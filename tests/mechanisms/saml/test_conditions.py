@@ -10,6 +10,7 @@ from tests.mechanisms.saml.issuer import (
     AUDIENCE,
     AUTHENTICATION,
     IDP,
+    LASTING,
     NOW,
     Issuer,
     assertion,
@@ -122,7 +123,7 @@ def test_an_assertion_serves_several_associations_by_default(issuer: Issuer) -> 
 def test_an_assertion_serves_once_where_acceptor_or_issuer_says_so(issuer: Issuer, reuse: str, condition: str) -> None:
     octets = issuer.sign(assertion(identifier="_x", restriction=OURS + condition))
     verified = validate(validator(issuer, reuse=reuse, clock_skew=10.0), octets)
-    assert verified.once == (Once(("saml", IDP, "_x"), NOW + timedelta(seconds=310), NOW),)
+    assert verified.once == (Once(("saml", IDP, "_x"), NOW + timedelta(seconds=LASTING + 10), NOW),)
 
 
 def test_the_way_the_user_logged_in_can_be_asked_for(issuer: Issuer) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.mechanisms.saml.issuer import (
     DS,
     HOLDER_OF_KEY,
+    LASTING,
     Issuer,
     assertion,
     at,
@@ -23,7 +24,7 @@ from tests.mechanisms.saml.issuer import (
 from useridentity.facts import Tls
 
 RECIPIENT = "urn:dicom:ARCHIVE"
-ENDS = f'NotOnOrAfter="{at(300)}"'
+ENDS = f'NotOnOrAfter="{at(LASTING)}"'
 
 WRONG = {
     "none": ("", "there is none"),

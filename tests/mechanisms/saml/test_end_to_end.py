@@ -18,6 +18,7 @@ from tests.mechanisms.saml.issuer import (
     DS,
     HOLDER_OF_KEY,
     IDP,
+    LASTING,
     ROLE,
     Issuer,
     assertion,
@@ -132,7 +133,7 @@ def test_a_bound_assertion_serves_the_node_it_is_bound_to_and_no_other(
         f'<ds:KeyInfo xmlns:ds="{DS}"><ds:X509Data><ds:X509Certificate>{base64.b64encode(der).decode()}'
         "</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
     )
-    octets = issuer.sign(assertion(confirmations=confirmation(HOLDER_OF_KEY, f'NotOnOrAfter="{at(300)}"', holder)))
+    octets = issuer.sign(assertion(confirmations=confirmation(HOLDER_OF_KEY, f'NotOnOrAfter="{at(LASTING)}"', holder)))
     thief = certificates.authority.issue("saml-thief", "thief.example.org")
     with serving(Policy([Rule([validator(issuer, binding="certificate")])]), tls=tls) as acceptor:
 

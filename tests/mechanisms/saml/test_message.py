@@ -6,6 +6,7 @@ import pytest
 
 from tests.mechanisms.saml.issuer import (
     IDP,
+    LASTING,
     Issuer,
     assertion,
     at,
@@ -113,7 +114,7 @@ def test_a_signed_response_that_says_something_else_is_refused(issuer: Issuer, d
 
 def test_a_response_for_another_destination_is_refused(issuer: Issuer) -> None:
     acceptor = validator(issuer, form="response", recipient=RECIPIENT)
-    ours = confirmation(attributes=f'NotOnOrAfter="{at(300)}" Recipient="{RECIPIENT}"')
+    ours = confirmation(attributes=f'NotOnOrAfter="{at(LASTING)}" Recipient="{RECIPIENT}"')
     for destination, good in (("", True), (f' Destination="{RECIPIENT}"', True), (' Destination="urn:x"', False)):
         octets = issuer.sign(response(assertion(confirmations=ours), signed=True, more=destination))
         if good:

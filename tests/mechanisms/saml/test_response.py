@@ -10,6 +10,7 @@ from lxml import etree
 
 from tests.mechanisms.saml.issuer import (
     AUDIENCE,
+    LASTING,
     NOW,
     SAML,
     Issuer,
@@ -168,4 +169,4 @@ def test_both_sides_agree(issuer: Issuer, stranger: Issuer, tmp_path: Path) -> N
     assert (confirmation.acceptor, confirmation.mutual) == (AUDIENCE, True)
     assert verified.once[0].key == ("saml", "https://idp.example.org/saml", verified.identity.claims["assertion_id"])
     assert verified.expires_at is not None
-    assert verified.expires_at - datetime.now(UTC) < timedelta(seconds=361)
+    assert verified.expires_at - datetime.now(UTC) < timedelta(seconds=LASTING + 61)
