@@ -14,36 +14,16 @@ from pynetdicom import StoragePresentationContexts, build_context, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.lib.certificates import Certificates
+from tests.lib.documents import ROOT, path_of, run_python_of, snippets_of
 from tests.mechanisms.jwt.issuer import jwk, write_keys
 from useridentity import Policy, Rule, UsernameValidator, passcode_check
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.pynetdicom import AE, outcome_of
 from useridentity.tls import client_context, server_context
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = [
-    "README.md",
-    "docs/policy.md",
-    "docs/policy-tools.md",
-    "docs/pynetdicom.md",
-    "docs/scope.md",
-    "docs/audit.md",
-    "docs/audit-messages.md",
-]
-THREATS = [
-    "docs/threat-model.md",
-    "docs/kerberos.md",
-    "docs/saml.md",
-    "docs/jwt.md",
-    "docs/scope.md",
-    "docs/audit.md",
-    "docs/audit-messages.md",
-]
+DOCUMENTS = ["README", "policy", "policy-tools", "pynetdicom", "scope", "audit", "audit-messages"]
+THREATS = ["threat-model", "kerberos", "saml", "jwt", "scope", "audit", "audit-messages"]
 PASSCODE = b"correct horse"
-
-
-def snippets(document: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -55,7 +35,7 @@ def reader(
     set_passcode(tmp_path / "passcodes.toml", "alice", PASSCODE)
     write_keys(tmp_path, jwk())
     (tmp_path / "ca.pem").write_bytes(Path(certificates.ca).read_bytes())
-    (tmp_path / "identity.toml").write_text(snippets("README.md", "toml")[0])
+    (tmp_path / "identity.toml").write_text(snippets_of("README", "toml")[0])
     ssl_context = server_context(certificates.server.cert, certificates.server.key)
     acceptor = AE("ARCHIVE")
     acceptor.add_supported_context(Verification)
@@ -63,7 +43,7 @@ def reader(
     policy = Policy([Rule([UsernameValidator(), check], weakest="asserted")])
     tls: tuple[ssl.SSLContext, str] | None = (client_context(certificates.ca), "127.0.0.1")
     servers = {
-        "README.md": acceptor.start_server(("127.0.0.1", 0), False, ssl_context, policy=policy),
+        "README": acceptor.start_server(("127.0.0.1", 0), False, ssl_context, policy=policy),
         "docs": acceptor.start_server(("127.0.0.1", 0), False, policy=policy),
     }
     yield {
@@ -85,13 +65,12 @@ def reader(
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_python_snippets_run(document: str, reader: dict[str, Any]) -> None:
     names = dict(reader)
-    names["port"] = names["servers"]["README.md" if document == "README.md" else "docs"].server_address[1]
-    for number, snippet in enumerate(snippets(document, "python"), 1):
-        exec(compile(snippet, f"{document} snippet {number}", "exec"), names)
+    names["port"] = names["servers"]["README" if document == "README" else "docs"].server_address[1]
+    run_python_of(document, names)
     if "assoc" in names:
         assert str(outcome_of(names["assoc"])) == "accepted, identity confirmed"
         names["assoc"].release()
-    if document == "README.md":
+    if document == "README":
         names["server"].shutdown()
     if "on_move" in names:
         assert next(names["on_move"](None))[2]["identity"].name == "archive"
@@ -99,7 +78,7 @@ def test_python_snippets_run(document: str, reader: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_policy_snippets_load(document: str, reader: dict[str, Any], tmp_path: Path) -> None:
-    for snippet in snippets(document, "toml"):
+    for snippet in snippets_of(document, "toml"):
         (tmp_path / "snippet.toml").write_text(snippet)
         Policy.load(tmp_path / "snippet.toml")
 
@@ -108,7 +87,7 @@ def test_every_line_of_the_threat_model_is_shown_by_the_tests_it_names_and_they_
     """A line without its test would be a promise, a test without its line a riddle."""
     told, shown = set(), set()
     for document in THREATS:
-        for line, row in re.findall(r"^\| ([A-Z]\d+) (\|.*)$", (ROOT / document).read_text(), re.MULTILINE):
+        for line, row in re.findall(r"^\| ([A-Z]\d+) (\|.*)$", path_of(document).read_text(), re.MULTILINE):
             named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
             assert named, f"{document}: {line} names no test"
             told |= {(line, file, test) for file, test in named}
@@ -121,7 +100,7 @@ def test_every_line_of_the_threat_model_is_shown_by_the_tests_it_names_and_they_
 
 def test_links_between_documents_lead_somewhere() -> None:
     broken = []
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [path_of("README"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             if not (document.parent / target).exists():
                 broken.append(f"{document.name}: {target}")

@@ -17,7 +17,7 @@ import pytest
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tests.lib.documents import snippets_of
+from tests.lib.documents import run_python_of, snippets_of
 from tests.lib.handshake import handshake
 from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import PASSCODE, serving
@@ -257,7 +257,6 @@ def test_the_examples_of_the_documentation_run(site: Site, monkeypatch: pytest.M
         Policy.load(site.folder / f"{number}.toml")
     site.put("identity.toml", policies[0].encode())
     names: dict[str, Any] = {"contexts": [build_context(Verification)]}
-    for snippet in snippets_of("certificates", "python"):
-        exec(snippet, names)
+    run_python_of("certificates", names)
     assert handshake(names["tls"], names["context"]).client_name == "CT_1"
     names["server"].server_close()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tests.lib.documents import path_of, snippets_of
 from useridentity.errors import ConfigurationError
 from useridentity.policy import Policy
 from useridentity.state.limits import PenaltyLimits
 from useridentity.state.redis import COMMANDS
 from useridentity.state.redis_url import OPTIONS
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "state.md").read_text()
-SNIPPETS = re.findall(r"^```toml\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+DOCUMENT = path_of("state").read_text()
+SNIPPETS = snippets_of("state", "toml")
 REST = '\n[validator.names]\ntype = "username"\n\n[[authenticate]]\naccept = ["names"]\n'
 
 
