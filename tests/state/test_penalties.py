@@ -271,9 +271,10 @@ def test_ten_thousand_guesses_at_once_are_not_more_than_one_when_a_delay_is_over
         assert sum(threads.map(guess, range(20))) == 1
 
 
-@pytest.mark.parametrize("name", ["ALICE", " alice ", "alice\0", "\uff41lice", "Alice"])
+@pytest.mark.parametrize("name", ["ALICE", " alice ", "alice\0", "\uff41lice", "Alice", "al\u00edce", "ALI\u0327CE"])
 def test_spellings_that_a_directory_takes_for_one_user_are_one_account(name: str) -> None:
     assert account_of(wrong(name=name)) == account_of(wrong(name="alice")) == "alice"
+    assert account_of(wrong(name="alicia")) != "alice"
 
 
 def test_only_a_passcode_is_for_an_account_and_any_octets_name_one() -> None:

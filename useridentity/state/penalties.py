@@ -227,10 +227,11 @@ def source_of(address: Address) -> str:
 def account_of(credential: Credential) -> str | None:
     """The account whose passcode `credential` may guess; None for other types, which nobody guesses.
 
-    Folded as the most lenient directory does (RFC 4518), so that "Alice" is no second chance at "alice".
-    Two accounts that a stricter store tells apart share their penalties.
+    Folded as the most lenient directories do (RFC 4518; Active Directory, which ignores accents too: MS-ADTS 6.5), so
+    that "Alíce" is no second chance at "alice". Accounts that a stricter store tells apart share their penalties.
     """
     if credential.identity_type != IdentityType.USERNAME_PASSCODE:
         return None
-    name = unicodedata.normalize("NFKC", credential.primary_field.decode("utf-8", "replace")).casefold()
-    return " ".join(name.replace("\0", " ").split())
+    name = unicodedata.normalize("NFKD", credential.primary_field.decode("utf-8", "replace")).casefold()
+    letters = (each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    return " ".join("".join(letters).replace("\0", " ").split())
