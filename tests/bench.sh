@@ -4,10 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
-system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
-  storescu:dcmtk xmlsec1:xmlsec1 redis-server:redis-server slapd:slapd ldapadd:ldap-utils \
-  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime \
-  rsyslogd:rsyslog "/usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_ossl.so:rsyslog-openssl"
+system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" "${PEER_NEEDS[@]}"
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 say "set up in $SECONDS s"

@@ -5,13 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/lib/setup.sh
 
-system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" \
-  git:git node:nodejs npm:npm storescu:dcmtk Orthanc:orthanc xmlsec1:xmlsec1 \
-  krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime \
-  slapd:slapd ldapadd:ldap-utils redis-server:redis-server \
-  rsyslogd:rsyslog "/usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_ossl.so:rsyslog-openssl" \
-  "/usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_gtls.so:rsyslog-gnutls" unshare:util-linux ip:iproute2 \
-  "/usr/lib/$(uname -m)-linux-gnu/security/pam_pwdfile.so:libpam-pwdfile"
+system_packages "${VENV_NEEDS[@]}" "${BUILD_NEEDS[@]}" "${PEER_NEEDS[@]}" \
+  git:git node:nodejs npm:npm Orthanc:orthanc unshare:util-linux ip:iproute2 \
+  "$LIBRARY/rsyslog/lmnsd_gtls.so:rsyslog-gnutls" "$LIBRARY/security/pam_pwdfile.so:libpam-pwdfile"
 virtual_environment
 once .venv/tests.stamp pyproject.toml -- install_package --group test
 once tests/interop/node/node_modules/.stamp tests/interop/node/package.json -- \

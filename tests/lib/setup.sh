@@ -1,4 +1,4 @@
-# Set-up shared by tests/run.sh and examples/demo.sh: sourced, with the repository's root as working directory.
+# Set-up shared by tests/run.sh, tests/bench.sh and examples/demo.sh: sourced, with the root as working directory.
 # shellcheck shell=bash disable=SC2034
 #
 # A need is written PROOF:PACKAGES, a program or absolute path that shows it is met, and the Debian packages to meet it.
@@ -37,6 +37,14 @@ BUILD_NEEDS=(
   "/usr/include/ldap.h:libldap2-dev"
   "/usr/include/sasl/sasl.h:libsasl2-dev"
   "$(python_says 'sysconfig.get_path("include")')/Python.h:$PYTHON_PACKAGE-dev"
+)
+
+# What tests and benchmarks both talk to.
+LIBRARY=/usr/lib/$(uname -m)-linux-gnu
+PEER_NEEDS=(
+  storescu:dcmtk xmlsec1:xmlsec1 krb5kdc:krb5-kdc kadmin.local:krb5-admin-server kinit:krb5-user faketime:faketime
+  slapd:slapd ldapadd:ldap-utils redis-server:redis-server
+  rsyslogd:rsyslog "$LIBRARY/rsyslog/lmnsd_ossl.so:rsyslog-openssl"
 )
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
