@@ -117,6 +117,7 @@ def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], a
         {"identity": replace(alice(), expires_at=LATER.replace(tzinfo=None))},
         {"identity": replace(alice(), groups=["radiology"])},
         {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id="bob")},
+        {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id=None)},
     ],
     ids=lambda change: next(iter(change)),
 )

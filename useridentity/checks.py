@@ -23,7 +23,7 @@ from useridentity.pool import Pool
 from useridentity.rules import label
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
-from useridentity.state.penalties import Penalties, account_of
+from useridentity.state.penalties import MAX_NAME, Penalties, account_of
 from useridentity.validator import CheckContext, Validator, Verified
 
 MAX_SERVER_RESPONSE = 56_000
@@ -192,14 +192,17 @@ def _about_credential(plan: Checks, results: Mapping[str, Result]) -> list[Resul
 
 def _validate(validator: Validator, credential: Credential | None, facts: Facts, context: CheckContext) -> Result:
     try:
-        answer: object = validator.validate(credential, facts, context)
+        return _judged(validator.validate(credential, facts, context), validator, credential, facts)
     except Refused as verdict:
         # Made anew, as below: a traceback would hold the credential for as long as the verdict lives.
         return Refused(verdict.reason, verdict.detail)
     except Unavailable as verdict:
         return Unavailable(verdict.detail, verdict.reason)
-    except BaseException as error:  # noqa: BLE001  a validator that crashes, however it does, has not verified
+    except BaseException as error:  # noqa: BLE001  a validator that crashes, or whose answer does, has not verified
         return Unavailable(f"the validator raised {described(error)}")
+
+
+def _judged(answer: object, validator: Validator, credential: Credential | None, facts: Facts) -> Result:
     if not isinstance(answer, Verified) or not isinstance(answer.identity, Identity):
         return Unavailable(f"the validator returned {type(answer).__name__}, not Verified")
     problem = _contradiction(answer, validator, credential)
@@ -225,6 +228,8 @@ def _contradiction(answer: Verified, validator: Validator, credential: Credentia
 def _is_named(user_id: str, credential: Credential) -> bool:
     """Whether a bare username names this user, whatever the width its characters were sent in (RFC 8265 3.4)."""
     presented = credential.primary_field.decode("utf-8", "replace")
+    if presented == user_id or len(presented) > MAX_NAME:
+        return presented == user_id
     return unicodedata.normalize("NFKC", presented) == unicodedata.normalize("NFKC", user_id)
 
 

@@ -13,9 +13,10 @@ import pytest
 from tests.mechanisms.builders import credential
 from tests.state.builders import NOW, after
 from useridentity.credential import Credential
+from useridentity.mechanisms.username import MAX_USERNAME
 from useridentity.state import Kind
 from useridentity.state.limits import PenaltyLimits
-from useridentity.state.penalties import AGAIN, Address, Penalties, account_of, source_of
+from useridentity.state.penalties import AGAIN, MAX_NAME, Address, Penalties, account_of, source_of
 
 WARD = ip_address("10.1.1.1")
 HOME = ip_address("10.1.1.2")
@@ -275,6 +276,15 @@ def test_ten_thousand_guesses_at_once_are_not_more_than_one_when_a_delay_is_over
 def test_spellings_that_a_directory_takes_for_one_user_are_one_account(name: str) -> None:
     assert account_of(wrong(name=name)) == account_of(wrong(name="alice")) == "alice"
     assert account_of(wrong(name="alicia")) != "alice"
+
+
+def test_a_name_that_is_longer_than_any_username_is_not_folded_to_its_end() -> None:
+    """Sixteen thousand accents of one kind behind as many of another would stop the process for seconds."""
+    folded = account_of(wrong(name="a" * 200))
+    assert folded == "a" * 200
+    accents = "\u0301" * 16_000 + "\u0316" * 16_000
+    assert account_of(wrong(name="a" * MAX_NAME + accents)) == account_of(wrong(name="a" * (MAX_NAME + 1)))
+    assert MAX_USERNAME <= MAX_NAME
 
 
 def test_only_a_passcode_is_for_an_account_and_any_octets_name_one() -> None:

@@ -45,6 +45,10 @@ GREATEST_DOUBLING = 32.0
 NEVER = float("-inf")
 """When something was wrong for certain that was not."""
 
+MAX_NAME = 256
+"""Octets of a name that tell accounts apart: no username is longer (`mechanisms.username`). Normalising takes time with
+the square of a run of accents, and holds Python's lock: seconds, for the 64 KiB that a peer may send."""
+
 MAX_LABEL = 64
 """Characters of a name in a log line: enough to recognise it, too few to flood a log."""
 
@@ -232,6 +236,7 @@ def account_of(credential: Credential) -> str | None:
     """
     if credential.identity_type != IdentityType.USERNAME_PASSCODE:
         return None
-    name = unicodedata.normalize("NFKD", credential.primary_field.decode("utf-8", "replace")).casefold()
+    sent = credential.primary_field[:MAX_NAME].decode("utf-8", "replace")
+    name = unicodedata.normalize("NFKD", sent).casefold()
     letters = (each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
     return " ".join("".join(letters).replace("\0", " ").split())
