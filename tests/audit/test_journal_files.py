@@ -15,10 +15,11 @@ import pytest
 from tests.audit.builders import NOON, filled, opened, record
 from tests.audit.test_journal import HANG, ROOT, is_sound, refusal
 from useridentity.audit import journal as module
-from useridentity.audit.archive import Archive, alone, archives, put_away
+from useridentity.audit.archive import Archive, alone, archives, full_name
 from useridentity.audit.here import host
 from useridentity.audit.journal import ANCHOR_RECORDS, Journal
 from useridentity.audit.record import Acceptor, Kind, Record
+from useridentity.audit.segment import Segment
 from useridentity.audit.verify import _Verification, verify
 
 SMALL = 100_000  # bytes of a file that a test fills
@@ -134,7 +135,7 @@ def test_who_was_away_while_others_went_on_continues_what_they_wrote(tmp_path: P
         away.append(record(), wait=True)
         away._written_file.close()
         filled(tmp_path, 5)
-        put_away(tmp_path / "audit.db")
+        (tmp_path / "audit.db").rename(full_name(tmp_path / "audit.db"))
         away.append(record(), wait=True)
         assert away.last == 7
     assert is_sound(tmp_path)
@@ -185,7 +186,7 @@ def test_a_file_that_is_put_away_while_the_journal_is_verified_is_not_missed(
         read(self, path)
         if put_away_meanwhile and not put:
             put.append(tmp_path / "audit.db")
-            put_away(put[0])
+            put[0].rename(full_name(put[0]))
             filled(tmp_path, 5)
 
     filled(tmp_path, 5)
@@ -217,6 +218,33 @@ def test_files_within_their_time_are_kept(tmp_path: Path) -> None:
     rotated(tmp_path, keep=timedelta(days=36_500).total_seconds())
     assert archives(tmp_path / "audit.db")[0].first == 1
     assert NOON.year == 2026
+
+
+def test_a_disk_that_is_full_just_as_a_file_is_removed_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What could not be said of the removal was not said, and is not missed."""
+    rotated(tmp_path)
+    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
+    append = Segment.append
+
+    def full(self: Segment, entries: Any, after: Any) -> Any:
+        head = append(self, entries, after)
+        if any(Kind.RETIRED.value in each.body for each in entries):
+            self._database.execute("ROLLBACK")  # as SQLite does where a commit finds the disk full
+        return head
+
+    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds()) as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr(Segment, "append", full)
+            for number in range(3):
+                journal.append(record(number), wait=True)
+        assert "files are put away and removed later" in caplog.text
+        assert archives(tmp_path / "audit.db")[0].first == 1
+        for number in range(3):
+            journal.append(record(number), wait=True)
+    assert archives(tmp_path / "audit.db") == []
+    assert is_sound(tmp_path)
 
 
 def test_files_that_a_sink_has_not_taken_are_kept_whatever_their_age(tmp_path: Path) -> None:

@@ -363,7 +363,7 @@ def test_a_reader_that_has_enough_is_no_error(script: str, journal: Path) -> Non
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(HANG) in (0, 1, 120)
+        assert process.wait(HANG) in (0, 141)
 
 
 def test_new_records_are_shown_as_they_are_written(script: str, journal: Path) -> None:
@@ -398,8 +398,8 @@ def test_what_rests_on_the_journals_own_cursors_is_said_to() -> None:
     from useridentity.cli.audit.verdict import sentences
 
     report = Report(journal="a", records=7, first=1, last=7, anchored=5)
-    assert "claimed by the unsealed journal itself" in list(sentences(report, by_sink=False))[-1]
-    assert "unsealed" not in list(sentences(report, by_sink=True))[-1]
+    assert "claimed by the unsealed journal itself" in list(sentences(report, by_sink=False))[1]
+    assert "unsealed" not in list(sentences(report, by_sink=True))[1]
 
 
 def test_what_was_done_to_a_journal_is_said_record_by_record(run: Run, journal: Path) -> None:

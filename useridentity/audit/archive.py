@@ -8,16 +8,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from useridentity.audit.chain import Chain, Head
 from useridentity.audit.here import this_process
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import BUSY, checked_seal, connect, reading
+from useridentity.audit.segment import BUSY, checked_seal, reading
 from useridentity.errors import ConfigurationError
 
 DIGITS = 12
@@ -79,18 +80,30 @@ def _lock(descriptor: int, key: Path) -> None:
 def in_order(journal: Path) -> Iterator[Path]:
     """All files, oldest first, looked for one by one: those that are put away while others are read, too."""
     before = None
-    while more := [each for each in archives(journal) if before is None or each > before]:
-        before = more[0]
+    while True:
+        with held(journal):
+            more = next((each for each in archives(journal) if before is None or each > before), None)
+            if more is None:
+                yield from [journal] if journal.exists() else ()
+                return
+        before = more
         yield before.path
-    if journal.exists():
-        yield journal
 
 
-def put_away(journal: Path) -> None:
-    """Give the file, which nobody has open, its name as a full one."""
-    with closing(connect(journal, "ro")) as database:
+@contextmanager
+def held(journal: Path) -> Iterator[None]:
+    """The newest file, where there is one that can be read, is not put away until the block ends."""
+    with ExitStack() as stack:
+        with suppress(sqlite3.Error, ConfigurationError):
+            stack.enter_context(reading(journal))
+        yield
+
+
+def full_name(journal: Path) -> Path:
+    """The name of the file as a full one."""
+    with reading(journal) as database:
         first, last = database.execute("SELECT min(sequence), max(sequence) FROM record").fetchone()
-    os.rename(journal, journal.with_name(f"{journal.stem}-{first:0{DIGITS}}-{last:0{DIGITS}}{journal.suffix}"))
+    return journal.with_name(f"{journal.stem}-{first:0{DIGITS}}-{last:0{DIGITS}}{journal.suffix}")
 
 
 def inherited(journal: Path, chain: Chain) -> tuple[tuple[str, Head] | None, dict[str, int]]:

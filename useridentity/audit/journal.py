@@ -239,7 +239,7 @@ class Journal:
                 self._succeeded(batch)
                 if anchored:
                     self._written_file.look_after()
-        self._written_file.close()
+        self._written_file.end()
 
     def _write_wanted(self, batch: list[_Item]) -> bool:
         """As `_write`, without the records of those who gave up meanwhile: they were told that there is none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from useridentity.audit.archive import archives, files
+from useridentity.audit.archive import archives, files, held, in_order
 from useridentity.audit.record import Record
 from useridentity.audit.segment import microseconds, problem, reading, rows
 from useridentity.audit.terms import EMERGENCY, Field, folded, terms_of
@@ -19,8 +19,8 @@ from useridentity.facts import peer_address
 Found = tuple[int, Record]
 """A record and its number."""
 
-COUNTED = 100_000
-"""Records that are counted to learn which of several conditions holds for the fewest: 5 ms."""
+FEW = 20_000
+"""Records, each of which is looked up under the other conditions faster than all records of these are gone through."""
 
 EVER = (-(2**62), 2**62)
 
@@ -91,43 +91,46 @@ def _address(value: str) -> str:
 def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:
     """The newest records that match, oldest of them first; raises `ConfigurationError` where there is no journal."""
     found: list[Found] = []
-    for path in reversed(_files(journal)):
-        with _searching(path) as database:
-            found += _search(database, wanted, "DESC", limit - len(found))
-        if len(found) >= limit:
-            break
+    with held(journal):
+        for path in reversed(_files(journal)):
+            with _searching(path) as database:
+                found += _search(database, wanted, "DESC", limit - len(found))
+            if len(found) >= limit:
+                break
     return found[::-1]
 
 
 def every(journal: Path, wanted: Filter) -> Iterator[Found]:
-    """All records that match, oldest first."""
-    for path in _files(journal):
+    """All records that match, oldest first, of files that are put away meanwhile, too."""
+    _files(journal)
+    for path in in_order(journal):
         with _searching(path) as database:
             yield from _search(database, wanted, "ASC", -1)
 
 
 def by_number(journal: Path, sequence: int) -> Found | None:
     """The record with this number."""
-    for path in _files(journal):
-        with _searching(path) as database:
-            for row in rows(database, max(sequence - 1, _base(database)), 1):
-                if row.sequence == sequence:
-                    return sequence, Record.from_json(row.body)
+    with held(journal):
+        for path in _files(journal):
+            with _searching(path) as database:
+                for row in rows(database, max(sequence - 1, _base(database)), 1):
+                    if row.sequence == sequence:
+                        return sequence, Record.from_json(row.body)
     return None
 
 
 def last_number(journal: Path) -> int:
     """The number of the newest record, 0 where there is none yet."""
-    with _searching(_files(journal)[-1]) as database:
+    with held(journal), _searching(_files(journal)[-1]) as database:
         return int(database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone()[0])
 
 
 def since_number(journal: Path, after: int) -> list[Found]:
     """The records above a number, in order."""
     found: list[Found] = []
-    full = [each.path for each in archives(journal) if each.last > after]
-    for path in [*full, journal]:
-        if path.exists():  # a file that was just put away is looked for again with the next call
+    with held(journal):
+        full = [each.path for each in archives(journal) if each.last > after]
+        for path in [*full, *([journal] if journal.exists() else [])]:
             with _searching(path) as database:
                 found += [(row.sequence, Record.from_json(row.body)) for row in rows(database, after)]
     return found
@@ -153,27 +156,34 @@ def _files(journal: Path) -> list[Path]:
 
 
 def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int) -> Iterator[Found]:
-    terms = wanted.terms
-    if len(terms) > 1:
-        terms.sort(key=lambda term: _number(database, term, wanted))
-    source = "term" if terms else "record"
-    conditions = ["t.time BETWEEN ? AND ?", "+t.sequence > ?"]  # the plus: not what to search by
-    values: list[object] = [*wanted.window, _base(database)]
-    for number, term in enumerate(terms):
-        conditions.append("t.field = ? AND t.value = ?" if not number else _ALSO)
-        values += term
-    statement = (
-        f"SELECT r.sequence, r.body FROM {source} t JOIN record r ON r.sequence = t.sequence "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} ORDER BY t.time {order}, t.sequence {order} LIMIT ?"
-    )
-    for sequence, body in database.execute(statement, (*values, limit)):
-        yield sequence, Record.from_json(body)
+    keys, values = _keys(database, wanted)
+    for _, sequence in database.execute(f"{keys} ORDER BY time {order}, sequence {order} LIMIT ?", (*values, limit)):
+        for (body,) in database.execute("SELECT body FROM record WHERE sequence = ?", (sequence,)):
+            yield sequence, Record.from_json(body)
+
+
+def _keys(database: sqlite3.Connection, wanted: Filter) -> tuple[str, list[object]]:
+    """What selects the times and numbers of the records that match, in one pass over what is sorted by them."""
+    always, terms = (*wanted.window, _base(database)), wanted.terms
+    if not terms:
+        return _ALL, [*always]
+    numbers = {term: _number(database, term, wanted) for term in terms} if len(terms) > 1 else {}
+    terms.sort(key=lambda term: numbers.get(term, 0))
+    if numbers and numbers[terms[0]] == FEW:
+        return " INTERSECT ".join(_OF_TERM for _ in terms), [each for term in terms for each in (*term, *always)]
+    statement = " AND ".join([_OF_TERM, *(_ALSO for _ in terms[1:])])
+    return statement, [*terms[0], *always, *(each for term in terms[1:] for each in term)]
 
 
 def _base(database: sqlite3.Connection) -> int:
     """What the file continues: records up to there are none of its own, whoever put them in."""
     return int(database.execute("SELECT sequence FROM seal WHERE name = 'base'").fetchone()[0])
 
+
+_ALL = "SELECT time, sequence FROM record t WHERE t.time BETWEEN ? AND ? AND +t.sequence > ?"  # not searched by number
+
+_OF_TERM = """SELECT time, sequence FROM term t
+    WHERE t.field = ? AND t.value = ? AND t.time BETWEEN ? AND ? AND +t.sequence > ?"""
 
 _ALSO = (
     "EXISTS (SELECT 1 FROM term u WHERE u.field = ? AND u.value = ? AND u.time = t.time AND u.sequence = t.sequence)"
@@ -184,5 +194,5 @@ _COUNT = """SELECT count(*)
 
 
 def _number(database: sqlite3.Connection, term: tuple[int, str], wanted: Filter) -> int:
-    """How many records a condition holds for, as far as that is counted."""
-    return int(database.execute(_COUNT, (*term, *wanted.window, COUNTED)).fetchone()[0])
+    """How many records a condition holds for, few or at least `FEW`."""
+    return int(database.execute(_COUNT, (*term, *wanted.window, FEW)).fetchone()[0])

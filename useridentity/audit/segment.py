@@ -151,10 +151,17 @@ class Segment:
         check_ours(self._database)
 
 
-def begin(path: Path, chain: Chain, base: tuple[str, Head] | None, cursors: Mapping[str, int]) -> None:
+def begin(
+    path: Path,
+    chain: Chain,
+    base: tuple[str, Head] | None,
+    cursors: Mapping[str, int],
+    instead_of: Path | None = None,
+) -> None:
     """Make a file, mode 0600, that continues `base`, or a journal of its own; `cursors` is where the sinks are.
 
     It is there when it is complete, and not before: what is begun under another name may be left by a power cut.
+    A file that it comes `instead_of` gets that name at the same moment.
     """
     beside = path.with_name(f"{path.name}.new")
     left = [path.with_name(beside.name + ending) for ending in ("", "-journal", "-wal", "-shm")]
@@ -166,6 +173,8 @@ def begin(path: Path, chain: Chain, base: tuple[str, Head] | None, cursors: Mapp
             with _transaction(database):
                 _fill(database, chain, base, cursors)
             database.execute("PRAGMA journal_mode = WAL")  # which is a transaction, too, that a kill could leave
+        if instead_of is not None:
+            os.rename(path, instead_of)
         _part_from_log(path)
         os.link(beside, path)  # never over a file that has the name
     finally:

@@ -9,8 +9,9 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from useridentity.audit.archive import alone, archives, inherited, outdated, put_away, retirement
+from useridentity.audit.archive import alone, archives, files, full_name, inherited, outdated, retirement
 from useridentity.audit.chain import Chain, Head, make_key, read_key
+from useridentity.audit.mark import mark_of, read_mark, write_mark
 from useridentity.audit.reader import JournalReader
 from useridentity.audit.segment import Entry, Segment, begin, inode, problem
 from useridentity.errors import ConfigurationError, Unavailable
@@ -35,6 +36,8 @@ class WrittenFile:
     def __init__(self, path: Path, key: Path, reader: JournalReader, upkeep: Upkeep) -> None:
         self._path = path
         self._key = key
+        self._mark = mark_of(path, key)
+        self._unmarked = ""
         self._reader = reader
         self._upkeep = upkeep
         self._segment: Segment | None = None
@@ -50,11 +53,11 @@ class WrittenFile:
             if not path.parent.is_dir():
                 raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
         if self._key.exists():
-            read_key(self._key)
-        elif self._path.exists():
+            read_mark(self._mark, Chain(read_key(self._key)))
+        elif left := [*files(self._path), *([self._mark] if self._mark.exists() else [])]:
             raise ConfigurationError(
-                f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move the "
-                "journal away for a new one to be begun"
+                f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move "
+                f"{', '.join(each.name for each in left)} away for a new one to be begun"
             )
         passing = self._reader.check() if self._path.exists() else ""
         try:
@@ -85,29 +88,42 @@ class WrittenFile:
         return found
 
     def look_after(self) -> None:
-        """Put the file away where it is full, unless somebody reads it; remove files that are outdated."""
+        """Mark how far the journal is; put a full file away, unless somebody reads it; remove what is outdated."""
+        self._set_mark()
         try:
-            segment = self.current()
-            if segment.size > self._upkeep.rotate_bytes:
-                with self._reader.paused(), alone(self._key):
-                    if segment.settle():
-                        self.close()
-                        put_away(self._path)
+            if self.current().size > self._upkeep.rotate_bytes:
+                self._put_away(self.current())
             if self._upkeep.keep is not None:
                 self._retire(self._upkeep.keep)
         except Exception as error:  # noqa: BLE001  what was written stays written, and the thread has to go on
             LOGGER.warning("%s: %s; files are put away and removed later", self._path, problem(error))
             self.close()
 
+    def end(self) -> None:
+        """Mark how far the journal is, and close its file."""
+        self.close()
+        self._set_mark()
+
     def close(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.close()
 
+    def _set_mark(self) -> None:
+        """Nobody waits for it, and what was written is written: a key's folder may be one for reading only."""
+        try:
+            if self.head is not None:
+                write_mark(self._mark, Chain(read_key(self._key)), *self.head)
+        except ConfigurationError as error:
+            if str(error) != self._unmarked:
+                LOGGER.warning("%s; that the journal was cut off shows only by what sinks have kept", error)
+            self._unmarked = str(error)
+
     def _opened(self) -> Segment:
         if not self._path.exists() and not archives(self._path):
             make_key(self._key)
         chain = Chain(read_key(self._key))
+        self.head = self.head or read_mark(self._mark, chain)
         with alone(self._key):
             if not self._path.exists():
                 left, cursors = inherited(self._path, chain)
@@ -116,6 +132,13 @@ class WrittenFile:
                 begin(self._path, chain, base, cursors)
             return Segment(self._path, chain)
 
+    def _put_away(self, segment: Segment) -> None:
+        with self._reader.paused(), alone(self._key):
+            if segment.settle():
+                base, cursors = segment.head, segment.cursors()
+                self.close()
+                begin(self._path, Chain(read_key(self._key)), base, cursors, instead_of=full_name(self._path))
+
     def _retire(self, keep: float) -> None:
         """Remove full files that are older than `keep` seconds and that every sink has taken."""
         segment, chain = self.current(), Chain(read_key(self._key))
@@ -123,6 +146,7 @@ class WrittenFile:
         taken = min((cursors.get(sink, 0) for sink in self._upkeep.sinks), default=None)
         for archive in outdated(self._path, keep, taken):
             with segment.transaction():
-                before = self.follows(segment)
-                self.head = (before[0], segment.append([Entry.of(retirement(archive, chain))], before))
+                journal, before = self.follows(segment)
+                head = segment.append([Entry.of(retirement(archive, chain))], (journal, before))
+            self.head = (journal, head)
             archive.path.unlink()

@@ -14,8 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from useridentity.audit.archive import files, in_order
+from useridentity.audit.archive import alone, files, in_order
 from useridentity.audit.chain import Chain, Head, read_key
+from useridentity.audit.mark import mark_of, read_mark
 from useridentity.audit.record import Anchor, Kind, Record
 from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem, reading
 from useridentity.audit.terms import terms_of
@@ -44,15 +45,23 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. `anchored` is the newest record that a sink vouches for; later ones could be cut off unseen.
+    """What was found.
 
-    Without anchors of a sink's own it rests on the journal's cursors, which nothing seals.
+    Fields:
+        journal: its id.
+        records, first, last: how many there are, and their first and last number.
+        marked: the newest record that the mark beside the key vouches for, 0 without one.
+        anchored: the newest record that a sink vouches for; without anchors of its own this rests on the journal's
+            cursors, which nothing seals. Records after both could be cut off unseen.
+        findings: what is wrong.
+        notes: what is worth knowing, and nothing wrong.
     """
 
     journal: str = ""
     records: int = 0
     first: int = 0
     last: int = 0
+    marked: int = 0
     anchored: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -63,17 +72,20 @@ class Report:
 
 
 def verify(journal: Path, key: Path, anchors: Iterable[Anchor] = ()) -> Report:
-    """Verify the journal with all its files, against `anchors` that sinks have kept.
+    """Verify the journal with all its files, against its mark and `anchors` that sinks have kept.
 
-    Raises `ConfigurationError` where there is no journal or no key to verify by.
+    Raises `ConfigurationError` where there is no journal, and never was, or no key to verify by.
     """
-    if not files(journal):
+    path = mark_of(journal, key)
+    if not files(journal) and not path.exists():
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
-    verification, found = _Verification(Chain(read_key(key)), anchors), list[Path]()
-    for path in in_order(journal):
-        found.append(path)
-        verification.read(path)
-    return verification.concluded(journal, found)
+    verification = _Verification(Chain(read_key(key)), anchors)
+    verification.read_mark(path)
+    for each in in_order(journal):
+        verification.read(each)
+    with alone(key):  # who has just put a full file away has not begun the next one yet
+        is_missing = not journal.exists()
+    return verification.concluded(journal, is_missing=is_missing)
 
 
 class _Verification:
@@ -81,39 +93,61 @@ class _Verification:
 
     def __init__(self, chain: Chain, anchors: Iterable[Anchor]) -> None:
         self._chain = chain
+        self._mark: tuple[str, Head] | None = None
         self._anchors = list(anchors)
         self._expected = {(each.journal, each.sequence): each.head for each in self._anchors}
         self._before: Head | None = None
         self._base = Head(0, b"")
         self._retired: set[Anchor] = set()
         self._told: list[tuple[int, Anchor]] = []
+        self._unknown = 0
+        self._told_of = 0  # up to where there is a finding that something is missing at the end
         self._taken = 0
         self._genuine = True
+        self._first: Path | None = None
         self._path = Path()
         self.report = Report()
+
+    def read_mark(self, path: Path) -> None:
+        """Learn up to where the journal was marked."""
+        try:
+            self._mark = read_mark(path, self._chain)
+        except ConfigurationError as error:
+            self._path = path
+            self._find(0, 0, str(error).removeprefix(f"{path}: "))
+        if self._mark is not None:
+            journal, head = self._mark
+            self._expected.setdefault((journal, head.sequence), head.mac.hex())
 
     def read(self, path: Path) -> None:
         """Verify one file as the continuation of those before."""
         self._path = path
+        self._first = self._first or path
         try:
             with reading(path) as database:
                 self._verify_file(database)
         except (sqlite3.Error, OSError, ConfigurationError) as error:
             after = self._before.sequence if self._before else 0
             self._find(after + 1, after + 1, f"cannot be read from here: {problem(error)}")
+            self._told_of = after + 1
             self._genuine = False
 
-    def concluded(self, journal: Path, found: list[Path]) -> Report:
+    def concluded(self, journal: Path, *, is_missing: bool) -> Report:
         """The report, once every file was read."""
         report = self.report
-        self._judge_base(found[0])
-        if found[-1] != journal:
-            self._path = journal
-            report.notes.append(
-                f"{journal.name} is missing: it was removed, unless nothing was written since record {report.last}"
-            )
+        if self._first is not None:
+            self._judge_base(self._first)
+        self._path = journal
+        if is_missing:
+            what = "removed with the whole file, unless a server was killed just as it began it, and none has run since"
+            self._find(report.last + 1, report.last + 1, what)
         ours = [anchor for anchor in self._anchors if anchor.journal == report.journal]
         self._judge_anchors(ours)
+        self._judge_mark()
+        if self._unknown:
+            report.notes.append(
+                f"{self._unknown} records are of a newer release; that can tell whether all of them are found"
+            )
         kept = [anchor.sequence for anchor in ours if anchor.sequence <= report.last]
         told = [anchor.sequence for sequence, anchor in self._told if sequence <= self._taken]
         report.anchored = max(kept if self._anchors else told, default=0)
@@ -129,6 +163,19 @@ class _Verification:
         for anchor in ours:
             if anchor.sequence > report.last:
                 self._find(report.last + 1, anchor.sequence, "cut off: a sink has the anchor of a later record")
+
+    def _judge_mark(self) -> None:
+        """Whether all that the mark has seen is there."""
+        report = self.report
+        if self._mark is None:
+            return
+        journal, (sequence, _) = self._mark
+        if report.journal and journal != report.journal:
+            self._find(1, report.last, "the mark beside the key is of another journal: this one is in its place")
+        elif sequence <= report.last:
+            report.marked = sequence
+        elif self._told_of <= report.last:
+            self._find(report.last + 1, sequence, "cut off: the mark beside the key is of a later record")
 
     def _judge_base(self, first: Path) -> None:
         """Whether what the oldest file continues was removed by the journal itself."""
@@ -203,14 +250,19 @@ class _Verification:
             self._find(row.sequence, row.sequence, f"does not continue record {before.sequence}, which was replaced")
         expected = self._expected.get((report.journal, row.sequence))
         if genuine and expected not in (None, row.mac.hex()):
-            self._find(row.sequence, row.sequence, "is not the record that a sink has the anchor of")
+            self._find(row.sequence, row.sequence, "is not the record that a sink, or the mark, knows")
         if genuine:
             self._learn(row, index)
         self._before, self._genuine = Head(row.sequence, row.mac), genuine
 
     def _learn(self, row: Row, index: _Index) -> None:
         """What a genuine record says of the journal."""
-        record = Record.from_json(row.body)
+        try:
+            record = Record.from_json(row.body)
+        except ValueError:
+            self._unknown += 1
+            index.ignore(row)
+            return
         index.expect(row, record)
         if record.anchor is not None and record.kind is Kind.ANCHOR:
             self._told.append((row.sequence, record.anchor))
@@ -247,6 +299,7 @@ class _Verification:
         last = self._before or Head(0, b"")
         if last.sequence < head.sequence:
             self._find(last.sequence + 1, head.sequence, "cut off: the journal had more records")
+            self._told_of = head.sequence
         elif last.sequence > head.sequence:
             self._find(head.sequence + 1, last.sequence, "are beyond the head: it was set back, or they were added")
         return min(last, head)[0] + 1, max(last, head)[0]
@@ -274,6 +327,7 @@ class _Index:
 
     def __init__(self) -> None:
         self._sums: Counter[int] = Counter()
+        self._ignored: set[int] = set()
 
     def expect(self, row: Row, record: Record) -> None:
         """Count what is to be found of a record."""
@@ -281,6 +335,10 @@ class _Index:
         terms = [(*term, time, row.sequence) for term in terms_of(record)]
         # The record's own time stands in an index as well.
         self._sums[row.sequence // BUCKET] += sum(hash(repr(term)) for term in terms) + (0 if row.time == time else 1)
+
+    def ignore(self, row: Row) -> None:
+        """What is to be found of this record is not known."""
+        self._ignored.add(row.sequence // BUCKET)
 
     def hidden(self, database: sqlite3.Connection, known: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Groups of records that the index finds otherwise, but for those `known` to be wrong themselves."""
@@ -290,5 +348,6 @@ class _Index:
         spoilt = {
             bucket for first, last in known if first <= last for bucket in range(first // BUCKET, last // BUCKET + 1)
         }
+        spoilt |= self._ignored
         for bucket in sorted(bucket for bucket, rest in self._sums.items() if rest and bucket not in spoilt):
             yield bucket * BUCKET, (bucket + 1) * BUCKET - 1
