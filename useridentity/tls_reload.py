@@ -8,7 +8,6 @@ by the new ones.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import ssl
 import threading
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from useridentity.changed_file import Fingerprint, fingerprint
 from useridentity.errors import ConfigurationError
 from useridentity.tls import ClientCertificate, PathLike, Profile, server_context
 
@@ -84,7 +84,7 @@ class ServerTls:
         self._crl, self._client_ca = crl, client_ca
         self._now = now
         self._lock = threading.Lock()
-        self._seen: list[tuple[int, ...]] = []
+        self._seen: list[Fingerprint] = []
         self._retry_at: datetime | None = None
         self._told = ""
         self.reload()
@@ -172,14 +172,5 @@ class ServerTls:
             self._warn_at = now + WARN_AGAIN
             _log.warning("%s", lists.warning(now))
 
-    def _fingerprints(self) -> list[tuple[int, ...]]:
-        return [_fingerprint(path) for path in self._files]
-
-
-def _fingerprint(path: PathLike) -> tuple[int, ...]:
-    """Differs once the file was changed, replaced or made readable, also behind a symbolic link."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    def _fingerprints(self) -> list[Fingerprint]:
+        return [fingerprint(path) for path in self._files]

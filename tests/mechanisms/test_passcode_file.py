@@ -197,7 +197,7 @@ def test_a_passcode_that_was_changed_meanwhile_is_not_put_back(path: Path) -> No
     """The hash made at log-in belongs to the passcode that was right then."""
     rewrite(path, hash_of_alice(path), WEAK.hash(b"right"))
     store = PasscodeFile(path)
-    record = store._current()["alice"]
+    record = store._file.current()["alice"]
     set_passcode(path, "alice", b"changed")
     store._rehash(record, b"right")
     assert store.verify("alice", b"changed") == ALICE
@@ -255,7 +255,7 @@ def test_a_broken_file_is_logged_once_and_the_users_read_before_stay(
         assert store.verify("alice", b"right") == ALICE
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert line.name.startswith("useridentity.")
-    assert "the users read before stay" in line.getMessage()
+    assert "those of before stay in use" in line.getMessage()
     assert "passcodes.toml" in line.getMessage()
 
 
@@ -284,7 +284,7 @@ def test_neither_passcode_nor_hash_shows(path: Path, caplog: pytest.LogCaptureFi
     validator = PasscodeValidator(store, name="staff")
     verified = validator.validate(credential(2, b"alice", b"right"), facts(), context())
     refused = refusal(store, "alice", b"hunter2")
-    shown = f"{store!r} {store._current()!r} {validator!r} {verified!r} {refused!r} {users(path)!r} {caplog.text}"
+    shown = f"{store!r} {store._file.current()!r} {validator!r} {verified!r} {refused!r} {users(path)!r} {caplog.text}"
     for secret in ("right", "hunter2", "argon2"):
         assert secret not in shown.lower()
 

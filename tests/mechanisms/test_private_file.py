@@ -192,16 +192,3 @@ for number in range(20):
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     lines = private_file.read(path).splitlines()
     assert sorted(lines) == sorted(["old", *(f"{name} {number}" for name in "abc" for number in range(20))])
-
-
-def test_a_fingerprint_tells_any_change(path: Path) -> None:
-    first = private_file.fingerprint(path)
-    assert private_file.fingerprint(path) == first
-    with private_file.replacing(path) as (_, replace):
-        replace("new")
-    replaced = private_file.fingerprint(path)
-    path.chmod(0o400)
-    other_mode = private_file.fingerprint(path)
-    path.unlink()
-    assert private_file.fingerprint(path) is None
-    assert len({first, replaced, other_mode, None}) == 4

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from useridentity.changed_file import Reread
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused, Unavailable
 from useridentity.mechanisms import private_file
@@ -67,9 +68,7 @@ class PasscodeFile:
 
     def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
-        self._reading = threading.Lock()
-        self._seen = private_file.fingerprint(self.path)
-        self._records = _load(self.path)
+        self._file = Reread(self.path, partial(_load, self.path), "passcodes", _log)
         self._rehashing_failed = False
         # An unknown user is checked against this, at the cost of a known one.
         self._nobody = _HASHER.hash(os.urandom(32))
@@ -85,7 +84,7 @@ class PasscodeFile:
         """
         if len(passcode) > MAX_PASSCODE:
             raise Refused(Reason.CREDENTIAL_INVALID, f"a passcode of {len(passcode)} bytes, at most {MAX_PASSCODE}")
-        record = self._current().get(username)
+        record = self._file.current().get(username)
         matches = _matches(record.hash if record else self._nobody, passcode)
         if record is None:
             raise Refused(Reason.CREDENTIAL_INVALID, f"unknown user in {self.path.name}")
@@ -94,17 +93,6 @@ class PasscodeFile:
         if _is_weak(record.hash) and not self._rehashing_failed:
             self._rehash(record, passcode)
         return record.user
-
-    def _current(self) -> Mapping[str, Record]:
-        with self._reading:
-            fingerprint = private_file.fingerprint(self.path)
-            if fingerprint != self._seen:
-                self._seen = fingerprint
-                try:
-                    self._records = _load(self.path)
-                except ConfigurationError as error:
-                    _log.error("passcodes not read again, the users read before stay:\n%s", error)
-            return self._records
 
     def _rehash(self, record: Record, passcode: bytes) -> None:
         """Bring a hash up to today's parameters; no log-in fails for it."""

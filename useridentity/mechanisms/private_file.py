@@ -21,17 +21,6 @@ from useridentity.errors import ConfigurationError
 MODE = 0o600
 """Its owner and nobody else: who can write the file can be anybody, who can read it can guess offline."""
 
-Fingerprint = tuple[int, ...] | None
-
-
-def fingerprint(path: Path) -> Fingerprint:
-    """Differs once the file was changed, replaced or given another mode or owner; None without a file."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
 
 def read(path: Path) -> str:
     """The text of the file; raises `ConfigurationError` where it is not a private one or not UTF-8."""

@@ -33,11 +33,11 @@ def test_a_change_for_the_worse_is_logged_and_the_keys_of_before_stay(
         path.unlink()
     else:
         path.write_text(content)
-    with caplog.at_level(logging.WARNING, "useridentity.jwt"):
+    with caplog.at_level(logging.ERROR, "useridentity.jwt"):
         judge(idp, Draft().token())
         judge(idp, Draft().token())
     assert len(caplog.records) == 1
-    assert "stay in use" in caplog.text
+    assert "those of before stay in use" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from useridentity.changed_file import Reread
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
 from useridentity.mechanisms.strict_json import Malformed
@@ -39,30 +40,10 @@ class FileKeys:
     may_wait = False
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _fingerprint(path)
-        self._keys = _read(path)
+        self._file = Reread(path, partial(_read, path), "JSON Web Keys", LOGGER)
 
     def key(self, kid: str | None, algorithm: str, context: CheckContext) -> Key:  # noqa: ARG002  nothing is waited for
-        if self._seen != (seen := _fingerprint(self._path)):
-            self._seen = seen
-            self._read_again()
-        return self._keys.key(kid, algorithm)
-
-    def _read_again(self) -> None:
-        try:
-            self._keys = _read(self._path)
-        except ConfigurationError as error:
-            LOGGER.warning("the keys of before stay in use: %s", error)
-
-
-def _fingerprint(path: Path) -> tuple[int, int, int] | None:
-    """Differs once the file was changed or replaced."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return self._file.current().key(kid, algorithm)
 
 
 def _read(path: Path) -> KeySet:

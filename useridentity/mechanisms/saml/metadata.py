@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +14,8 @@ from typing import Protocol
 from cryptography import x509
 from onelogin.saml2.idp_metadata_parser import OneLogin_Saml2_IdPMetadataParser  # type: ignore[import-untyped]
 
+from useridentity.changed_file import Reread
 from useridentity.errors import ConfigurationError, Unavailable
-from useridentity.mechanisms.private_file import Fingerprint, fingerprint
 from useridentity.mechanisms.saml.signature import check_key, read
 from useridentity.mechanisms.saml.structure import parser
 from useridentity.mechanisms.saml.xml import Element, etree, instant
@@ -71,28 +70,16 @@ class MetadataFile:
 
     def __init__(self, path: Path, issuer: str | None) -> None:
         self._path = path
-        self._reading = threading.Lock()
-        self._seen: Fingerprint = fingerprint(path)
-        self._provider = identity_provider(read(path), issuer, str(path))
-
-    @property
-    def issuer(self) -> str:
-        return self._provider.issuer
+        self._wanted = issuer
+        self._file = Reread(path, self._read, "SAML metadata", _log)
+        # Stays the one that was there when the policy was loaded.
+        self.issuer = self._wanted = self._file.current().issuer
 
     def current(self, now: datetime) -> Sequence[x509.Certificate]:
-        with self._reading:
-            found = fingerprint(self._path)
-            if found != self._seen:
-                self._seen = found
-                self._reread()
-            return usable(self._provider, now)
+        return usable(self._file.current(), now)
 
-    def _reread(self) -> None:
-        try:
-            # The issuer stays the one that was there when the policy was loaded.
-            self._provider = identity_provider(read(self._path), self.issuer, str(self._path))
-        except ConfigurationError as error:
-            _log.error("SAML metadata not read again, the keys read before stay: %s", error)
+    def _read(self) -> IdentityProvider:
+        return identity_provider(read(self._path), self._wanted, str(self._path))
 
 
 def usable(provider: IdentityProvider, now: datetime) -> Sequence[x509.Certificate]:
