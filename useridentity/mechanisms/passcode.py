@@ -16,10 +16,11 @@ from typing import Protocol, runtime_checkable
 from useridentity.credential import MAX_FIELD, Credential, IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, CredentialUnavailable, Refused, Unavailable
-from useridentity.facts import Facts, Peer, Tls
+from useridentity.facts import Facts, Peer
 from useridentity.identity import Assurance, Identity
+from useridentity.mechanisms.given import Given, check_given, revealed
 from useridentity.mechanisms.ldap_settings import LdapSettings
-from useridentity.mechanisms.plaintext import Plaintext, check_wire, plaintext_problems
+from useridentity.mechanisms.plaintext import Plaintext, check_arrival, check_wire, plaintext_problems
 from useridentity.mechanisms.username import UsernameOffer, presented_as, username_field, username_from
 from useridentity.printable import printable
 from useridentity.settings import Runtime
@@ -45,14 +46,12 @@ class UsernamePasscode:
     """
 
     username: str
-    passcode: bytes | str | Callable[[], bytes | str] = field(repr=False)
+    passcode: Given = field(repr=False)
     plaintext: Plaintext = field(default="refuse", kw_only=True)
 
     def __post_init__(self) -> None:
         _check_plaintext(self.plaintext)
-        if not (isinstance(self.passcode, bytes | str) or callable(self.passcode)):
-            kind = type(self.passcode).__name__
-            raise ConfigurationError(f"the passcode is a {kind}; give bytes, a string, or a callable that returns one")
+        check_given(self.passcode, "the passcode")
 
     def offer(self, peer: Peer) -> UsernameOffer:
         """Raises `CredentialUnavailable` where the passcode may not travel to `peer`, or cannot be had or sent."""
@@ -61,17 +60,10 @@ class UsernamePasscode:
         return UsernameOffer(Credential(IdentityType.USERNAME_PASSCODE, primary_field, self._secondary_field()))
 
     def _secondary_field(self) -> bytes:
-        passcode = _octets(_asked(self.passcode) if callable(self.passcode) else self.passcode)
+        passcode = _octets(revealed(self.passcode, "the passcode"))
         if len(passcode) > MAX_FIELD:
             raise CredentialUnavailable(f"the passcode has {len(passcode)} bytes, the item carries at most {MAX_FIELD}")
         return passcode
-
-
-def _asked(function: Callable[[], object]) -> object:
-    try:
-        return function()
-    except Exception as error:
-        raise CredentialUnavailable(f"the passcode callable raised {type(error).__name__}") from error
 
 
 def _octets(passcode: object) -> bytes:
@@ -149,8 +141,7 @@ class PasscodeValidator:
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:  # noqa: ARG002
         """The store's user, AUTHENTICATED; raises what the store raises, and `Refused` without a username or TLS."""
         credential = presented_as(IdentityType.USERNAME_PASSCODE, presented)
-        if self.plaintext != "allow" and facts.tls is Tls.NONE:
-            raise Refused(Reason.TLS_REQUIRED, "a passcode came without TLS and was not looked at")
+        check_arrival("a passcode", facts, self.plaintext)
         user = self.store.verify(username_from(credential.primary_field), credential.secondary_field)
         if not isinstance(user, User):
             raise Unavailable(f"the passcode store returned {type(user).__name__}, not a User")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, get_args
 
-from useridentity.errors import CredentialUnavailable
-from useridentity.facts import Peer
+from useridentity.decision import Reason
+from useridentity.errors import CredentialUnavailable, Refused
+from useridentity.facts import Facts, Peer, Tls
 
 Plaintext = Literal["refuse", "allow"]
 """What to do without TLS, for an association requestor also where the peer's certificate is not verified. "refuse"
@@ -26,3 +27,9 @@ def check_wire(what: str, peer: Peer, plaintext: str) -> None:
             f"the {what} stays here: {peer.address}:{peer.port} is not reached over TLS with a verified "
             'certificate; use TLS, or plaintext="allow" where other means protect the wire'
         )
+
+
+def check_arrival(what: str, facts: Facts, plaintext: str) -> None:
+    """Raises `Refused` (TLS_REQUIRED) where `what` came without TLS."""
+    if plaintext != "allow" and facts.tls is Tls.NONE:
+        raise Refused(Reason.TLS_REQUIRED, f"{what} came without TLS and was not looked at")

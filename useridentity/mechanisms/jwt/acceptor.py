@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 
 from useridentity.claim_path import ClaimPath
 from useridentity.credential import Credential, IdentityType
-from useridentity.decision import Reason
-from useridentity.errors import ConfigurationError, Refused
-from useridentity.facts import Facts, Tls
+from useridentity.errors import ConfigurationError
+from useridentity.facts import Facts
 from useridentity.identity import Assurance
 from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.jwt.claims import (
@@ -31,7 +30,7 @@ from useridentity.mechanisms.jwt.identity import Groups, groups_of, identity_of
 from useridentity.mechanisms.jwt.key_source import FileKeys, KeySource
 from useridentity.mechanisms.jwt.keys import KIND_OF_ALGORITHM
 from useridentity.mechanisms.jwt.remote_keys import remote_keys
-from useridentity.mechanisms.plaintext import Plaintext
+from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.username import presented_as
 from useridentity.settings import Runtime, Seconds
 from useridentity.validator import CheckContext, Once, Verified
@@ -156,8 +155,7 @@ class JwtValidator:
     def validate(self, presented: Credential | None, facts: Facts, context: CheckContext) -> Verified:
         """The token's subject, AUTHENTICATED; raises `Refused`, or `Unavailable` where its key cannot be had now."""
         credential = presented_as(IdentityType.JWT, presented)
-        if self._settings.plaintext != "allow" and facts.tls is Tls.NONE:
-            raise Refused(Reason.TLS_REQUIRED, "a token came without TLS and was not looked at")
+        check_arrival("a token", facts, self._settings.plaintext)
         token = parse(credential.primary_field)
         check_issuer(token.claims, self.issuer)
         typ = check_header(token.header, self._settings.algorithms, self._types)

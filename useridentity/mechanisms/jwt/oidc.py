@@ -19,10 +19,10 @@ from urllib.parse import quote_plus, urlencode
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
 from useridentity.mechanisms.bearer import check_may_see, check_provider
+from useridentity.mechanisms.given import Given, check_given, revealed
 from useridentity.mechanisms.https import FetchFailed, Response, check_url, https_context, request
 from useridentity.mechanisms.jwt.discovery import discovered
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
-from useridentity.mechanisms.jwt.requestor import Secret, check_secret, revealed
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
 from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.strict_json import Malformed, json_object
@@ -65,7 +65,7 @@ class OidcProvider(ABC):
     issuer: str
     client_id: str
     peers: Sequence[str]
-    client_secret: Secret | None = field(default=None, repr=False)
+    client_secret: Given | None = field(default=None, repr=False)
     cert: Path | str | None = None
     key: Path | str | None = None
     scope: str = ""
@@ -82,7 +82,7 @@ class OidcProvider(ABC):
         if self.reuse not in get_args(Reuse):
             raise ConfigurationError(f'reuse is {self.reuse!r}; write "until-expiry" or "never"')
         if self.client_secret is not None:
-            check_secret(self.client_secret, "client_secret")
+            check_given(self.client_secret, "client_secret")
         elif self.cert is None:
             raise ConfigurationError("client_secret: missing; without it the client needs a certificate (cert, key)")
         _ = self._context  # so that a file that cannot be used is told now
@@ -121,8 +121,8 @@ class OidcProvider(ABC):
         token, seconds = _issued(response, endpoint)
         return Issued(token, begins, begins + seconds)
 
-    def _basic(self, client_secret: Secret) -> str:
-        secret = revealed(client_secret, "the client_secret callable")
+    def _basic(self, client_secret: Given) -> str:
+        secret = revealed(client_secret, "the client_secret")
         if not isinstance(secret, bytes | str):
             raise CredentialUnavailable(f"the client_secret is a {type(secret).__name__}, not bytes or a string")
         return "Basic " + b64encode(f"{quote_plus(self.client_id)}:{quote_plus(secret)}".encode("ascii")).decode(
@@ -152,15 +152,15 @@ class OidcTokenExchange(OidcProvider):
         The others as for `OidcProvider`.
     """
 
-    subject_token: Secret = field(repr=False)
+    subject_token: Given = field(repr=False)
     subject_token_type: str = ACCESS_TOKEN
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_secret(self.subject_token, "subject_token")
+        check_given(self.subject_token, "subject_token")
 
     def _grant(self) -> Mapping[str, str]:
-        token = revealed(self.subject_token, "the subject_token callable")
+        token = revealed(self.subject_token, "the subject_token")
         if not token or not isinstance(token, bytes | str):
             raise CredentialUnavailable(f"the subject_token is {'empty' if not token else type(token).__name__}")
         text = token if isinstance(token, str) else token.decode("ascii", "replace")

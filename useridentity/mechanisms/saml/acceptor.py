@@ -11,13 +11,12 @@ from types import MappingProxyType
 from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from useridentity.credential import Credential, IdentityType
-from useridentity.decision import Reason
-from useridentity.errors import ConfigurationError, Refused
-from useridentity.facts import Facts, Tls
+from useridentity.errors import ConfigurationError
+from useridentity.facts import Facts
 from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.https import check_url, https_context
-from useridentity.mechanisms.plaintext import Plaintext
+from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.saml import assertion as reading
 from useridentity.mechanisms.saml.assertion import Assertion, Expected
 from useridentity.mechanisms.saml.attributes import CLAIMS, ROLE, SUBJECT_ID
@@ -222,8 +221,7 @@ class SamlValidator:
         known at this time.
         """
         credential = presented_as(IdentityType.SAML, presented)
-        if self._settings.plaintext != "allow" and facts.tls is Tls.NONE:
-            raise Refused(Reason.TLS_REQUIRED, "an assertion came without TLS and was not looked at")
+        check_arrival("an assertion", facts, self._settings.plaintext)
         element = self._signed(credential.primary_field, facts.now)
         assertion = reading.read(element, self._expected, facts)
         ends = assertion.ends + self._expected.clock_skew

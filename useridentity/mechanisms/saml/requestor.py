@@ -16,6 +16,7 @@ from useridentity.credential import MAX_FIELD, Confirmation, Credential, Identit
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
 from useridentity.mechanisms.bearer import check_may_see, check_provider
+from useridentity.mechanisms.given import revealed
 from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.saml.conditions import is_single_use
 from useridentity.mechanisms.saml.response import judge
@@ -124,14 +125,7 @@ def _octets(source: Source) -> bytes:
             raise CredentialUnavailable(f"the assertion file {source}: {error.strerror}") from None
     if isinstance(source, bytes):
         return source
-    return _asked(source)
-
-
-def _asked(function: Callable[[], object]) -> bytes:
-    try:
-        octets = function()
-    except Exception as error:
-        raise CredentialUnavailable(f"the assertion callable raised {type(error).__name__}") from error
+    octets = revealed(source, "the assertion")
     if not isinstance(octets, bytes):
         raise CredentialUnavailable(f"the assertion callable returned {type(octets).__name__}, not bytes")
     return octets
