@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "useridentity"
 CORE = [
     "credential", "identity", "facts", "decision", "errors", "permission", "scope", "validator", "wire", "quirks",
     "dimse", "sop_classes", "policy", "content", "proof", "rules", "match", "claim_path", "purposes", "rule_index",
-    "coverage", "rule_problems", "grant_problems", "shape", "explain", "printable", "scope_attributes",
+    "ae_title", "coverage", "rule_problems", "grant_problems", "shape", "explain", "printable", "scope_attributes",
 ]  # fmt: skip
 """No I/O, and nothing outside the standard library."""
 

@@ -21,8 +21,8 @@ from jsonschema import Draft4Validator, Draft7Validator
 
 from tests.parts import require
 from useridentity import plugins, schema
+from useridentity.ae_title import title_problems
 from useridentity.config import TABLES
-from useridentity.match import title_problems
 from useridentity.plugins import BUILT_IN, validator_settings
 from useridentity.schema import policy_schema
 from useridentity.secret import Secret

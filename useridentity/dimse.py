@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from useridentity.ae_title import MAX_AE_TITLE, may_be_in_title
 from useridentity.errors import WireError
 
 MAX_COMMAND_SET = 16 * 1024
@@ -43,7 +44,7 @@ _NO_DATA_SET = 0x0101
 _HEADER = 6  # bytes of a PDU before its content
 _OVERHEAD = 8  # bytes of an element before its value
 _COMMAND, _LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
-_MAX_UID, _MAX_AE_TITLE = 64, 16
+_MAX_UID = 64
 _UID = re.compile(r"[0-9.]+")  # the installed base has zeros in front of components
 
 _GROUP_LENGTH, _COMMAND_FIELD, _DATA_SET_TYPE = 0x0000, 0x0100, 0x0800
@@ -190,10 +191,10 @@ def _uid(number: int, value: bytes) -> bytes:
 
 
 def _title(value: bytes) -> str:
-    title = value.strip(b" ")
-    if len(title) > _MAX_AE_TITLE or not title.isascii() or not title.decode("ascii").isprintable() or b"\\" in title:
+    title = value.strip(b" ").decode("latin-1")
+    if len(title) > MAX_AE_TITLE or not may_be_in_title(title):
         raise WireError("PS3.5 Table 6.2-1", "an AE title that is too long or not printable ASCII")
-    return title.decode("ascii")
+    return title
 
 
 def _number(elements: Mapping[int, bytes], number: int) -> int:

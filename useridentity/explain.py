@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Literal
 
+from useridentity.ae_title import title_problem
 from useridentity.claim_path import planted
 from useridentity.credential import IdentityType
 from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Refused, problems_of
 from useridentity.facts import Facts, Proposal, Tls, peer_address
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.match import MAX_AE_TITLE, title_problems
 from useridentity.permission import capabilities_of
 from useridentity.policy import Checks, Policy, Result
 from useridentity.rules import Admitting, Assigning, label
@@ -74,11 +74,8 @@ class Supposed:
     def problems(self, policy: Policy) -> Iterator[tuple[str, str]]:
         """The fields that make no sense with `policy`, and why."""
         for key in ("calling", "called"):
-            title = getattr(self, key)
-            if len(title) > MAX_AE_TITLE:
-                yield key, f"{title!r} is no AE title: it has more than {MAX_AE_TITLE} characters"
-            else:
-                yield from ((key, problem) for problem in title_problems([title]))
+            if problem := title_problem(getattr(self, key)):
+                yield key, problem
         try:
             peer_address(self.peer)
         except ValueError:

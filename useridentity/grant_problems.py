@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from useridentity.ae_title import title_problems
 from useridentity.claim_path import ClaimPath
 from useridentity.coverage import Accepting, unreached_grants
 from useridentity.errors import problems_of
-from useridentity.match import title_problems
 from useridentity.permission import Capability, Destination, capabilities_of
 from useridentity.rules import Grant
 from useridentity.settings import nearest

@@ -6,7 +6,7 @@ is. What matches is what has no difference, so that an explanation can never say
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from useridentity.claim_path import ClaimPath
@@ -18,21 +18,6 @@ from useridentity.settings import Network, TitlePattern
 
 MAX_REASON = 256
 """Characters of a break-glass reason that are kept: a sentence or two, too few to flood a log."""
-
-MAX_AE_TITLE = 16
-"""Characters of an AE title (PS3.5 Table 6.2-1)."""
-
-
-def title_problems(patterns: Iterable[str]) -> Iterator[str]:
-    """What keeps a pattern from matching any AE title."""
-    for pattern in patterns:
-        literal = pattern.replace("*", "")
-        if not pattern.strip() or not pattern.isascii() or not pattern.isprintable() or "\\" in pattern:
-            yield f"{pattern!r} is no AE title: printable ASCII without a backslash (PS3.5 Table 6.2-1)"
-        elif len(literal) > MAX_AE_TITLE:
-            yield f"{pattern!r} has {len(literal)} characters and would never match; AE titles have {MAX_AE_TITLE}"
-        elif pattern != pattern.strip():
-            yield f"{pattern!r} would never match: AE titles are compared without the spaces around them"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import combinations
 from typing import Any
 
+from useridentity.ae_title import title_problems
 from useridentity.coverage import unreached_rules
 from useridentity.credential import IdentityType
 from useridentity.facts import Tls
 from useridentity.grant_problems import grant_problems
 from useridentity.identity import Assurance
-from useridentity.match import title_problems
 from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, assurances, identity_type, label
 from useridentity.settings import Network
 from useridentity.shape import misfits

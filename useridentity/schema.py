@@ -16,12 +16,12 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from useridentity.ae_title import MAX_AE_TITLE
 from useridentity.audit.settings import AuditSettings
 from useridentity.audit.sinks import SETTINGS
 from useridentity.config import VERSION
 from useridentity.config_parts import StateSettings
 from useridentity.config_rules import DestinationSettings, GrantSettings, RuleSettings
-from useridentity.match import MAX_AE_TITLE
 from useridentity.permission import capability_words
 from useridentity.plugins import BUILT_IN, validator_settings
 from useridentity.policy import Limits

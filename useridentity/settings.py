@@ -34,7 +34,7 @@ Bytes = Annotated[int, "bytes"]
 """A size, written "256KiB", "1MiB"."""
 
 TitlePattern = Annotated[str, "AE title"]
-"""AE titles, `*` standing for any characters (`match.title_problems`)."""
+"""AE titles, `*` standing for any characters (`ae_title.title_problems`)."""
 
 Network = IPv4Network | IPv6Network
 

@@ -1,7 +1,6 @@
 """The command `useridentity`: one module for each command, imported when the command line is read.
 
-Exit codes: 0 done; 1 what was named cannot be used, or the user gave up; 2 the command line is wrong;
-3 an extra is not installed.
+Every end is told here (`useridentity.cli.ending`), so that it is told alike whatever the command was.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ import errno
 import os
 import sys
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from useridentity.cli.ending import Exit, Failure, interrupted, tell
 from useridentity.errors import ConfigurationError
-from useridentity.printable import printable
 
 if TYPE_CHECKING:
     from typer import Typer
-
-UNUSABLE = 1
-EXTRA_MISSING = 3
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What is told of an output that takes no more."""
@@ -29,30 +25,77 @@ EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
 
 
 def main() -> None:
-    """The console script; leaves the process with one of the exit codes above."""
+    """The console script; leaves the process with one of the codes of `Exit`, or of the command's own."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # which may be ASCII, and should show what it can
+        if isinstance(stream, TextIOWrapper):  # a name that its encoding has not is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            _application()()
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except ConfigurationError as error:
-        sys.exit(_complain(UNUSABLE, *error.problems))
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write would fail again at the very end
-        sys.exit(_complain(UNUSABLE, f"cannot write: {error.strerror}"))
-    except ModuleNotFoundError as missing:
-        module = (missing.name or "").partition(".")[0]
-        if "useridentity[" in str(missing):  # a mechanism's own words
-            sys.exit(_complain(EXTRA_MISSING, str(missing)))
-        if module not in EXTRAS:
-            raise
-        sys.exit(_complain(EXTRA_MISSING, f"{module} is not installed: pip install 'useridentity[{EXTRAS[module]}]'"))
+            code = _run()
+            sys.stdout.flush()
+        except (Failure, ConfigurationError, ModuleNotFoundError, KeyboardInterrupt, OSError) as error:
+            failure = _failure(error)
+            tell(failure, as_json="--json" in sys.argv)
+            sys.stdout.flush()
+            code = failure.code
+    except BrokenPipeError:
+        _discard_output()
+        code = Exit.UNREAD
+    sys.exit(code)
+
+
+def _run() -> int:
+    """What the command line asks for; its exit code. Raises what ends it otherwise."""
+    application = _application()
+    import typer
+
+    usage_error: Any = typer.BadParameter.__base__  # click's own, or the one that newer releases bring
+    try:
+        return int(application(standalone_mode=False) or 0)
+    except usage_error as error:
+        raise _misused(error) from None
+    except typer.Abort:
+        raise Failure(Exit.UNUSABLE, "nothing was given at the prompt") from None
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # for which typer has an exit of its own
+            raise ended.__context__ from None
+        raise
+
+
+def _misused(error: Any) -> Failure:
+    """A command line that is wrong, as typer tells it."""
+    command = error.ctx.command_path if error.ctx else "useridentity"
+    return Failure(Exit.USAGE, error.format_message(), f"`{command} --help` has the options, with examples")
+
+
+def _failure(error: BaseException) -> Failure:
+    """What an error is to whoever ran the command; raises those that are nobody's but ours."""
+    match error:
+        case Failure():
+            return error
+        case ConfigurationError():
+            return Failure(Exit.UNUSABLE, error.problems)
+        case ModuleNotFoundError():
+            return _not_installed(error)
+        case KeyboardInterrupt():
+            return interrupted()
+        case OSError() if error.errno in FULL:
+            _discard_output()  # what is left to write would fail again at the very end
+            return Failure(Exit.UNUSABLE, f"cannot write: {error.strerror}", "make room, or write elsewhere")
+    raise error
+
+
+def _not_installed(error: ModuleNotFoundError) -> Failure:
+    module = (error.name or "").partition(".")[0]
+    if "useridentity[" in str(error):  # a mechanism's own words
+        return Failure(Exit.NOT_INSTALLED, str(error))
+    if module not in EXTRAS:
+        raise error
+    return Failure(Exit.NOT_INSTALLED, f"{module} is not installed: pip install 'useridentity[{EXTRAS[module]}]'")
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _application() -> Typer:
@@ -78,9 +121,3 @@ def _application() -> Typer:
     application.command("get", epilog=get.EPILOG)(get.get)
     application.command("move", epilog=move.EPILOG)(move.move)
     return application
-
-
-def _complain(exit_code: int, *problems: str) -> int:
-    for problem in problems:
-        print(f"error: {printable(problem)}", file=sys.stderr)
-    return exit_code

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import Stop, interruptible
 from useridentity.cli.requestor.options import Options, Peer, command
-from useridentity.cli.requestor.outcome import Exit, Failure, Status
+from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.output import Output
 from useridentity.cli.requestor.peer import Target, only_target
 from useridentity.cli.requestor.session import association, status_of
@@ -47,19 +48,23 @@ def echo(peer: Peer, options: Options) -> None:
     output = Output(options)
     where = only_target(peer, options)
     answer = interruptible(lambda stop: _echoed(where, stop), output.note)
-    output.result(
+    failure = None
+    if not (answer.status.is_success or answer.status.is_warning):
+        failure = Failure(Exit.REFUSED, f"refused: C-ECHO, {answer.status}", f"ask the log of {where.where}")
+    output.ended(
         f"{where.where} answered: {answer.identity}; {answer.tls or 'no TLS'}; "
         f"association {1000 * answer.association:.0f} ms, echo {1000 * answer.echo:.1f} ms",
-        peer=where.where,
-        outcome="confirmed" if answer.confirmed else "accepted",
-        identity=answer.identity,
-        tls=answer.tls,
-        association_ms=round(1000 * answer.association, 1),
-        echo_ms=round(1000 * answer.echo, 1),
-        status=f"{answer.status.code:04X}H",
+        {
+            "peer": where.where,
+            "outcome": "confirmed" if answer.confirmed else "accepted",
+            "identity": answer.identity,
+            "tls": answer.tls,
+            "association_ms": round(1000 * answer.association, 1),
+            "echo_ms": round(1000 * answer.echo, 1),
+            "status": f"{answer.status.code:04X}H",
+        },
+        failure,
     )
-    if not (answer.status.is_success or answer.status.is_warning):
-        raise Failure(Exit.REFUSED, f"refused: C-ECHO, {answer.status}", f"ask the log of {where.where}")
 
 
 def _echoed(where: Target, stop: Stop) -> Answer:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from useridentity.cli.ending import Failure
 from useridentity.cli.requestor.completion import keywords
 from useridentity.cli.requestor.examples import epilog
-from useridentity.cli.requestor.interrupt import Stop, interruptible
+from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, Peer, command
-from useridentity.cli.requestor.output import Output
+from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import only_target
+from useridentity.cli.requestor.table import Table
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -54,45 +58,54 @@ def find(
     output = Output(options)
     query = identifiers.identifier(keys, identifier)
     asked = identifiers.check_columns(columns)
-    shown = _Matches(output, completed(query, Level(level) if level else None, Model(model), asked))
+    shown = completed(query, Level(level) if level else None, Model(model), asked)
     where = only_target(peer, options)
-
-    def work(stop: Stop) -> None:
-        with output.progress("asking", None, "matches") as meter:
-            for match in matches(where, query, Model(model), stop):
-                shown.add(match)
-                meter.counted(shown.found, None)
-
-    try:
-        interruptible(work, output.note)
-    finally:
-        shown.show_table()
-    if not shown.found or output.is_terminal:
-        output.note(f"{shown.found or 'no'} match{'' if shown.found == 1 else 'es'}")
+    with output.progress("asking", None, "matches") as meter:
+        found = _Matches(output, shown, meter)
+        with found.told():
+            interruptible(lambda stop: found.take(matches(where, query, Model(model), stop)), output.note)
 
 
 class _Matches:
-    """Matches on their way out: a table's rows are kept until all are there, lines and JSON are not."""
+    """Matches on their way out, and how many there were."""
 
-    def __init__(self, output: Output, columns: list[str]) -> None:
+    def __init__(self, output: Output, columns: list[str], meter: Meter) -> None:
         self._output = output
         self._columns = columns
-        self._rows: list[list[str]] = []
-        self.found = 0
+        self._meter = meter
+        self._table = Table(columns, meter.stop)
+        self._count = 0
 
-    def add(self, match: Dataset) -> None:
-        """Show a match, or keep it for the table."""
+    def take(self, matches: Generator[Dataset]) -> None:
+        """Show them as they come; where they cannot be shown, none is asked for any more."""
+        with closing(matches):
+            for match in matches:
+                self._count += 1
+                self._show(match)
+                self._meter.counted(self._count, None)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Say how many there were, where the block ends in a failure too."""
+        try:
+            yield
+        except Failure as failure:
+            failure.done = {"matches": self._count}
+            raise
+        finally:
+            self._meter.stop()
+            self._table.show()
+            if not self._count or self._output.is_terminal:
+                self._output.note(f"{self._count or 'no'} match{'' if self._count == 1 else 'es'}")
+
+    def _show(self, match: Dataset) -> None:
         from useridentity.cli.requestor.identifier import cell, plain
 
-        self.found += 1
         if self._output.json:
             self._output.record(plain(match))
-        elif self._output.is_terminal:
-            self._rows.append([cell(match, name) for name in self._columns])
+            return
+        cells = [cell(match, name) for name in self._columns]
+        if self._output.is_terminal:
+            self._table.add(cells)
         else:
-            self._output.line(cell(match, name) for name in self._columns)
-
-    def show_table(self) -> None:
-        """Show the rows that were kept."""
-        if self._rows:
-            self._output.table(self._columns, self._rows)
+            self._output.line(cells)

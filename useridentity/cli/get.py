@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from useridentity.cli.requestor.completion import storage_names
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
-from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, OutputFolder, Peer, command
+from useridentity.cli.requestor.options import (
+    Identifier,
+    Keys,
+    LevelWord,
+    ModelWord,
+    Options,
+    OutputFolder,
+    Peer,
+    command,
+)
 from useridentity.cli.requestor.output import Output
 from useridentity.cli.requestor.peer import only_target
 
@@ -28,10 +37,7 @@ def get(
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
     level: LevelWord = None,
-    model: Annotated[
-        Literal["study", "patient"] | None,
-        typer.Option(help="The information model; study, or patient for all of a patient, if left out."),
-    ] = None,
+    model: ModelWord = None,
     sop_class: Annotated[
         list[str],
         typer.Option(

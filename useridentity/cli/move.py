@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
-from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, OutputFolder, Peer, command
+from useridentity.cli.requestor.options import (
+    Identifier,
+    Keys,
+    LevelWord,
+    ModelWord,
+    Options,
+    OutputFolder,
+    Peer,
+    command,
+)
 from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import Target, only_target
 
@@ -32,10 +41,7 @@ def move(
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
     level: LevelWord = None,
-    model: Annotated[
-        Literal["study", "patient"] | None,
-        typer.Option(help="The information model; study, or patient for all of a patient, if left out."),
-    ] = None,
+    model: ModelWord = None,
     to: Annotated[
         str | None,
         typer.Option(metavar="AE_TITLE", help="The destination; our own AE title if left out."),

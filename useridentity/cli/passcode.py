@@ -98,22 +98,20 @@ def _asked(name: str) -> bytes:
 
 def read_passcode(path: str) -> bytes:
     """The passcode in a file, or on standard input for "-", less one line end; raises `ConfigurationError`."""
+    from useridentity.mechanisms.passcode_file import MAX_PASSCODE
+
     if path == "-" and sys.stdin.isatty():
         raise ConfigurationError("standard input is a terminal and would show the passcode: leave --passcode-file out")
     try:
         with open(0 if path == "-" else path, "rb") as file:
             _warn_if_open(path, os.fstat(file.fileno()).st_mode)
-            passcode = file.read(_enough())
+            read = file.read(MAX_PASSCODE + 3)  # which shows it as too long, whatever its line end
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    return passcode.removesuffix(b"\n").removesuffix(b"\r") if passcode.endswith(b"\n") else passcode
-
-
-def _enough() -> int:
-    """Bytes that show a passcode as too long, whatever its line end."""
-    from useridentity.mechanisms.passcode_file import MAX_PASSCODE
-
-    return MAX_PASSCODE + 3
+    passcode = read.removesuffix(b"\n").removesuffix(b"\r") if read.endswith(b"\n") else read
+    if len(passcode) > MAX_PASSCODE:
+        raise ConfigurationError(f"{path}: the passcode is longer than {MAX_PASSCODE} bytes")
+    return passcode
 
 
 def _warn_if_open(path: str, mode: int) -> None:

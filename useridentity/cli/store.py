@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import Stop, interruptible
 from useridentity.cli.requestor.options import Options, PeerAndFiles, command
-from useridentity.cli.requestor.outcome import Exit, Failure
-from useridentity.cli.requestor.output import MEGABYTE, Meter, Output, exit_of
+from useridentity.cli.requestor.output import MEGABYTE, Meter, Output
 from useridentity.cli.requestor.peer import Target, target
 
 if TYPE_CHECKING:
-    from useridentity.cli.requestor.files import Instance, Problem
+    from useridentity.cli.requestor.files import Instance
+    from useridentity.cli.requestor.searching import Problem
     from useridentity.cli.requestor.storing import Report
 
 EPILOG = epilog("""\
@@ -23,6 +24,9 @@ useridentity store pacs.example.org 104 ct.dcm
 useridentity store pacs.example.org 104 --identity username:alice study/ 'more/*.dcm'
 useridentity store pacs study/ --json
 """)
+
+SHOWN = 5
+"""Files with the same reason that are named on the terminal; `--json` names all."""
 
 
 @command
@@ -40,16 +44,13 @@ def store(peer: PeerAndFiles, options: Options) -> None:
         raise typer.BadParameter("name at least one file, folder or glob to store", param_hint="FILES")
     report = Report()
     instances = _instances(patterns, report, output)
-    try:
-        with output.progress("storing", sum(each.length for each in instances), "files") as meter:
+    failure = None
+    with output.progress("storing", sum(each.length for each in instances), "files") as meter:
+        try:
             interruptible(lambda stop: _store(where, instances, report, stop, meter), output.note)
-    except Failure as failure:
-        _conclude(where, report, meter, output, failure.code)
-        raise
-    code = exit_of(report.stored, len(report.failures))
-    _conclude(where, report, meter, output, code)
-    if code is not Exit.DONE:
-        raise typer.Exit(code)
+        except Failure as ended:
+            failure = ended
+    _conclude(where, report, meter, output, failure or _shortfall(report))
 
 
 def _instances(patterns: list[str], report: Report, output: Output) -> list[Instance]:
@@ -76,25 +77,48 @@ def _store(where: Target, instances: list[Instance], report: Report, stop: Stop,
     store(where, instances, report, stop, done, meter.moved)
 
 
-def _conclude(where: Target, report: Report, meter: Meter, output: Output, code: Exit) -> None:
-    for each in (*report.warnings, *report.failures):
-        output.problem(f"{each.path}: {each.why}")
-    if not report.stored and not output.json:
-        return
-    files = f"{report.stored} file{'' if report.stored == 1 else 's'}"
-    missing = f"; {report.missing} not stored" if report.missing else ""
-    output.result(
-        f"{where.where} stored {files}, {report.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
-        + missing,
-        peer=where.where,
-        outcome=code.word,
-        stored=report.stored,
-        not_stored=report.missing,
-        octets=report.octets,
-        seconds=round(meter.seconds, 3),
-        warnings=_listed(report.warnings),
-        failures=_listed(report.failures),
+def _shortfall(report: Report) -> Failure | None:
+    if not report.failures:
+        return None
+    code = Exit.PARTIAL if report.stored else Exit.REFUSED
+    return Failure(code, f"{report.missing} of {_files(report.named)} not stored", "each is told above with its reason")
+
+
+def _conclude(where: Target, report: Report, meter: Meter, output: Output, failure: Failure | None) -> None:
+    for line in (*in_short(report.warnings), *in_short(report.failures)):
+        output.problem(line)
+    if not report.named:
+        output.note("no files there")
+    speed = f"{report.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
+    output.ended(
+        f"{where.where} stored {_files(report.stored)}, {speed}" if report.stored else "",
+        {
+            "peer": where.where,
+            "outcome": Exit.DONE.word,
+            "stored": report.stored,
+            "not_stored": report.missing,
+            "octets": report.octets,
+            "seconds": round(meter.seconds, 3),
+            "warnings": _listed(report.warnings),
+            "failures": _listed(report.failures),
+        },
+        failure,
     )
+
+
+def in_short(problems: Sequence[Problem]) -> Iterator[str]:
+    """A line for each file, and of many with the same reason a line for all but the first ones."""
+    by_reason: dict[str, list[Problem]] = {}
+    for each in problems:
+        by_reason.setdefault(each.why, []).append(each)
+    for why, alike in by_reason.items():
+        yield from (f"{each.path}: {why}" for each in alike[:SHOWN])
+        if len(alike) > SHOWN:
+            yield f"and {len(alike) - SHOWN} more: {why}"
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"
 
 
 def _listed(problems: Sequence[Problem]) -> list[dict[str, str]]:

@@ -17,9 +17,8 @@ from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from tests.cli.requestor.conftest import Command
 from tests.cli.requestor.test_retrieve import finder, received
 from tests.lib.archive import free_port, orthanc
-from tests.pynetdicom.support import Acceptor, serving
-from useridentity import Policy, Username
-from useridentity.cli.requestor import sending
+from tests.pynetdicom.support import Acceptor
+from useridentity import Username
 from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.retrieving import Counts
 from useridentity.pynetdicom import AE, OutcomeKind, outcome_of
@@ -101,26 +100,6 @@ def test_a_file_name_that_is_too_long_is_reported(command: Command, acceptor: Ac
     done = command("store", "127.0.0.1", acceptor.port, "a" * 300)
     assert done.code == 8
     assert "File name too long" in done.err
-
-
-def test_a_file_that_becomes_shorter_aborts_and_does_not_release(
-    command: Command, ct_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "ct.dcm"
-    copy.write_bytes(ct_path.read_bytes())
-    original = sending._request
-
-    def cut(*arguments: Any) -> None:
-        original(*arguments)
-        os.truncate(copy, 5000)
-
-    with serving(Policy.unguarded()) as scp:
-        assert command("store", "127.0.0.1", scp.port, copy).code == 0
-        monkeypatch.setattr(sending, "_request", cut)
-        done = command("store", "127.0.0.1", scp.port, copy)
-        assert done.code == 7
-        assert "became shorter while it was sent" in done.err
-        assert scp.life(associations=2).count("EVT_ABORTED") == 1
 
 
 def test_files_that_come_at_once_leave_the_umask_as_it_is(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from useridentity.ae_title import title_problems
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import ConfigurationError, problems_of
 from useridentity.explain import Supposed, explain
 from useridentity.grant_problems import serves_a_scope
 from useridentity.identity import Assurance
-from useridentity.match import title_problems
 from useridentity.permission import Permission, capabilities_of
 from useridentity.policy import Policy
 from useridentity.scope import Scope

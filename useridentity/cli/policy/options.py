@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from useridentity.cli.ending import Exit, Failure
 from useridentity.explain import Supposed
 from useridentity.policy import Policy
-from useridentity.printable import printable
 from useridentity.settings import decode
-
-WRONG = 2
-"""The command line is wrong."""
 
 _OPTIONS = {"groups": "group", "claims": "claim", "contexts": "context"}
 """Where they are not called as the key is."""
 
 
 def supposed_of(given: Mapping[str, Any], policy: Policy) -> Supposed:
-    """What the options say; leaves with `WRONG` after saying everything that is wrong with them."""
+    """What the options say; raises `Failure` with everything that is wrong with them."""
     problems: list[str] = []
 
     def report(key: tuple[str | int, ...], what: str) -> None:
@@ -41,9 +35,7 @@ def supposed_of(given: Mapping[str, Any], policy: Policy) -> Supposed:
     for key, what in supposed.problems(policy) if supposed else ():
         report((key,), what)
     if problems or supposed is None:
-        for problem in problems:
-            print(f"error: {printable(problem)}", file=sys.stderr)
-        raise typer.Exit(WRONG)
+        raise Failure(Exit.USAGE, problems)
     return supposed
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from glob import escape, glob
 
 from useridentity.errors import ConfigurationError
 
@@ -15,6 +17,12 @@ def peer_names(incomplete: str) -> list[str]:
         return [name for name in load(None).peer if name.startswith(incomplete)]
     except ConfigurationError:
         return []
+
+
+def peer_and_file_names(incomplete: str) -> list[str]:
+    """The same, and files and folders, the latter with a slash to go on from."""
+    files = sorted(glob(escape(incomplete) + "*"))
+    return [*peer_names(incomplete), *(f"{each}/" if os.path.isdir(each) else each for each in files)]
 
 
 def identity_words(incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `store` is given: folders, globs and files in, SOP instances with their place in a file out.
+"""What `store` is given: the SOP instances in its files, with their place there.
 
 A file's preamble never travels, but one that makes the file a program (CVE-2019-11687) tells that
 somebody has been at it, so it is reported and not sent.
@@ -6,14 +6,16 @@ somebody has been at it, so it is reported and not sent.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from pydicom.errors import InvalidDicomError
 from pynetdicom.dsutils import split_dataset
+
+from useridentity.cli.requestor import searching
+from useridentity.cli.requestor.searching import Problem
 
 PREAMBLE = 128
 """Octets before "DICM" (PS3.10 7.1)."""
@@ -47,9 +49,14 @@ EXECUTABLE = {
 preamble for, is not among them."""
 
 
+State = tuple[int, int, int, int]
+"""Device, file number, size and time of the last change in nanoseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A SOP instance in a file: where its data set begins, and how long and in which transfer syntax it is."""
+    """A SOP instance in a file: where its data set begins, how long and in which transfer syntax it is, and by what
+    the file is known to be the same still."""
 
     path: Path
     sop_class: str
@@ -57,41 +64,13 @@ class Instance:
     transfer_syntax: str
     offset: int
     length: int
+    state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A file that cannot be stored, and why."""
-
-    path: Path
-    why: str
-
-
-def found(patterns: Iterable[str]) -> Iterator[Instance | Problem]:
-    """Every file that these files, folders and globs name, once, in order of their names."""
-    seen: set[Path] = set()
-    for pattern in patterns:
-        for path in _paths(pattern):
-            if path not in seen:
-                seen.add(path)
-                yield instance(path)
-
-
-def _paths(pattern: str) -> Iterator[Path]:
-    path = Path(pattern)
-    if os.path.isdir(pattern):  # never raises, as `Path.is_dir` does for names that are too long
-        yield from _in_folder(path)
-    elif os.path.lexists(path) or not glob.has_magic(pattern):
-        yield path
-    else:
-        for match in sorted(glob.glob(pattern, recursive=True)) or [pattern]:
-            yield from _in_folder(Path(match)) if os.path.isdir(match) else [Path(match)]
-
-
-def _in_folder(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(names))
+def found(words: Iterable[str]) -> Iterator[Instance | Problem]:
+    """What every file holds that these files, folders and globs name."""
+    for each in searching.found(words):
+        yield each if isinstance(each, Problem) else instance(each)
 
 
 def instance(path: Path) -> Instance | Problem:
@@ -101,21 +80,30 @@ def instance(path: Path) -> Instance | Problem:
             return Problem(path, "is no file" if path.exists() else "does not exist")
         with path.open("rb") as file:
             head = file.read(PREAMBLE + 4)
-            size = file.seek(0, os.SEEK_END)
+            state = state_of(file)
         if head[PREAMBLE:] != b"DICM":
             return Problem(path, "is no DICOM file: no DICM after the preamble (PS3.10 7.1)")
         if what := next((what for sign, what in EXECUTABLE.items() if head.startswith(sign)), ""):
             return Problem(path, f"its preamble makes it {what}; not sent: find out where it comes from")
-        return _described(path, size)
+        return _described(path, state)
     except OSError as error:
-        return Problem(path, error.strerror or str(error))
+        return Problem(path, f"cannot be read: {error.strerror or error}")
 
 
-def _described(path: Path, size: int) -> Instance | Problem:
+def state_of(file: BinaryIO) -> State:
+    """Raises `OSError`."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _described(path: Path, state: State) -> Instance | Problem:
+    size = state[2]
     try:
         meta, offset = split_dataset(path)
         uids = [str(meta.get(name, "")) for name in _UIDS]
-    except (InvalidDicomError, EOFError, NotImplementedError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  of which pydicom raises any for a file that is damaged
         return Problem(path, f"its file meta information cannot be read: {type(error).__name__}")
     if missing := [name for name, uid in zip(_UIDS, uids, strict=True) if not is_uid(uid)]:
         return Problem(path, f"its file meta information has no valid {', '.join(missing)}")
@@ -123,7 +111,7 @@ def _described(path: Path, size: int) -> Instance | Problem:
         return Problem(path, "is a DICOMDIR, which is not stored; the files it lists are")
     if offset >= size:
         return Problem(path, "has no data set")
-    return Instance(path, uids[0], uids[1], uids[2], offset, size - offset)
+    return Instance(path, uids[0], uids[1], uids[2], offset, size - offset, state)
 
 
 _UIDS = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")

@@ -6,20 +6,24 @@ act on it. A second Ctrl-C aborts the association.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from useridentity.cli.requestor.outcome import Exit, Failure
+from useridentity.cli.ending import interrupted
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 T = TypeVar("T")
 
+PATIENCE = 2.0
+"""Seconds for a peer to take an abort and close; whoever pressed Ctrl-C twice has no more."""
+
 GRACE = 5.0
-"""Seconds for the end of an association that was aborted; whoever pressed Ctrl-C twice has no more patience."""
+"""Seconds for the work to end once its association has."""
 
 
 class Stop:
@@ -45,8 +49,22 @@ class Stop:
                 self.cancel()
 
 
-def interrupted() -> Failure:
-    return Failure(Exit.INTERRUPTED, "interrupted")
+def hang_up(association: Association) -> None:
+    """Abort; a connection that the peer then neither reads from nor closes is cut."""
+    cut = threading.Timer(PATIENCE, _cut, [association])
+    cut.daemon = True
+    cut.start()
+    try:
+        association.abort()
+    finally:
+        cut.cancel()
+
+
+def _cut(association: Association) -> None:
+    held = association.dul.socket.socket if association.dul.socket else None
+    if held is not None:
+        with suppress(OSError):  # it has ended by itself
+            socket.socket.shutdown(held, socket.SHUT_RDWR)  # TLS's own would wait for whoever is sending
 
 
 class _Working(threading.Thread, Generic[T]):
@@ -92,6 +110,6 @@ def interruptible(work: Callable[[Stop], T], note: Callable[[str], None]) -> T:
         stop.ask()
         return working.result()
     except KeyboardInterrupt:
-        association.abort()
+        hang_up(association)
         working.ended.wait(GRACE)
         raise interrupted() from None

@@ -28,6 +28,9 @@ DUPLICATE = 0x0111
 INVALID_INSTANCE = 0x0117
 """Statuses of C-STORE (PS3.7 C, PS3.4 B.2.3)."""
 
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems without hard links refuse one (link(2)): vfat, and many that are on a network."""
+
 MODE = 0o666
 """As any new file: less the umask."""
 
@@ -74,10 +77,8 @@ class Folder:
                 os.fchmod(descriptor, self._mode)
                 file.write(octets)
             try:
-                os.link(beside, path)  # fails where there is one already, be it a symbolic link
-            except OSError as error:
-                if error.errno != errno.EEXIST:
-                    raise
+                _name(beside, path)
+            except FileExistsError:
                 if path.is_symlink() or not path.is_file() or path.read_bytes() != octets:
                     return self._refuse(DUPLICATE, f"{path} exists, with other content; it was left as it is")
         finally:
@@ -91,6 +92,17 @@ class Folder:
         with self._lock:
             self.problems.append(why)
         return status
+
+
+def _name(beside: str, path: Path) -> None:
+    """Give the whole file its name; raises `FileExistsError` where there is one already, be it a symbolic link."""
+    try:
+        os.link(beside, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # the name is ours from here
+        os.replace(beside, path)
 
 
 def _umask() -> int:

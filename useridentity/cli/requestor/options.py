@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from useridentity.cli.requestor.completion import identity_words, keywords, peer_names
+from useridentity.cli.requestor.completion import identity_words, keywords, peer_and_file_names, peer_names
 from useridentity.cli.requestor.identity import KINDS
 from useridentity.credential import ConfirmationWord
 from useridentity.tls import Profile
@@ -22,24 +22,16 @@ LONGEST = 86_400
 IDENTITY, TLS, OUTPUT = "Identity", "TLS (PS3.15 B.12; used where there is --ca)", "Output"
 _KINDS = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
 
-Peer = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="HOST PORT | PROFILE",
-        help="The acceptor: its host and port, or its name in the profiles file.",
-        autocompletion=peer_names,
-        show_default=False,
-    ),
-]
 
+def _peer(metavar: str, more: str, completed: Callable[[str], list[str]]) -> Any:
+    help_ = f"The acceptor: its host and port, or its name in the profiles file{more}."
+    return typer.Argument(metavar=metavar, help=help_, autocompletion=completed, show_default=False)
+
+
+Peer = Annotated[list[str], _peer("HOST PORT | PROFILE", "", peer_names)]
 PeerAndFiles = Annotated[
     list[str],
-    typer.Argument(
-        metavar="HOST PORT | PROFILE  FILES",
-        help="The acceptor: its host and port, or its name in the profiles file; then files, folders and globs.",
-        autocompletion=peer_names,
-        show_default=False,
-    ),
+    _peer("HOST PORT | PROFILE  FILES", "; then files, folders and globs", peer_and_file_names),
 ]
 Keys = Annotated[
     list[str],
@@ -60,6 +52,10 @@ Identifier = Annotated[
 LevelWord = Annotated[
     Literal["patient", "study", "series", "image"] | None,
     typer.Option(help="The query/retrieve level; that of the lowest UID given if left out."),
+]
+ModelWord = Annotated[
+    Literal["study", "patient"] | None,
+    typer.Option(help="The information model; study, or patient for all of a patient, if left out."),
 ]
 OutputFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go; made if missing; here if left out.")
@@ -139,7 +135,7 @@ class Options:
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Give `function` the shared options, gathered into its parameter `options`, and a way to end."""
-    from useridentity.cli.requestor.output import ending
+    from useridentity.cli.requestor.output import results_only
 
     hints = get_type_hints(function, include_extras=True)
     own = [each for each in inspect.signature(function).parameters.values() if each.name != "options"]
@@ -150,7 +146,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         options = Options(**{each.name: given.pop(each.name) for each in shared})
         if options.passcode_file == given.get("identifier") == "-":
             raise typer.BadParameter("standard input cannot be this and --identifier too", param_hint="--passcode-file")
-        with ending(options.quiet):
+        with results_only():
             function(**given, options=options)
 
     parameters = [each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY) for each in own]

@@ -1,45 +1,15 @@
-"""How a command ended: one exit code for each kind of failure, and words that say what to do next."""
+"""What became of an association or an operation, as the failure that it is, with what to do next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from useridentity.errors import UserIdentityError
+from useridentity.cli.ending import Exit, Failure
 
 if TYPE_CHECKING:
     from useridentity.cli.requestor.peer import Target
     from useridentity.pynetdicom import Outcome
-
-
-class Exit(IntEnum):
-    """Exit codes of the requestor's commands; 0 to 3 are those of every command (`useridentity.cli`)."""
-
-    DONE = 0
-    UNREACHABLE = 4
-    REJECTED = 5
-    NOT_CONFIRMED = 6
-    ABORTED = 7
-    REFUSED = 8
-    PARTIAL = 9
-    NOT_SENT = 10
-    INTERRUPTED = 130
-
-    @property
-    def word(self) -> str:
-        """As in `--json`: not-confirmed."""
-        return self.name.lower().replace("_", "-")
-
-
-class Failure(UserIdentityError):
-    """A command's end other than success. `what` happened; `advice` is what to do next, and may be empty."""
-
-    def __init__(self, code: Exit, what: str, advice: str = "") -> None:
-        self.code = code
-        self.what = what
-        self.advice = advice
-        super().__init__(f"{what}: {advice}" if advice else what)
 
 
 _NO_MORE = "nothing more can be learnt from the wire, ask its log"

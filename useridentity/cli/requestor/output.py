@@ -11,54 +11,34 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
 
-import typer
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from useridentity.cli.ending import Exit, Failure, complain
 from useridentity.cli.requestor.options import Options
-from useridentity.cli.requestor.outcome import Exit, Failure
 from useridentity.printable import printable
 
 MEGABYTE = 1_000_000
 REFRESH = 10  # a second
-GAP = "  "
 
 LOGGERS = ("useridentity", "pynetdicom", "pydicom")
 """Without handlers of their own the logging module would print what they warn of, as pydicom's warnings would be:
 among the results, and with what a peer sent in them."""
 
 
-def safe(text: object) -> str:
-    """One line of printable characters, others escaped."""
-    return printable(str(text))
-
-
 @contextmanager
-def ending(quiet: bool) -> Iterator[None]:
-    """A failure becomes words on standard error and an exit code."""
+def results_only() -> Iterator[None]:
+    """Nothing but what a command says itself comes out."""
     for name in LOGGERS:
         if not logging.getLogger(name).handlers:
             logging.getLogger(name).addHandler(logging.NullHandler())
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a name that its encoding has not is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Failure as failure:
-        error = _console(stderr=True)
-        error.print(Text("error: ", "bold red") + Text(safe(failure.what)))
-        if failure.advice and not quiet:
-            advice = Text(safe(failure.advice))
-            error.print(Padding(advice, (0, 0, 0, len(GAP))) if error.is_terminal else Text(GAP) + advice)
-        raise typer.Exit(failure.code) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _console(*, stderr: bool) -> Console:
@@ -86,48 +66,32 @@ class Output:
         """Whether results are for people."""
         return self._out.is_terminal and not self.json
 
-    def result(self, sentence: str, **fields: object) -> None:
-        """What was done: a sentence, or its fields as a line of JSON."""
+    def ended(self, sentence: str, fields: Mapping[str, object], failure: Failure | None = None) -> None:
+        """What was done: a sentence, or its fields as a line of JSON; raises `failure` with them if there is one."""
+        if sentence and not self.json and not self._quiet:
+            self._out.print(Text(printable(sentence)))
+        if failure is not None:
+            failure.done = fields
+            raise failure
         if self.json:
-            self.record(fields)
-        elif not self._quiet:
-            self._out.print(Text(safe(sentence)))
+            self.record({**fields, "exit_code": int(Exit.DONE)})
 
     def record(self, fields: Mapping[str, object]) -> None:
         """A line of JSON."""
         print(json.dumps(fields), flush=True)
 
-    def line(self, cells: Iterable[object]) -> None:
+    def line(self, cells: Iterable[str]) -> None:
         """A line of fields separated by tabs."""
-        print("\t".join(map(safe, cells)), flush=True)
+        print("\t".join(map(printable, cells)), flush=True)
 
     def note(self, sentence: str) -> None:
         """By the way."""
         if not self._quiet:
-            self._error.print(Text(safe(sentence)))
+            self._error.print(Text(printable(sentence)))
 
     def problem(self, sentence: str) -> None:
         """Something that went wrong without ending the command."""
-        self._error.print(Text("warning: ", "yellow") + Text(safe(sentence)))
-
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows for people: a table where the terminal is wide enough for it, else a block of lines for each."""
-        console = Console(soft_wrap=True, highlight=False)
-        shown = [columns, *([safe(cell) for cell in row] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        if sum(widths) + len(GAP) * (len(widths) - 1) > console.width:
-            for row in shown[1:]:
-                self._block(console, columns, row)
-            return
-        for row in shown:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            console.print(Text(GAP.join(cells).rstrip(), "bold" if row is columns else ""))
-
-    def _block(self, console: Console, columns: Sequence[str], row: Sequence[str]) -> None:
-        width = max(map(len, columns))
-        for name, cell in zip(columns, row, strict=True):
-            console.print(Text(name.ljust(width), "bold") + Text(GAP + cell))
-        console.print()
+        complain("warning: ", "yellow", sentence)
 
     @contextmanager
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Meter]:
@@ -168,6 +132,10 @@ class Meter:
         self.octets = 0
         self._task = bar.add_task(what, total=total, counted="", rate="")
 
+    def stop(self) -> None:
+        """Show no more; what comes out shows how far it is."""
+        self._bar.stop()
+
     @property
     def seconds(self) -> float:
         """Since the beginning, never zero."""
@@ -197,10 +165,3 @@ class Meter:
         counted = f"{self._done}/{self._of} {self._unit}" if self._of else f"{self._done} {self._unit}"
         rate = self.rate if self.octets else ""
         self._bar.update(self._task, completed=completed, total=total, counted=counted, rate=rate)
-
-
-def exit_of(done: int, failed: int) -> Exit:
-    """The exit code where some of many operations failed."""
-    if not failed:
-        return Exit.DONE
-    return Exit.PARTIAL if done else Exit.REFUSED

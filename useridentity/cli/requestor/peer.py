@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import typer
 
+from useridentity.ae_title import title_problem
 from useridentity.cli.requestor import profiles
 from useridentity.cli.requestor.identity import Sources, provider
 from useridentity.cli.requestor.options import Options
@@ -131,7 +132,7 @@ def _port(text: str) -> int:
 
 
 def _ae_title(title: str, option: str) -> str:
-    if problem := profiles.ae_title_problem(title):
+    if problem := title_problem(title):
         raise typer.BadParameter(problem, param_hint=option)
     return title
 

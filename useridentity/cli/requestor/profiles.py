@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from useridentity.ae_title import title_problem
 from useridentity.credential import ConfirmationWord
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.private_file import read
@@ -19,9 +20,6 @@ from useridentity.tls import Profile
 from useridentity.toml_file import Key, TomlFile
 
 T = TypeVar("T")
-
-LONGEST_AE_TITLE = 16
-"""Characters (PS3.5 Table 6.2-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +131,12 @@ def _check_peer(peer: PeerProfile, key: Key, report: Any) -> None:
         if not is_port(getattr(peer, name) or 1):
             report((*key, name), f"{getattr(peer, name)} is no port; ports are 1 to 65535")
     for name in ("called", "calling"):
-        if problem := ae_title_problem(getattr(peer, name)):
+        if problem := title_problem(getattr(peer, name)):
             report((*key, name), problem)
 
 
 def is_port(number: int) -> bool:
     return 1 <= number <= 65_535
-
-
-def ae_title_problem(title: str) -> str:
-    """Why this is no AE title (PS3.5 Table 6.2-1); empty where it is one."""
-    if not title.strip() or len(title) > LONGEST_AE_TITLE:
-        return f"{title!r} is no AE title: 1 to {LONGEST_AE_TITLE} characters"
-    if not title.isascii() or not title.isprintable() or "\\" in title:
-        return f"{title!r} is no AE title: ASCII without backslash and control characters"
-    return ""
 
 
 def _named(known: Mapping[str, T], name: str, path: Path, table: str) -> T:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from pydicom import Dataset
 from pynetdicom import build_context
 
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor.identifier import check_encodable, columns_of
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.models import COLUMNS, FIND, WORKLIST_COLUMNS, Level, Model, deepest_level
-from useridentity.cli.requestor.outcome import Exit, Failure
 from useridentity.cli.requestor.peer import Target
 from useridentity.cli.requestor.session import association, cancelling, status_of
 
@@ -49,7 +49,7 @@ def _advice(target: Target, query: Dataset) -> str:
     return f"ask the log of {target.where}"
 
 
-def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Iterator[Dataset]:
+def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Generator[Dataset]:
     """What the peer finds, as it comes; raises `Failure` where it refuses or the association ends."""
     uid = FIND[model]
     check_encodable(query)

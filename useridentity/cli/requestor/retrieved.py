@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor import identifier as identifiers
 from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.models import Level, Model, retrieved
-from useridentity.cli.requestor.outcome import Exit, Failure
-from useridentity.cli.requestor.output import MEGABYTE, Meter, Output, exit_of
+from useridentity.cli.requestor.output import MEGABYTE, Meter, Output
 from useridentity.cli.requestor.peer import Target
 from useridentity.cli.requestor.retrieving import Counts
 
@@ -32,40 +30,53 @@ def telling(folder: Folder | None, output: Output) -> Iterator[None]:
     """Say what was kept, where the block ends in a failure."""
     try:
         yield
-    except Failure:
+    except Failure as failure:
         if folder is not None and folder.kept:
             output.note(f"{_files(folder)} kept in {folder.path}")
+        failure.done = _kept(folder)
         raise
 
 
 def conclude(where: Target, counts: Counts, folder: Folder | None, meter: Meter, output: Output) -> None:
-    """Say what became of it; raises `typer.Exit` unless all is well."""
-    problems = [] if folder is None else folder.problems
+    """Say what became of it; raises `Failure` unless all is well."""
+    problems = [] if folder is None else list(folder.problems)
+    problems += [f"{uid} was not sent" for uid in counts.failed_instances]
     for problem in problems:
         output.problem(problem)
-    for uid in counts.failed_instances:
-        output.problem(f"{uid} was not sent")
-    if counts.is_refused:
-        raise Failure(Exit.REFUSED, f"refused by {where.where}: {counts.status}", _advice(counts))
-    if counts.failed and not counts.failed_instances:
-        output.problem(f"{counts.failed} sub-operations failed; ask the log of {where.where}")
-    code = exit_of(counts.done, counts.failed + len(problems))
-    output.result(
-        _sentence(where, counts, folder, meter),
-        peer=where.where,
-        outcome=code.word,
-        completed=counts.completed,
-        warnings=counts.warning,
-        failed=counts.failed,
-        status=f"{counts.status.code:04X}H",
-        folder=None if folder is None else str(folder.path),
-        files=[] if folder is None else sorted(folder.kept),
-        octets=meter.octets,
-        seconds=round(meter.seconds, 3),
-        problems=[*problems, *counts.failed_instances],
+    output.ended(
+        "" if counts.is_refused else _sentence(where, counts, folder, meter),
+        {
+            "peer": where.where,
+            "outcome": Exit.DONE.word,
+            "completed": counts.completed,
+            "warnings": counts.warning,
+            "failed": counts.failed,
+            "status": f"{counts.status.code:04X}H",
+            **_kept(folder),
+            "octets": meter.octets,
+            "seconds": round(meter.seconds, 3),
+            "problems": problems,
+        },
+        _failure(where, counts, len(problems)),
     )
-    if code is not Exit.DONE:
-        raise typer.Exit(code)
+
+
+def _kept(folder: Folder | None) -> dict[str, object]:
+    return {
+        "folder": None if folder is None else str(folder.path),
+        "files": [] if folder is None else sorted(folder.kept),
+    }
+
+
+def _failure(where: Target, counts: Counts, problems: int) -> Failure | None:
+    if counts.is_refused:
+        return Failure(Exit.REFUSED, f"refused by {where.where}: {counts.status}", _advice(counts))
+    missing = max(counts.failed, problems)
+    if not missing:
+        return None
+    code = Exit.PARTIAL if counts.done else Exit.REFUSED
+    advice = "each is told above with its reason" if problems else f"ask the log of {where.where}"
+    return Failure(code, f"{missing} of {counts.total} instances did not come", advice)
 
 
 def _advice(counts: Counts) -> str:

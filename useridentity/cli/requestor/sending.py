@@ -7,6 +7,10 @@ to its size. Here what waits to be sent is bounded, whatever the size of the obj
 from __future__ import annotations
 
 import errno
+import math
+import os
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +23,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 
-from useridentity.cli.requestor.files import Instance
-from useridentity.cli.requestor.outcome import Exit, Failure, Status
+from useridentity.cli.requestor.files import Instance, state_of
+from useridentity.cli.requestor.interrupt import hang_up
+from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.session import lost, status_of
 
 if TYPE_CHECKING:
@@ -35,6 +40,9 @@ MAX_FRAGMENT = 1024 * 1024
 MAX_WAITING = 8 * 1024 * 1024
 """Octets read that still wait to be sent: enough to keep the sender busy, little beside an image."""
 
+BYTES_ACKED = 120
+"""Where `struct tcp_info` has tcpi_bytes_acked (linux/tcp.h), since Linux 4.1."""
+
 HAS_DATA_SET = 0x0001
 """CommandDataSetType: anything but 0101H (PS3.7 Table 9.3-1)."""
 
@@ -45,10 +53,14 @@ Moved = Callable[[int], None]
 """Told of the octets that were handed over."""
 
 
+class CutShort(Exception):
+    """The file was another before it was sent to its end; the association had to be aborted for it."""
+
+
 @contextmanager
 def data_set(instance: Instance) -> Iterator[tuple[BinaryIO, int]]:
     """The data set as it is in the file, and its length; raises `OSError`."""
-    with instance.path.open("rb") as file:
+    with _opened(instance) as file:
         file.seek(instance.offset)
         yield file, instance.length
 
@@ -57,27 +69,40 @@ def data_set(instance: Instance) -> Iterator[tuple[BinaryIO, int]]:
 def data_set_in_default_syntax(instance: Instance) -> Iterator[tuple[BinaryIO, int]]:
     """The data set in Implicit VR Little Endian, and its length; it was not compressed. Raises `OSError`."""
     octets = None
-    with suppress(Exception):  # of which pydicom raises any for a data set that is damaged
-        octets = encode(dcmread(instance.path), True, True)
+    with _opened(instance) as file, suppress(Exception):  # of which pydicom raises any for what is damaged
+        octets = encode(dcmread(file), True, True)
     if octets is None:
         raise OSError(errno.EILSEQ, "its data set cannot be written in Implicit VR Little Endian")
     yield BytesIO(octets), len(octets)
 
 
+@contextmanager
+def _opened(instance: Instance) -> Iterator[BinaryIO]:
+    """The file that was described, and no other that has taken its place."""
+    with open(instance.path, "rb", opener=_without_waiting) as file:
+        if state_of(file) != instance.state:
+            raise OSError(errno.ESTALE, "it has changed since it was found")
+        yield file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # or a pipe in its place would hold us up
+
+
 def send(
     assoc: Association, context_id: int, message_id: int, instance: Instance, data: BinaryIO, length: int, moved: Moved
 ) -> Status:
-    """Store one instance with this data set; raises `Failure` where the association ends."""
+    """Store one instance with this data set; raises `Failure` where the association ends, or `CutShort`."""
     with _Exchange(assoc):
         _request(assoc, context_id, message_id, instance)
         try:
-            _stream(assoc, context_id, data, length, moved)
-        except OSError as error:
-            assoc.abort()  # nothing can be said in the middle of a message but that it is over
-            raise Failure(Exit.ABORTED, f"aborted: {instance.path} {error.strerror} while it was sent") from None
-        _, response = assoc.dimse.get_msg(block=True)
+            _stream(assoc, context_id, _fragments(assoc, instance, data, length), moved)
+        except (OSError, CutShort) as error:
+            hang_up(assoc)  # nothing can be said in the middle of a message but that it is over
+            raise CutShort(str(getattr(error, "strerror", "") or error)) from None
+        response = _answer(assoc)
     if not isinstance(response, C_STORE):
-        assoc.abort()
+        hang_up(assoc)
         raise lost(assoc)
     return status_of(assoc._check_received_status(response), assoc)
 
@@ -110,10 +135,9 @@ def _request(assoc: Association, context_id: int, message_id: int, instance: Ins
         assoc.dul.send_pdu(pdata)
 
 
-def _stream(assoc: Association, context_id: int, file: BinaryIO, length: int, moved: Moved) -> None:
-    size = fragment_size(assoc.dimse.maximum_pdu_size)
-    window = max(2, MAX_WAITING // size)
-    for fragment in _fragments(file, length, size):
+def _stream(assoc: Association, context_id: int, fragments: Iterator[bytes], moved: Moved) -> None:
+    window = max(2, MAX_WAITING // fragment_size(assoc.dimse.maximum_pdu_size))
+    for fragment in fragments:
         _wait_for_room(assoc, window)
         pdata = P_DATA()
         pdata.presentation_data_value_list.append((context_id, fragment))
@@ -126,18 +150,50 @@ def fragment_size(maximum_pdu_size: int) -> int:
     return min(maximum_pdu_size - PDV_HEADER, MAX_FRAGMENT) & ~1 if maximum_pdu_size else MAX_FRAGMENT
 
 
-def _fragments(file: BinaryIO, length: int, size: int) -> Iterator[bytes]:
+def _fragments(assoc: Association, instance: Instance, data: BinaryIO, length: int) -> Iterator[bytes]:
+    """The data set in pieces, the last one only of a file that has stayed as it was."""
+    size = fragment_size(assoc.dimse.maximum_pdu_size)
     while length > 0:
-        piece = file.read(min(size, length))
-        if not piece:
-            raise OSError(errno.EIO, "became shorter")
+        piece = data.read(min(size, length))
         length -= len(piece)
+        if not piece or (not length and _has_changed(instance, data)):
+            raise CutShort("it was changed while it was sent")
         yield (DATA if length else DATA_LAST) + piece
 
 
+def _has_changed(instance: Instance, data: BinaryIO) -> bool:
+    return not isinstance(data, BytesIO) and state_of(data) != instance.state
+
+
 def _wait_for_room(assoc: Association, window: int) -> None:
+    """Raises `Failure` where the association ends, or nothing is taken for as long as an answer may take."""
     queue: Any = assoc.dul.to_provider_queue
+    taken, since = taken_octets(assoc), time.monotonic()
     while queue.qsize() >= window:
         if not assoc.dul.is_alive() or assoc.is_aborted:
             raise lost(assoc)
         time.sleep(0.0005)
+        if time.monotonic() - since > (assoc.dimse_timeout or math.inf):
+            if taken_octets(assoc) == taken:
+                hang_up(assoc)
+                raise lost(assoc)
+            taken, since = taken_octets(assoc), time.monotonic()
+
+
+def _answer(assoc: Association) -> object:
+    """The response, None where there is none in time: what still waits here has that time from when it has gone."""
+    while True:
+        taken = taken_octets(assoc)
+        _, response = assoc.dimse.get_msg(block=True)
+        if response is not None or taken_octets(assoc) == taken:
+            return response
+
+
+def taken_octets(assoc: Association) -> int:
+    """What the peer's system has acknowledged so far (tcp(7), TCP_INFO): it grows while a slow link is at work."""
+    try:
+        held = assoc.dul.socket.socket  # type: ignore[union-attr]
+        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)  # type: ignore[union-attr]
+    except (AttributeError, OSError):  # the connection has ended
+        return 0
+    return int.from_bytes(info[BYTES_ACKED:], sys.byteorder)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from useridentity.cli.requestor.interrupt import Stop
-from useridentity.cli.requestor.outcome import Exit, Failure, Status, failed, not_sent
+from useridentity.cli.ending import Exit, Failure
+from useridentity.cli.requestor.interrupt import Stop, hang_up
+from useridentity.cli.requestor.outcome import Status, failed, not_sent
 from useridentity.cli.requestor.peer import Target
 from useridentity.errors import CredentialUnavailable
 
@@ -40,30 +41,41 @@ def association(
     assoc = _requested(target, contexts, roles, handlers)
     if not assoc.is_established:
         if assoc.rejected_contexts and not assoc.accepted_contexts:
-            raise not_taken(target, contexts)
+            raise NotTaken(target, contexts)
         raise failed(outcome_of(assoc), target)
     stop.association = assoc
     try:
-        if needed and not any(each.abstract_syntax == needed for each in assoc.accepted_contexts):
-            raise not_taken(target, contexts[:1])
+        _require(needed, assoc, target, contexts)
         yield assoc
+    except Failure:
+        raise
+    except BaseException:  # in the middle of something, whose answers would come for nobody
+        hang_up(assoc)
+        raise
     finally:
         stop.association, stop.cancel = None, None
         if assoc.is_established:
             assoc.release()
 
 
-def not_taken(target: Target, contexts: Sequence[PresentationContext]) -> Failure:
-    """None of these contexts was accepted."""
-    from pydicom.uid import UID
+def _require(needed: str, assoc: Association, target: Target, contexts: Sequence[PresentationContext]) -> None:
+    if needed and not any(each.abstract_syntax == needed for each in assoc.accepted_contexts):
+        raise NotTaken(target, contexts[:1])
 
-    names = sorted({UID(each.abstract_syntax or "").name for each in contexts})
-    named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} others"
-    return Failure(
-        Exit.REFUSED,
-        f"refused: {target.where} took no presentation context for {named}",
-        "it does not have this service, or not for this identity",
-    )
+
+class NotTaken(Failure):
+    """None of these contexts was accepted."""
+
+    def __init__(self, target: Target, contexts: Sequence[PresentationContext]) -> None:
+        from pydicom.uid import UID
+
+        names = sorted({UID(each.abstract_syntax or "").name for each in contexts})
+        named = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} others"
+        super().__init__(
+            Exit.REFUSED,
+            f"refused: {target.where} took no presentation context for {named}",
+            "it does not have this service, or not for this identity",
+        )
 
 
 def _requested(

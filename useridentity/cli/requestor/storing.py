@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from pydicom.uid import (
@@ -15,12 +17,13 @@ from pydicom.uid import (
 )
 from pynetdicom import build_context
 
-from useridentity.cli.requestor.files import Instance, Problem
+from useridentity.cli.requestor.files import Instance
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.peer import Target
-from useridentity.cli.requestor.sending import Moved, data_set, data_set_in_default_syntax, send
-from useridentity.cli.requestor.session import association
+from useridentity.cli.requestor.searching import Problem
+from useridentity.cli.requestor.sending import CutShort, Moved, data_set, data_set_in_default_syntax, send
+from useridentity.cli.requestor.session import NotTaken, association
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -96,12 +99,33 @@ def store(
 ) -> None:
     """Store them all, calling `done` after each; raises `Failure` where an association cannot be had or ends."""
     for contexts, members in groups(instances):
-        with association(target, [build_context(*each) for each in contexts], stop) as assoc:
-            accepted = _accepted(assoc)
-            for number, each in enumerate(members):
-                stop.check()
-                _store_one(assoc, accepted, 1 + number % MAX_MESSAGE_ID, each, report, moved)
-                done()
+        waiting = deque(members)
+        while waiting:  # again only where a file spoilt the association
+            try:
+                with association(target, [build_context(*each) for each in contexts], stop) as assoc:
+                    _store_on(assoc, waiting, report, stop, done, moved)
+            except NotTaken:
+                report.failures += [Problem(each.path, _not_taken(each)) for each in waiting]
+                break
+
+
+def _store_on(
+    assoc: Association, waiting: deque[Instance], report: Report, stop: Stop, done: Callable[[], None], moved: Moved
+) -> None:
+    """Store what is waiting, until all of it is or a file was cut short and the association with it."""
+    accepted = _accepted(assoc)
+    for message_id in cycle(range(1, MAX_MESSAGE_ID + 1)):
+        if not waiting:
+            return
+        stop.check()
+        each = waiting.popleft()
+        try:
+            _store_one(assoc, accepted, message_id, each, report, moved)
+        except CutShort as cut:
+            report.failures.append(Problem(each.path, f"not stored: {cut}"))
+            return
+        finally:
+            done()
 
 
 def _accepted(assoc: Association) -> dict[Context, int]:
@@ -118,8 +142,7 @@ def _store_one(
     if context_id is None and each.transfer_syntax in CONVERTED:
         context_id, opened = accepted.get((each.sop_class, ImplicitVRLittleEndian)), data_set_in_default_syntax
     if context_id is None:
-        syntaxes = f"{UID(each.sop_class).name} in {UID(each.transfer_syntax).name}"
-        report.failures.append(Problem(each.path, f"refused: the acceptor takes no {syntaxes}"))
+        report.failures.append(Problem(each.path, _not_taken(each)))
         return
     with ExitStack() as stack:
         try:
@@ -128,3 +151,7 @@ def _store_one(
             report.failures.append(Problem(each.path, f"cannot be read: {error.strerror}"))
             return
         report.add(each, send(assoc, context_id, message_id, each, data, length, moved))
+
+
+def _not_taken(each: Instance) -> str:
+    return f"refused: the acceptor takes no {UID(each.sop_class).name} in {UID(each.transfer_syntax).name}"
