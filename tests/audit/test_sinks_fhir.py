@@ -32,7 +32,8 @@ class Told(Endpoint):
 
 
 def entries(*statuses: str) -> Answer:
-    return Answer(200, json.dumps({"entry": [{"response": {"status": each}} for each in statuses]}).encode())
+    responses = [{"response": {"status": each}} for each in statuses]
+    return Answer(200, json.dumps({"resourceType": "Bundle", "type": "batch-response", "entry": responses}).encode())
 
 
 @pytest.mark.threat("F6")
@@ -49,7 +50,7 @@ def test_a_refusal_is_said_and_counted_though_a_later_entry_has_to_wait(caplog: 
 
 def test_what_the_first_half_refused_is_counted_though_the_second_has_to_wait() -> None:
     """The bundle is refused as a whole, then its first record, then the server is busy."""
-    to = Told(lambda number, _: Answer({1: 413, 2: 400}.get(number, 503), b""))
+    to = Told(lambda number, _: Answer({1: 413, 2: 422}.get(number, 503), b""))
     with pytest.raises(Undelivered) as raised:
         BatchFhir("b", to, MessageStyle()).send(RECORDS)
     assert (raised.value.taken, raised.value.refused) == (1, 1)
@@ -57,7 +58,7 @@ def test_what_the_first_half_refused_is_counted_though_the_second_has_to_wait() 
 
 def test_a_refused_part_does_not_keep_the_others_of_its_record_back() -> None:
     moved = corpus()["moved"]
-    for statuses, refused in (((201, 201), 0), ((400, 201), 1), ((201, 400), 1)):
+    for statuses, refused in (((201, 201), 0), ((422, 201), 1), ((201, 422), 1)):
         to = Told(lambda number, _, statuses=statuses: Answer(statuses[number - 1], b""))  # type: ignore[misc]
         assert SingleFhir("s", to, MessageStyle()).send([moved]) == refused
         assert to.requests == [moved.event_id, f"{moved.event_id}-2"]

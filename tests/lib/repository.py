@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"partialSuccess": {"rejectedLogRecords": str(len(poisoned))}} if poisoned else {})
 
     def _answer(self, status: int, body: dict[str, Any] | None = None) -> None:
-        content = json.dumps(body or {}).encode()
+        content = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

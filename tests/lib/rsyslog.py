@@ -18,7 +18,7 @@ from typing import Literal
 from tests.lib.certificates import Certificates
 from tests.parts import require
 
-HANG = 60.0  # seconds; within half of one, but GnuTLS looks for primes first, for six on a busy machine
+HANG = 60.0  # seconds; it is ready within half of one, with GnuTLS within six on a busy machine
 Driver = Literal["ossl", "gtls"]
 
 CONF = """\

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.sink import Sink, Undelivered
+from useridentity.audit.sinks.sink import NoForm, Sink, Undelivered
 from useridentity.audit.turn import Turn
 from useridentity.errors import UserIdentityError
 
@@ -28,9 +28,11 @@ LOGGER = logging.getLogger("useridentity.audit")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 """Seconds before a receiver that failed is tried again: at first, and after doubling with every failure."""
 
+LONGEST_ASKED = 600.0
+"""Seconds that a receiver may ask to be left alone for; one that asks for more is tried sooner."""
+
 POLL = 0.2
 """Seconds after which a thread that waits for records looks whether it should stop, or confirm."""
-
 
 STAND_BY = 1.0
 """Seconds after which a process looks whether the one that forwards has ended."""
@@ -104,6 +106,7 @@ class Forwarder:
         self._oldest: datetime | None = None
         self._position = 0
         self._unconfirmed = 0
+        self._unconfirmed_refused = 0
         self._unconfirmed_since = 0.0
 
     def start(self) -> None:
@@ -136,8 +139,10 @@ class Forwarder:
                     self._forward()
                 else:
                     self._stand_by()
+            except Undelivered as error:
+                self._fail(str(error), error.taken, error.wait)
             except UserIdentityError as error:
-                self._fail(str(error), error.taken if isinstance(error, Undelivered) else 0)
+                self._fail(str(error))
             except Exception as error:
                 LOGGER.exception("%s: a defect; its records stay in the journal", self._sink.name)
                 self._fail(f"{type(error).__name__}: {error}")
@@ -149,9 +154,12 @@ class Forwarder:
         self._stopping.wait(STAND_BY)
 
     def _forward(self) -> None:
-        """Until told to stop. What is sent and not confirmed when this raises is sent again."""
-        self._position = self._confirmed = self._journal.cursor(self._sink.name)
-        self._unconfirmed = 0
+        """Until told to stop. What is sent and not confirmed when this raises is sent again.
+
+        What is confirmed is not, though the journal could not note it; it does with what is confirmed next.
+        """
+        self._position = self._confirmed = max(self._confirmed, self._journal.cursor(self._sink.name))
+        self._unconfirmed = self._unconfirmed_refused = 0
         while not self._stopping.is_set():
             self._journal.wait(self._position, POLL)  # what other processes wrote it does not tell; that is read anyway
             self._send(self._journal.read(self._position, self._sink.batch))
@@ -169,20 +177,37 @@ class Forwarder:
             self._confirm()
 
     def _send(self, entries: Sequence[tuple[int, Record]]) -> None:
-        if not entries:
-            return
-        if not self._unconfirmed:
+        """Send them, but for records that the sink has no form for: those would hold up all that come after them."""
+        if entries and not self._unconfirmed:
             self._unconfirmed_since = time.monotonic()
             self._oldest = entries[0][1].time
         try:
-            self._refused += self._sink.send([record for _, record in entries])
+            self._send_whole(entries)
+        except NoForm as error:
+            self._send_whole(entries[: error.position])
+            self._pass_over(entries[error.position], error)
+
+    def _send_whole(self, entries: Sequence[tuple[int, Record]]) -> None:
+        if not entries:
+            return
+        try:
+            refused = self._sink.send([record for _, record in entries])
         except Undelivered as undelivered:
-            self._refused += undelivered.refused
             if taken := undelivered.taken:
-                self._advance(entries[taken - 1][0], taken)
+                self._advance(entries[taken - 1][0], taken, undelivered.refused)
             raise
-        self._position = entries[-1][0]
-        self._unconfirmed += len(entries)
+        self._sent_to(entries[-1][0], len(entries), refused)
+
+    def _pass_over(self, entry: tuple[int, Record], error: NoForm) -> None:
+        sequence, record = entry
+        told = (self._sink.name, record.event_id, error)
+        LOGGER.error("%s has no form for event %s: %s; it stays in the journal", *told, exc_info=error.__cause__)
+        self._sent_to(sequence, 1, 1)
+
+    def _sent_to(self, sequence: int, records: int, refused: int) -> None:
+        self._position = sequence
+        self._unconfirmed += records
+        self._unconfirmed_refused += refused
 
     def _is_due(self) -> bool:
         """Whether enough was sent, or long enough ago, to ask for a confirmation."""
@@ -192,17 +217,20 @@ class Forwarder:
 
     def _confirm(self) -> None:
         self._sink.confirm()
-        self._advance(self._position, self._unconfirmed)
-        self._unconfirmed = 0
+        self._advance(self._position, self._unconfirmed, self._unconfirmed_refused)
+        self._unconfirmed = self._unconfirmed_refused = 0
         self._pause, self._problem, self._oldest = FIRST_PAUSE, "", None
 
-    def _advance(self, sequence: int, records: int) -> None:
-        self._journal.advance(self._sink.name, sequence)
-        self._sent += records
-        self._confirmed = sequence
+    def _advance(self, sequence: int, records: int, refused: int) -> None:
+        try:
+            self._journal.advance(self._sink.name, sequence)
+        finally:  # the receiver has them, whether or not that could be noted
+            self._sent += records
+            self._refused += refused
+            self._confirmed = sequence
 
-    def _fail(self, problem: str, taken: int = 0) -> None:
-        """Say it once per outage, and wait longer each time."""
+    def _fail(self, problem: str, taken: int = 0, wait: float = 0.0) -> None:
+        """Say it once per outage, and wait longer each time, or as long as the receiver asks."""
         self._sink.close()
         self._failed += 1
         if not self._problem:
@@ -210,7 +238,7 @@ class Forwarder:
         self._problem = problem
         if taken:
             self._pause = FIRST_PAUSE
-        self._stopping.wait(self._pause)
+        self._stopping.wait(max(self._pause, min(wait, LONGEST_ASKED)))
         self._pause = min(2 * self._pause, self._longest_pause)
 
 

@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from useridentity.audit.record import Outcome, Record
 from useridentity.audit.sinks.endpoint import Answer, Endpoint
 from useridentity.audit.sinks.posted import PostingSink
+from useridentity.audit.sinks.sink import in_form
 
 BATCH = 200
+
+_OK = 200
+_EMPTY = (201, 204)
+"""Said for success by receivers that leave the specification's 200 and its object out (Fluent Bit; Loki)."""
 
 _INFO, _WARN = (9, "INFO"), (13, "WARN")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,21 +31,31 @@ class OtlpLogs(PostingSink):
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         super().__init__(name, endpoint, batch=BATCH)
 
+    def _is_own(self, content: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        return True  # a google.rpc.Status may have no field
+
     def _post(self, records: Sequence[Record]) -> Answer:
-        scope = {"scope": {"name": "useridentity.audit"}, "logRecords": [_log_record(each) for each in records]}
+        scope = {"scope": {"name": "useridentity.audit"}, "logRecords": in_form(records, _log_record)}
         resource = _attributes({"service.name": "useridentity", "host.name": records[0].acceptor.host})
         body = {"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [scope]}]}
         return self._endpoint.post(json.dumps(body).encode("ascii"), {"Content-Type": "application/json"})
 
     def _judge(self, records: Sequence[Record], answer: Answer) -> int:
         """A partial success says how many records were rejected, and not which."""
-        try:
-            rejected = int(json.loads(answer.body or b"{}").get("partialSuccess", {}).get("rejectedLogRecords", 0))
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        if answer.status in _EMPTY and not answer.body:
             return 0
-        if not rejected:
+        content = answer.object
+        if answer.status != _OK or content is None:
+            raise self._undelivered(answer)
+        if not _rejected(content):
             return 0
         return self._refused(records[0], "rejected") if len(records) == 1 else self._send_halves(records)
+
+
+def _rejected(response: Mapping[str, Any]) -> bool:
+    """Of an ExportLogsServiceResponse in JSON; what is left out or null is nothing (ProtoJSON)."""
+    partial = response.get("partialSuccess")
+    return isinstance(partial, dict) and str(partial.get("rejectedLogRecords") or 0) != "0"
 
 
 def _log_record(record: Record) -> dict[str, Any]:

@@ -1,16 +1,22 @@
-"""Records posted over https, in halves where a receiver refuses what is among them."""
+"""Records posted over https, and what the answers say; in halves where a receiver refuses what is among them."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.endpoint import Answer, Endpoint
 from useridentity.audit.sinks.sink import AT_ONCE, Undelivered
 
 LOGGER = logging.getLogger("useridentity.audit")
+
+REFUSALS = (400, 413, 422)
+"""Statuses that are about what was sent and not about the server: the same would be answered next time."""
+
+_BAD_REQUEST, _REDIRECTS, _SUCCESSES = 400, range(300, 400), range(200, 300)
 
 
 class PostingSink(ABC):
@@ -29,12 +35,8 @@ class PostingSink(ABC):
 
     def send(self, records: Sequence[Record]) -> int:
         answer = self._post(records)
-        if answer.is_refusal and len(records) > 1:
-            return self._send_halves(records)
-        if answer.is_refusal:
-            return self._refused(records[0], answer.status)
-        if not answer.is_success:
-            raise Undelivered(f"{self._endpoint.url}: answered with status {answer.status}")
+        if self._is_refusal(answer):
+            return self._refused(records[0], answer.status) if len(records) == 1 else self._send_halves(records)
         return self._judge(records, answer)
 
     def confirm(self) -> None:  # noqa: B027  nothing is left to do
@@ -57,10 +59,28 @@ class PostingSink(ABC):
         LOGGER.error("%s refuses event %s for good: %s; it stays in the journal", self.name, record.event_id, status)
         return 1
 
+    def _is_refusal(self, answer: Answer) -> bool:
+        """400 in a receiver's own words only: a proxy says it of our certificate, and would say it of every record."""
+        if answer.status == _BAD_REQUEST:
+            return answer.object is not None and self._is_own(answer.object)
+        return answer.status in REFUSALS
+
+    def _undelivered(self, answer: Answer) -> Undelivered:
+        why = ""
+        if answer.status in _REDIRECTS:
+            why = ", a redirect, which is not followed; configure where it leads to"
+        elif answer.status in (*_SUCCESSES, _BAD_REQUEST):
+            why = ", but not as such a receiver does; something in between may have"
+        return Undelivered(f"{self._endpoint.url}: answered with status {answer.status}{why}", wait=answer.wait)
+
+    @abstractmethod
+    def _is_own(self, content: Mapping[str, Any]) -> bool:
+        """Whether an answer's JSON object is one that a receiver of this kind gives."""
+
     @abstractmethod
     def _post(self, records: Sequence[Record]) -> Answer:
         """The answer to a request with all of them; raises `Undelivered`."""
 
     @abstractmethod
     def _judge(self, records: Sequence[Record], answer: Answer) -> int:
-        """How many of them a successful answer refuses; raises `Undelivered` for those it does not take now."""
+        """How many of them an answer that is no refusal refuses; raises `Undelivered` for what it does not take now."""

@@ -25,7 +25,8 @@ from contextlib import suppress
 from typing import Literal
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.sink import Confirm, Undelivered
+from useridentity.audit.sinks.network import Deadline, words
+from useridentity.audit.sinks.sink import Confirm, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
 from useridentity.audit.sinks.tls_stream import TlsStream
 
@@ -37,7 +38,8 @@ Close = Literal["notify", "tcp"]
 PORT = 6514  # syslog-tls, RFC 5425 4.1
 
 SECONDS = 10.0
-"""For connecting, for a write, and for the receiver to read what is on its way before it answers close_notify."""
+"""For connecting with its handshake, for a write, and for the receiver to read what is on its way before it answers
+close_notify; each as a whole, however it drips."""
 
 CONFIRM = Confirm(records=1000, seconds=5.0)
 """A connection carries so much before it is closed: a handshake more is nothing beside 1,000 messages, or in 5 s."""
@@ -67,13 +69,13 @@ class TlsSyslog:
         self._said = False
 
     def send(self, records: Sequence[Record]) -> int:
-        encoded = [message for record in records for message in self._encoder.encode(record)]
+        encoded = [message for messages in in_form(records, self._encoder.encode) for message in messages]
         frames = b"".join(b"%d %s" % (len(message), message) for message in encoded)  # octet counting, RFC 5425 4.3
         try:
             if self._stream is None:
                 self._stream = self._connected()
             _require_open(self._stream)
-            self._stream.sendall(frames)
+            self._stream.sendall(frames, Deadline(SECONDS))
         except OSError as error:
             raise self._undelivered(error) from None
         return 0
@@ -96,18 +98,18 @@ class TlsSyslog:
             self._stream = None
 
     def _connected(self) -> TlsStream:
-        plain = socket.create_connection(self._address, SECONDS)
+        deadline = Deadline(SECONDS)
+        plain = socket.create_connection(self._address, deadline.left)
         try:
-            return TlsStream(plain, self._context, self._address[0])
+            return TlsStream(plain, self._context, self._address[0], deadline)
         except BaseException:
             plain.close()
             raise
 
     def _unwrap(self, connection: TlsStream) -> None:
         """Have close_notify answered; or where it never is, and an administrator said so, by the end of TCP."""
-        connection.socket.settimeout(SECONDS)
         try:
-            connection.end()
+            connection.end(Deadline(SECONDS))
         except ssl.SSLEOFError:
             if self._close == "notify":
                 raise ConnectionError(0, _TRUNCATED) from None
@@ -117,7 +119,7 @@ class TlsSyslog:
 
     def _undelivered(self, error: Exception) -> Undelivered:
         self.close()
-        return Undelivered(f"{self.name}: {_words(error)}")
+        return Undelivered(f"{self.name}: {words(error)}")
 
 
 _NO_NOTIFY = "ended the connection without close_notify (RFC 5425 4.4), as whoever cuts it off would"
@@ -139,11 +141,3 @@ def _require_all_read(connection: socket.socket) -> None:
     state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     if unacknowledged or state not in _OPEN:
         raise ConnectionError(0, "closed the connection before it had read everything")
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

@@ -10,7 +10,8 @@ import socket
 from collections.abc import Sequence
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.sink import AT_ONCE, Undelivered
+from useridentity.audit.sinks.network import words
+from useridentity.audit.sinks.sink import AT_ONCE, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
 
 PORT = 514  # RFC 5426 3.3; PS3.15 A.7
@@ -39,11 +40,12 @@ class UdpSyslog:
         self._socket: socket.socket | None = None
 
     def send(self, records: Sequence[Record]) -> int:
+        encoded = in_form(records, self._encoder.encode)
         try:
             if self._socket is None:
                 self._socket = _connected(self._address)
-            for record in records:
-                for message in self._encoder.encode(record):
+            for messages in encoded:
+                for message in messages:
                     self._socket.send(message)
         except OSError as error:
             raise self._undelivered(error) from None
@@ -66,7 +68,7 @@ class UdpSyslog:
 
     def _undelivered(self, error: OSError) -> Undelivered:
         self.close()
-        return Undelivered(f"{self.name}: {error.strerror or error}")
+        return Undelivered(f"{self.name}: {words(error)}")
 
 
 def _connected(address: tuple[str, int]) -> socket.socket:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from useridentity.audit.sinks.network import Deadline
+
 MAX_SAID = 64 * 1024
 """Octets that a receiver may say at a time, which are read and mean nothing: syslog has no answers (RFC 5425 4)."""
 
@@ -20,62 +22,61 @@ _Result = TypeVar("_Result")
 
 
 class TlsStream:
-    """TLS on a connected socket, whose time-out holds for each wait; raises `OSError`."""
+    """TLS on a connected socket; what waits has a deadline for all of it. Raises `OSError`."""
 
-    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> None:
         self.socket = plain
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         try:
-            self._waiting(self._tls.do_handshake)
+            self._waiting(self._tls.do_handshake, deadline)
         finally:
             with suppress(OSError):
-                self._flush()  # the alert that says what is wrong
+                self._flush(deadline)  # the alert that says what is wrong
 
-    def sendall(self, octets: bytes) -> None:
+    def sendall(self, octets: bytes, deadline: Deadline) -> None:
         self._tls.write(octets)
-        self._flush()
+        self._flush(deadline)
 
     def drain(self) -> bool:
         """Read what was said so far, without waiting; whether the other side is still there."""
-        wait = self.socket.gettimeout()
-        self.socket.settimeout(0)
         try:
-            return self._said_less()
+            return self._said_less(None)
         except BlockingIOError:
             return True
-        finally:
-            self.socket.settimeout(wait)
 
-    def end(self) -> None:
+    def end(self, deadline: Deadline) -> None:
         """Send close_notify and await the other's; raises `ssl.SSLEOFError` where the end comes without one."""
         with suppress(ssl.SSLWantReadError):
             self._tls.unwrap()
-        self._flush()
+        self._flush(deadline)
         with suppress(ssl.SSLZeroReturnError):
-            self._said_less()
+            self._said_less(deadline)
 
-    def _said_less(self) -> bool:
+    def _said_less(self, deadline: Deadline | None) -> bool:
         """Read until nothing more comes, which is False; or `BlockingIOError`. Raises where it does not stop."""
         said = 0
-        while octets := self._waiting(lambda: self._tls.read(_READ)):
+        while octets := self._waiting(lambda: self._tls.read(_READ), deadline):
             said += len(octets)
             if said > MAX_SAID:
                 raise ConnectionError(0, "says more than a receiver of syslog has to say")
         return False
 
-    def _waiting(self, action: Callable[[], _Result]) -> _Result:
-        """The result of what may need more from the network."""
+    def _waiting(self, action: Callable[[], _Result], deadline: Deadline | None) -> _Result:
+        """The result of what may need more from the network; without a deadline it is there already."""
         while True:
             try:
                 return action()
             except ssl.SSLWantReadError:
-                self._flush()
+                if deadline is not None:
+                    self._flush(deadline)
+            self.socket.settimeout(deadline.left if deadline is not None else 0)
             if octets := self.socket.recv(_READ):
                 self._incoming.write(octets)
             else:
                 self._incoming.write_eof()
 
-    def _flush(self) -> None:
+    def _flush(self, deadline: Deadline) -> None:
         if octets := self._outgoing.read():
-            self.socket.sendall(octets)
+            self.socket.settimeout(deadline.left)
+            self.socket.sendall(octets)  # the time-out is for all of it
