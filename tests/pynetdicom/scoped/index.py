@@ -57,19 +57,20 @@ class Study:
 class Index:
     """An archive's index, and the handlers that answer from it.
 
-    `asked` are the identifiers of all queries, those made to look studies up among them; `retrieved` those of
-    retrievals.
+    `patients` are those without studies. `asked` are the identifiers of all queries, those made to look studies up
+    among them; `retrieved` those of retrievals.
     """
 
     studies: Sequence[Study] = ()
     worklist: Sequence[Dataset] = ()
     destinations: dict[str, tuple[str, int]] = field(default_factory=dict)
+    patients: Sequence[Attributes] = ()
     asked: list[Dataset] = field(default_factory=list)
     retrieved: list[Dataset] = field(default_factory=list)
     _indexes: dict[str, dict[str, list[Study]]] = field(default_factory=dict, init=False, repr=False)
 
     def only(self, belongs: Callable[[Study], bool]) -> Index:
-        """The index that holds these studies and no other."""
+        """The index that holds these studies and their patients, and no other."""
         return Index([study for study in self.studies if belongs(study)], self.worklist, self.destinations)
 
     @property
@@ -101,11 +102,11 @@ class Index:
     def _entities(self, level: int, identifier: Dataset) -> Iterator[Attributes]:
         counted = [keyword for keyword in _COUNTS if keyword in identifier]
         if level == 0:
-            patients = {_identity(study): study for study in self.studies}
-            yield from (self._counted(study, study.patient, counted) for study in patients.values())
+            patients = {_identity(each): each for each in [*(study.patient for study in self.studies), *self.patients]}
+            yield from (self._counted(patient, patient, counted) for patient in patients.values())
             return
         for study in self._candidates(identifier):
-            entity = self._counted(study, {**study.patient, **study.own}, counted)
+            entity = self._counted(study.patient, {**study.patient, **study.own}, counted)
             if level == 1:
                 yield entity
             else:
@@ -126,11 +127,11 @@ class Index:
                 found.setdefault({**study.patient, **study.attributes}[keyword], []).append(study)
         return self._indexes[keyword]
 
-    def _counted(self, study: Study, entity: Attributes, counted: Sequence[str]) -> Attributes:
+    def _counted(self, patient: Attributes, entity: Attributes, counted: Sequence[str]) -> Attributes:
         if not counted:
             return entity
-        of_id = self._by("PatientID")[study.patient["PatientID"]]
-        own = [each.own for each in of_id if _identity(each) == _identity(study)]
+        of_id = self._by("PatientID").get(patient["PatientID"], ())
+        own = [each.own for each in of_id if _identity(each.patient) == _identity(patient)]
         return {**entity, **{keyword: _COUNTS[keyword](own) for keyword in counted}}
 
     def _items(self, identifier: Dataset) -> Iterator[Dataset]:
@@ -179,8 +180,8 @@ def instance(entity: Attributes) -> Dataset:
     return dataset
 
 
-def _identity(study: Study) -> tuple[str, str]:
-    return study.patient["PatientID"], study.patient.get("IssuerOfPatientID", "")
+def _identity(patient: Attributes) -> tuple[str, str]:
+    return patient["PatientID"], patient.get("IssuerOfPatientID", "")
 
 
 def _below(study: Study, entity: Attributes, level: int) -> Iterator[Attributes]:

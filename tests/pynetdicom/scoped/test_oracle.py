@@ -37,9 +37,10 @@ WRITABLE: dict[str, list[str]] = {
 
 @st.composite
 def indexes(draw: st.DrawFn) -> Index:
-    """A few patients, some with the same ID from different issuers, and their studies."""
+    """A few patients, some with the same ID from different issuers, and their studies; some have none."""
     identity = st.tuples(st.sampled_from(PATIENT_IDS), st.sampled_from(ISSUERS))
     studies: list[Study] = []
+    without: list[dict[str, Any]] = []
     for patient_id, issuer in draw(st.lists(identity, min_size=1, max_size=5, unique=True)):
         patient = {
             "PatientID": patient_id,
@@ -48,8 +49,10 @@ def indexes(draw: st.DrawFn) -> Index:
             "PatientSex": draw(st.sampled_from(["", "F", "M"])),
             "OtherPatientIDs": draw(st.sampled_from([[], ["OLD1"], ["OLD1", "OLD2"]])),
         }
-        studies += [draw(_studies(patient, len(studies) + n)) for n in range(draw(st.integers(1, 3)))]
-    return Index(studies)
+        added = [draw(_studies(patient, len(studies) + n)) for n in range(draw(st.integers(0 if studies else 1, 3)))]
+        studies += added
+        without += [] if added else [patient]
+    return Index(studies, patients=without)
 
 
 @st.composite

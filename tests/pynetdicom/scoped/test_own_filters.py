@@ -6,27 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydicom import DataElement, Dataset
+from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import evt
-from pynetdicom.presentation import build_context
 
 from tests.pynetdicom.scoped.asking import (
-    MODELS,
     PATIENT_ROOT,
     STUDY_ROOT,
     archive,
     association,
     find,
     identifier,
-    policy,
     retrieve,
 )
 from tests.pynetdicom.scoped.index import Index, Series, Study, instance
-from useridentity import Assurance, Identity, Scope, Username
-from useridentity.pynetdicom import AE, scope_of
-from useridentity.pynetdicom.scoped.lookup import Studies
-from useridentity.scope import BoundScope
+from useridentity.pynetdicom import scope_of
 
 SCOPE = {"PatientID": "P1"}
 
@@ -56,10 +50,6 @@ def filtering(index: Index, *, says_so: bool = True) -> Callable[[evt.Event], It
 @pytest.fixture
 def index() -> Index:
     return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
-
-
-def policy_scope() -> BoundScope:
-    return Scope.of(SCOPE).bind(Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED))
 
 
 ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
@@ -153,52 +143,3 @@ def test_without_a_scope_there_is_none_of_an_event(index: Index) -> None:
     with archive(handlers) as acceptor, association(acceptor) as assoc:
         assert find(assoc, ALL) == (0x0000, [])
     assert seen == [None]
-
-
-def test_a_lookup_of_the_applications_own_is_asked_instead_of_the_handler(index: Index) -> None:
-    asked: list[Dataset] = []
-
-    def lookup(wanted: Dataset) -> Iterator[Dataset]:
-        asked.append(wanted)
-        return index.find(wanted)
-
-    ae = AE("ARCHIVE")
-    ae.supported_contexts = [build_context(uid) for uid in MODELS]
-    server = ae.start_server(
-        ("127.0.0.1", 0), block=False, policy=policy(SCOPE), evt_handlers=index.handlers, scope_lookup=lookup
-    )
-    assert server is not None
-    try:
-        scu = AE("SCU")
-        scu.add_requested_context(STUDY_ROOT["FIND"])
-        assoc = scu.associate("127.0.0.1", server.server_address[1], identity=Username("alice"))
-        assert [row.StudyInstanceUID for row in find(assoc, ALL)[1]] == ["1.2.1", "1.2.3"]
-        assoc.release()
-    finally:
-        ae.shutdown()
-    assert [each.StudyInstanceUID for each in asked] == ["1.2.1", "1.2.2", "1.2.3"]
-    assert len(index.asked) == 1
-
-
-def test_a_uid_that_the_standard_does_not_allow_is_looked_up_all_the_same() -> None:
-    def ask(wanted: Dataset) -> Iterator[Dataset]:
-        yield Dataset({element.tag: element for element in wanted} | {0x00100020: DataElement("PatientID", "LO", "P1")})
-
-    studies = Studies(policy_scope(), ask)
-    found = studies.in_scope("1.2.01")
-    assert found is not None
-    assert found.uid == "1.2.01"
-
-
-@pytest.mark.threat("Q8")
-@pytest.mark.parametrize("broken", [None, 7, [7], "1.2.1"])
-def test_a_lookup_that_answers_nonsense_refuses(index: Index, broken: Any) -> None:
-    with archive(index.handlers, SCOPE) as acceptor:
-        acceptor.server.scope_lookup = index.find
-        with association(acceptor) as assoc:
-            assert len(find(assoc, ALL)[1]) == 2
-        acceptor.server.scope_lookup = lambda wanted: broken
-        with association(acceptor, []) as assoc:
-            assert find(assoc, ALL) == (0xC311, [])
-            wanted = identifier("STUDY", StudyInstanceUID="1.2.1")
-            assert retrieve(assoc.send_c_get(wanted, STUDY_ROOT["GET"]))[0].Status == 0x0124

@@ -139,6 +139,23 @@ def test_any_study_out_of_scope_refuses_the_whole_before_the_handler_runs(
     assert index.retrieved == []
 
 
+@pytest.mark.parametrize(
+    ("root", "wanted"),
+    [("STUDY", identifier("STUDY", StudyInstanceUID="1.2.1")), ("PATIENT", identifier("PATIENT", PatientID="P1"))],
+)
+@pytest.mark.threat("Q1")
+def test_a_study_that_another_patient_has_too_is_refused_at_every_level(
+    retrieving: Callable[..., Retrieve], index: Index, root: str, wanted: Dataset
+) -> None:
+    """An archive may send whatever has the UID."""
+    for others, code in (([], 0x0000), ([study("1.2.1", "P2")], 0x0124)):
+        index.studies = [*INDEX, *others]
+        index._indexes.clear()
+        received: list[Dataset] = []
+        with archive(index.handlers, SCOPE) as acceptor, association(acceptor, received) as assoc:
+            assert retrieving(assoc, received)(wanted, root)[0].Status == code
+
+
 def test_a_study_that_does_not_exist_is_refused_in_the_same_way(scoped: Retrieve) -> None:
     """So that nobody learns whether there is one."""
     exists, _, _ = scoped(identifier("STUDY", StudyInstanceUID="1.2.3"), "STUDY")

@@ -28,6 +28,7 @@ from useridentity.pynetdicom.scoped.lookup import (
     Undecided,
     asking_the_application,
     code_of,
+    has_gone,
 )
 from useridentity.pynetdicom.scoped.models import (
     LEVELS,
@@ -106,9 +107,9 @@ class Scoping:
     def refuses(self, request: Any, context: PresentationContext) -> Refusal | None:
         """How `request` is refused before any handler runs; None where it is served."""
         kind, sop_class = request.msg_type, _sop_class(request)
-        self._studies.forget_patients()
         if _only_brings_in(kind, sop_class):
             return None
+        self._studies.forget_patients()
         if kind not in _EVENTS:
             return _not_authorized(f"{kind} of {sop_class} under a scope")
         try:
@@ -166,7 +167,7 @@ class Scoping:
         return rows(
             answers,
             lambda row: row if event in self._handled else keep(row),
-            lambda: self._assoc.acse.is_aborted() or self._assoc.acse.is_release_requested(),
+            lambda: has_gone(self._assoc),
         )
 
     def _keep(self, event: evt.Event) -> Callable[[Dataset], Dataset | None]:

@@ -8,10 +8,12 @@ from copy import deepcopy
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.dataelem import DataElement
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import BaseTag
 
 from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
-from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, PATIENT_GROUPS, unique_key
+from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, OF_A_PATIENT, unique_key
 from useridentity.pynetdicom.scoped.values import as_texts, values_of
 from useridentity.scope import BoundScope
 
@@ -67,14 +69,17 @@ class Rows:
             return None
         if self._bound.contradicts(values_of(row, self._bound.values)):
             return None
-        told = [element for element in row if element.keyword and element.keyword not in (*BESIDE_A_PATIENT, *COUNTS)]
-        studies = self._studies.of_patient(patient_id, [element.keyword for element in told])
+        keywords = set(map(_keyword, row.keys())) - {"", *BESIDE_A_PATIENT, *COUNTS}
+        studies = self._studies.of_patient(patient_id, keywords)
+        if not any(study.in_scope for study in studies):
+            return None
+        told = [row[keyword] for keyword in sorted(keywords)]
         whole = all(study.in_scope for study in studies)
         mine = [each for each in studies if each.in_scope and all(_says(each, element, whole) for element in told)]
         patient = self._next_patient(mine, told)
         if patient is None:
             return None
-        return self._recounted(row if whole else _public(row), patient)
+        return self._recounted(row if whole else _known(row), patient)
 
     def worklist_item(self, row: Dataset) -> Dataset | None:
         """An item of a worklist, kept if it is in scope itself."""
@@ -108,31 +113,40 @@ class Rows:
 
 
 def _copied(row: Dataset) -> Dataset:
-    """What `row` says now: the handler may fill it again for others, and is asked itself in a look-up."""
-    return Dataset(
-        {
-            element.tag: DataElement(element.tag, element.VR, _own(element.value), already_converted=True)
-            for element in row
-        }
-    )
+    """What `row` says now: the handler may fill it again for others, and is asked itself in a look-up.
+
+    What nobody has read yet stays unread, so that a row is withheld whatever else is wrong with it.
+    """
+    copied = Dataset({tag: _own(row.get_item(tag)) for tag in row.keys()})  # noqa: SIM118  which would read them
+    is_implicit, is_little_endian = row.original_encoding
+    copied.set_original_encoding(is_implicit, is_little_endian, row.original_character_set)
+    return copied
 
 
-def _own(value: Any) -> Any:
-    return deepcopy(value) if isinstance(value, MutableSequence) else value
+def _own(element: DataElement | RawDataElement) -> DataElement | RawDataElement:
+    """`element` as nobody else can change it."""
+    if isinstance(element, RawDataElement):
+        return element
+    value = deepcopy(element.value) if isinstance(element.value, MutableSequence) else element.value
+    return DataElement(element.tag, element.VR, value, already_converted=True)
 
 
-def _public(row: Dataset) -> Dataset:
-    """The elements of `row` that are not private: nothing else says anything about those."""
-    return Dataset({element.tag: element for element in row if not element.tag.is_private})
+def _known(row: Dataset) -> Dataset:
+    """The elements of `row` that have a keyword: nothing else says anything about the others."""
+    return Dataset({element.tag: element for element in row if element.keyword})
+
+
+def _keyword(tag: BaseTag) -> str:
+    return dictionary_keyword(tag) if dictionary_has_tag(tag) else ""
 
 
 def _says(study: Study, element: DataElement, whole: bool) -> bool:
     """Whether the index says of `study` what a row says in `element`.
 
-    What is empty says something of a patient only; nothing else of a study is told at PATIENT level. Where the `whole`
-    patient is in scope, an attribute that the index does not answer at STUDY level tells nobody apart.
+    What is empty says something where it is the patient's; of a study nothing is told then. Where the `whole` patient
+    is in scope, an attribute that the index does not answer at STUDY level tells nobody apart.
     """
     value = as_texts(element.value)
     if whole and element.keyword != ISSUER and element.keyword not in study.said:
         return True
-    return (not value and element.tag.group not in PATIENT_GROUPS) or study.said.get(element.keyword, ()) == value
+    return (not value and element.keyword not in OF_A_PATIENT) or study.said.get(element.keyword, ()) == value

@@ -18,7 +18,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContextTuple
 
 from useridentity.pynetdicom.scoped.models import COUNTS, STUDY_ROOT_FIND, unique_key
-from useridentity.pynetdicom.scoped.values import as_texts, values_of
+from useridentity.pynetdicom.scoped.values import texts, values_of
 from useridentity.scope import BoundScope
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Studies:
         One that is not known is asked for again next time: it may be stored meanwhile.
         """
         if uid not in self._known:
-            found = [study for study in self._asked("StudyInstanceUID", uid) if study.uid == uid]
+            found = self._asked("StudyInstanceUID", uid)
             if found:
                 # Where the index contradicts itself, the study is in scope only if every answer says so.
                 worst = min(found, key=lambda study: study.in_scope)
@@ -104,45 +104,54 @@ class Studies:
     def of_patient(self, patient_id: str, more: Iterable[str] = ()) -> tuple[Study, ...]:
         """All studies with this Patient ID, whoever issued it, with the attributes `more`; raises `Undecided`."""
         keywords = frozenset(more)
-        if (patient_id, keywords) not in self._patients:
-            asked = self._asked("PatientID", patient_id, keywords)
-            found = tuple(study for study in asked if study.said.get("PatientID") == (patient_id,))
-            if not found:
-                return ()
-            self._patients[patient_id, keywords] = found
-        return self._patients[patient_id, keywords]
+        known = self._patients.get((patient_id, keywords))
+        if known is None:
+            known = tuple(self._asked("PatientID", patient_id, keywords))
+            if known:
+                self._patients[patient_id, keywords] = known
+        return known
 
     def forget_patients(self) -> None:
         """Ask anew which studies a patient has, as each request does: one may be stored meanwhile."""
         self._patients.clear()
 
     def _asked(self, key: str, value: str, more: Iterable[str] = ()) -> list[Study]:
+        """The studies that have this value, whatever else is answered."""
+        keywords = frozenset(("StudyInstanceUID", *PATIENT, *self._bound.values, *more))
         try:
-            return [self._judged(answer) for answer in self._ask(self._identifier(key, value, more))]
+            answers = self._ask(_identifier(keywords, key, value))
+            judged = (self._judged(answer, keywords) for answer in answers)
+            return [study for study in judged if study.said.get(key) == (value,)]
         except Exception as error:
             # The text of an application's exception may hold what it is about.
             LOGGER.warning("the lookup of studies failed: %s", type(error).__name__)
             raise Undecided from error
 
-    def _identifier(self, key: str, value: str, more: Iterable[str]) -> Dataset:
-        identifier = Dataset()
-        identifier.SpecificCharacterSet = "ISO_IR 192"
-        identifier.QueryRetrieveLevel = "STUDY"
-        for keyword in {"StudyInstanceUID", *PATIENT, *self._bound.values, *more}:
-            # Unjudged: UIDs that PS3.5 9.1 does not allow are in many archives.
-            asked = value if keyword == key else None
-            identifier.add(DataElement(keyword, dictionary_VR(keyword), asked, validation_mode=config.IGNORE))
-        return identifier
-
-    def _judged(self, answer: Dataset) -> Study:
+    def _judged(self, answer: Dataset, keywords: frozenset[str]) -> Study:
+        """The study of an answer; what was not asked for is not read."""
         uid = unique_key(answer, "STUDY")
         admitted = bool(uid) and self._bound.admits(values_of(answer, self._bound.values))
-        said = {element.keyword: as_texts(element.value) for element in answer if element.keyword}
-        return Study(uid, admitted, said)
+        return Study(uid, admitted, {keyword: texts(answer, keyword) for keyword in keywords if keyword in answer})
+
+
+def _identifier(keywords: Iterable[str], key: str, value: str) -> Dataset:
+    identifier = Dataset()
+    identifier.SpecificCharacterSet = "ISO_IR 192"
+    identifier.QueryRetrieveLevel = "STUDY"
+    for keyword in keywords:
+        # Unjudged: UIDs that PS3.5 9.1 does not allow are in many archives.
+        asked = value if keyword == key else None
+        identifier.add(DataElement(keyword, dictionary_VR(keyword), asked, validation_mode=config.IGNORE))
+    return identifier
 
 
 class LookupEvent(evt.Event):
     """A C-FIND that no peer has sent: it is of no scope, or a handler that filters itself would hide what is asked."""
+
+
+def has_gone(assoc: ServingAssociation) -> bool:
+    """Whether the peer has aborted, or asks for a release."""
+    return assoc.acse.is_aborted() or assoc.acse.is_release_requested()
 
 
 def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
@@ -152,6 +161,8 @@ def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
         handler, args = Association.get_handlers(assoc, evt.EVT_C_FIND)
         event = LookupEvent(assoc, evt.EVT_C_FIND, _request(identifier))
         for status, row in handler(event, *(args or ())) or ():  # type: ignore[operator]
+            if has_gone(assoc):
+                raise Undecided("nobody waits for the answer")
             code = code_of(status)
             if code not in PENDING:
                 if code != SUCCESS:

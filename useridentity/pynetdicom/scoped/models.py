@@ -10,7 +10,8 @@ from typing import NamedTuple
 from pydicom import DataElement, Dataset
 
 from useridentity.pynetdicom.scoped.values import texts
-from useridentity.scope import BoundScope
+from useridentity.scope import NEVER, BoundScope
+from useridentity.scope_attributes import PATIENT_ATTRIBUTES
 
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -45,43 +46,66 @@ COUNTS: Mapping[str, str] = MappingProxyType(
 )
 """What is counted over all studies of a patient, and the count of one study that it is the sum of."""
 
-BESIDE_A_PATIENT = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel", "RetrieveAETitle")
-"""What a query or a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
+OF_A_QUERY = ("SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel")
+"""What an identifier has beside keys (PS3.4 C.4.1.1.3.1)."""
 
-PATIENT_GROUPS = (0x0010, 0x0012)
-"""The groups in which the attributes of patients are (PS3.6; PS3.3 C.7.1)."""
+BESIDE_A_PATIENT = (*OF_A_QUERY, "RetrieveAETitle")
+"""What a row at PATIENT level has beside attributes of the patient and counts (PS3.4 C.4.1.1.3.2)."""
 
-_STUDIES_OF_PATIENT_GROUPS = frozenset(
+OF_A_PATIENT = PATIENT_ATTRIBUTES | frozenset(
     [
-        "PatientAge",
-        "PatientSize",
-        "PatientSizeCodeSequence",
-        "PatientBodyMassIndex",
-        "MeasuredAPDimension",
-        "MeasuredLateralDimension",
-        "PatientWeight",
-        "MedicalAlerts",
-        "Allergies",
-        "Occupation",
-        "SmokingStatus",
-        "AdditionalPatientHistory",
-        "PregnancyStatus",
-        "LastMenstrualDate",
-        "PatientSexNeutered",
-        "ClinicalTrialTimePointID",
-        "ClinicalTrialTimePointDescription",
-        "LongitudinalTemporalOffsetFromEvent",
-        "LongitudinalTemporalEventType",
-        "ConsentForClinicalTrialUseSequence",
-        "ClinicalTrialCoordinatingCenterName",
-        "ClinicalTrialSeriesID",
-        "ClinicalTrialSeriesDescription",
+        "BranchOfService",
+        "BreedRegistrationSequence",
+        "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+        "ClinicalTrialProtocolEthicsCommitteeName",
+        "ClinicalTrialSubjectReadingID",
+        "CountryOfResidence",
+        "EthnicGroupCodeSequence",
+        "GeneticModificationsSequence",
+        "GroupOfPatientsIdentificationSequence",
+        "IssuerOfClinicalTrialProtocolID",
+        "IssuerOfClinicalTrialSiteID",
+        "IssuerOfClinicalTrialSubjectID",
+        "IssuerOfClinicalTrialSubjectReadingID",
+        "IssuerOfPatientIDQualifiersSequence",
+        "MilitaryRank",
+        "OtherClinicalTrialProtocolIDsSequence",
+        "OtherPatientIDsSequence",
+        "PatientAddress",
+        "PatientAlternativeCalendar",
+        "PatientBirthDateInAlternativeCalendar",
+        "PatientBirthName",
+        "PatientBirthTime",
+        "PatientBreedCodeSequence",
+        "PatientBreedDescription",
+        "PatientComments",
+        "PatientDeathDateInAlternativeCalendar",
+        "PatientInsurancePlanCodeSequence",
+        "PatientMotherBirthName",
+        "PatientPrimaryLanguageCodeSequence",
+        "PatientReligiousPreference",
+        "PatientSpeciesCodeSequence",
+        "PatientTelecomInformation",
+        "PatientTelephoneNumbers",
+        "QualityControlSubject",
+        "QualityControlSubjectTypeCodeSequence",
+        "ReferencedPatientPhotoSequence",
+        "ReferencedPatientSequence",
+        "RegionOfResidence",
+        "ResponsiblePersonRole",
+        "SourcePatientGroupIdentificationSequence",
+        "StrainAdditionalInformation",
+        "StrainCodeSequence",
+        "StrainDescription",
+        "StrainNomenclature",
+        "StrainStockSequence",
+        "TypeOfPatientID",
     ]
 )
-"""Those in them that each study or series has its own of (PS3.3 C.7.2.2, C.7.2.3, C.7.3.2)."""
+"""Attributes that all studies of a patient share (PS3.3 C.7.1.1, C.7.1.3 and, of C.2.2 and C.2.3, what is not in
+C.7.2.2). Whatever else there is, each study may have its own of."""
 
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1
-_SINGLE_VALUE = re.compile(r"[^*?\\\x00-\x1f]+")  # PS3.4 C.2.2.2.1
 
 
 class Unsound(Exception):
@@ -123,9 +147,9 @@ def query_level(identifier: Dataset, levels: tuple[str, ...]) -> str:
 
 def _may_match_patients(element: DataElement) -> bool:
     """Whether a key of a query at PATIENT level is the patient's, the query's own, or matches everything."""
-    if not _has_value(element) or element.tag.element == 0 or element.keyword in BESIDE_A_PATIENT:
+    if not _has_value(element) or element.tag.element == 0:
         return True
-    return element.tag.group in PATIENT_GROUPS and element.keyword not in _STUDIES_OF_PATIENT_GROUPS
+    return element.keyword in OF_A_QUERY or element.keyword in OF_A_PATIENT
 
 
 def _has_value(element: DataElement) -> bool:
@@ -162,8 +186,12 @@ def _level(identifier: Dataset, levels: tuple[str, ...]) -> str:
 def unique_key(dataset: Dataset, level: str) -> str:
     """The one value of the unique key of `level`; empty where there is none, or none that can be looked up."""
     values = texts(dataset, UNIQUE_KEYS[level])
-    shape = _SINGLE_VALUE if level == "PATIENT" else _UID
-    return values[0] if len(values) == 1 and shape.fullmatch(values[0]) else ""
+    return values[0] if len(values) == 1 and _is_single(level, values[0]) else ""
+
+
+def _is_single(level: str, value: str) -> bool:
+    """Whether a value matches itself and nothing else (PS3.4 C.2.2.2.1)."""
+    return not NEVER.search(value) if level == "PATIENT" else _UID.fullmatch(value) is not None
 
 
 def _unique_keys(identifier: Dataset, level: str) -> tuple[str, ...]:

@@ -22,10 +22,8 @@ def studies_of(asked: Retrieval, studies: Studies) -> frozenset[str]:
 
     All studies with a Patient ID are the patient's, whoever issued it: a retrieval cannot name the issuer.
     """
-    if asked.patient_id:
-        of_patient = studies.of_patient(asked.patient_id)
-        return frozenset(study.uid for study in of_patient if all(each.in_scope for each in of_patient))
-    return frozenset(asked.studies) if all(map(studies.in_scope, asked.studies)) else frozenset()
+    uids = asked.studies or [study.uid for study in studies.of_patient(asked.patient_id)]
+    return frozenset(uids) if all(map(studies.in_scope, uids)) else frozenset()
 
 
 def instances(

@@ -9,6 +9,9 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+UNDECODED = "\ufffd"
+"""By which decoders say that they could not decode."""
+
 
 def values_of(dataset: Dataset, paths: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     """The values at each path of keywords.
@@ -34,9 +37,18 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def as_texts(value: Any) -> tuple[str, ...]:
-    """A value of pydicom's as text: itself, or each of several, or each item; none where there is no text."""
-    if value is None or isinstance(value, bytes):
+    """A value of pydicom's as text: itself, or each of several, or each item; none where it is empty."""
+    if value is None:
         return ()
     each = value if isinstance(value, (MultiValue, Sequence, list, tuple)) else (value,)
-    written = tuple(str(one).strip(" \0") for one in each)
+    written = tuple(map(_text, each))
     return written if any(written) else ()
+
+
+def _text(value: Any) -> str:
+    """All of a value, so that what is written alike is alike; what was not decoded says so, and never matches."""
+    if isinstance(value, bytes):
+        return UNDECODED + value.decode("latin-1") if value else ""
+    if isinstance(value, Dataset):
+        return str([(element.tag, as_texts(element.value)) for element in value])
+    return str(value).lstrip(" ").rstrip(" \0")
