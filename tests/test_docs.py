@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from tests.lib.certificates import Certificates
 from tests.lib.documents import ROOT, path_of, run_python_of, snippets_of
 from tests.mechanisms.jwt.issuer import jwk, write_keys
+from tests.parts import require
 from useridentity import Policy, Rule, UsernameValidator, passcode_check
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.pynetdicom import AE, outcome_of
@@ -23,6 +26,7 @@ from useridentity.tls import client_context, server_context
 
 DOCUMENTS = ["README", "policy", "policy-tools", "pynetdicom", "scope", "audit", "audit-messages"]
 THREATS = ["threat-model", "kerberos", "saml", "jwt", "scope", "audit", "audit-messages"]
+HANG = 120.0  # seconds; ten times what the slowest takes
 PASSCODE = b"correct horse"
 
 
@@ -83,6 +87,16 @@ def test_policy_snippets_load(document: str, reader: dict[str, Any], tmp_path: P
         Policy.load(tmp_path / "snippet.toml")
 
 
+def test_the_tests_that_readers_are_shown_pass(tmp_path: Path) -> None:
+    """As the reader's own, in one file beside the policy."""
+    require("krb5kdc")
+    (tmp_path / "identity.toml").write_text(snippets_of("testing", "toml")[0])
+    (tmp_path / "test_policy.py").write_text("\n".join(snippets_of("testing", "python")))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_policy.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG, check=False)
+    assert "6 passed" in done.stdout, done.stdout
+
+
 def test_every_line_of_the_threat_model_is_shown_by_the_tests_it_names_and_they_name_it() -> None:
     """A line without its test would be a promise, a test without its line a riddle."""
     told, shown = set(), set()
@@ -99,9 +113,28 @@ def test_every_line_of_the_threat_model_is_shown_by_the_tests_it_names_and_they_
 
 
 def test_links_between_documents_lead_somewhere() -> None:
+    """To a file that is there, and where a heading is named, to that."""
     broken = []
-    for document in [path_of("README"), *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            if not (document.parent / target).exists():
-                broken.append(f"{document.name}: {target}")
+    for document in [path_of("README"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")]:
+        for target, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]+))?\)", document.read_text()):
+            file = document.parent / target if target else document
+            if not file.exists() or (heading and heading not in headings(file)):
+                broken.append(f"{document.name}: {target}#{heading}")
     assert broken == []
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), [path_of("README")]
+    while ahead:
+        document = ahead.pop()
+        if document not in reached:
+            reached.add(document)
+            targets = re.findall(r"\]\(([^)#:]+\.md)", document.read_text())
+            ahead += [(document.parent / target).resolve() for target in targets]
+    assert set((ROOT / "docs").glob("*.md")) <= reached
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as forges make them."""
+    found = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
