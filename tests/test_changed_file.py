@@ -81,6 +81,26 @@ def test_a_change_for_the_worse_is_logged_once_and_what_was_read_before_stays(
     assert words.current() == "mended"
 
 
+def test_what_was_wrong_and_not_in_the_file_ends_without_a_change_of_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files, say: who was taken out of the file must not stay in for that."""
+    trouble: list[str] = []
+
+    def read() -> str:
+        if trouble:
+            raise ConfigurationError(trouble[0])
+        return path.read_text()
+
+    words = Reread(path, read, "words", logging.getLogger("useridentity.test"))
+    replaced(path, "new")
+    trouble.append("too many open files")
+    assert words.current() == "old"
+    trouble.clear()
+    monkeypatch.setattr(words, "_retry_at", 0.0)
+    assert words.current() == "new"
+
+
 def test_a_file_that_cannot_be_used_at_first_is_an_error(path: Path) -> None:
     assert reread(path).current() == "old"
     path.unlink()

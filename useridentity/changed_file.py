@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from useridentity.errors import ConfigurationError
 
 Fingerprint = tuple[int, ...]
+
+RETRY_AFTER = 5.0
+"""Seconds after a file could not be used: what was wrong need not be in it, and then no change of it tells its end."""
 
 T = TypeVar("T")
 
@@ -27,8 +31,8 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
 class Reread(Generic[T]):
     """What `read` makes of the file at `path`, read again once it was changed. Safe to use from many threads.
 
-    A change for the worse, for which `read` raises `ConfigurationError`, is logged, and what was read before stays;
-    at first it is raised. `what` says in the log what is read, in the plural.
+    A change for the worse, for which `read` raises `ConfigurationError`, is logged once, and what was read before stays
+    until the file can be read; at first it is raised. `what` says in the log what is read, in the plural.
     """
 
     def __init__(self, path: str | os.PathLike[str], read: Callable[[], T], what: str, log: logging.Logger) -> None:
@@ -39,13 +43,24 @@ class Reread(Generic[T]):
         self._lock = threading.Lock()
         self._seen = fingerprint(path)
         self._value = read()
+        self._retry_at = float("inf")
+        self._told = ""
 
     def current(self) -> T:
         with self._lock:
-            if self._seen != (seen := fingerprint(self._path)):
+            seen, now = fingerprint(self._path), time.monotonic()
+            if self._seen != seen or now >= self._retry_at:
                 self._seen = seen
-                try:
-                    self._value = self._read()
-                except ConfigurationError as error:
-                    self._log.error("%s not read again, those of before stay in use: %s", self._what, error)
+                self._read_again(now)
             return self._value
+
+    def _read_again(self, now: float) -> None:
+        try:
+            self._value = self._read()
+        except ConfigurationError as error:
+            self._retry_at, told = now + RETRY_AFTER, str(error)
+            if told != self._told:
+                self._log.error("%s not read again, those of before stay in use: %s", self._what, told)
+        else:
+            self._retry_at, told = float("inf"), ""
+        self._told = told
