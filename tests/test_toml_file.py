@@ -25,8 +25,18 @@ def problem(text: str) -> str:
     [
         ("a = [[[1]]]", "a = " + "[" * 5000 + "]" * 5000, "x.toml: tables and lists are more than 32 deep"),
         ("a = {b={b=1}}", "a = " + "{b=" * 5000 + "1" + "}" * 5000, "x.toml: tables and lists are more than 32 deep"),
-        ("\na.b.c = 1", "\n" + ".".join("a" * 5000) + " = 1", "x.toml:2: a.a."),
-        ("\n[a.b.c]\nd = 1", "\n[" + ".".join("a" * 5000) + "]\nd = 1", "x.toml:2: a.a."),
+        ("\na.b.c = 1", "\n" + ".".join("a" * 500_000) + " = 1", "x.toml:2: tables and lists are more than 32 deep"),
+        ("\n[a.b.c]\nd = 1", "\n[" + " . ".join("a" * 5000) + "]\nd = 1", "x.toml:2: tables and lists are more than"),
+        (
+            'a = """.\n"""\n"b.b".\'c\' = 1',
+            'a = """.\n"""\n' + '"b.b".' * 40 + "c = 1",
+            "x.toml:3: tables and lists are",
+        ),
+        (
+            f"a = '{'b.' * 99}' # {'b.' * 99}",
+            f"a = {{ {'b.' * 99}c = 1 }}",
+            "x.toml:1: tables and lists are more than 32",
+        ),
         ("a" + ".a" * (MAX_DEPTH - 1) + " = 1", "a" + ".a" * MAX_DEPTH + " = 1", "more than 32 deep"),
         ("a = [1,\n2]", "a = [1,\n" + "9" * 5000 + "]", "x.toml:2: a whole number needs more than the 64 bits"),
         (f"a = {2**63 - 1}", f"a = {2**63}", "x.toml:1: a: a whole number needs more than the 64 bits"),

@@ -36,16 +36,19 @@ _TOLD_LINE = re.compile(r" \(at (?:line (?P<line>\d+), (?P<column>column \d+)|en
 
 _TOKEN = re.compile(
     r'''
-    """(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}      # strings of several lines, which may end with two quotes of their own
-    | \'{3}(?:[^']|'{1,2}(?!'))*'{3,5}
-    | "(?:[^"\\]|\\.)*"
-    | '[^']*'
+    """(?:[^"\\]|\\.|"{1,2}(?!"))*+(?:"{3,5})?      # strings of several lines may end with two quotes of their own
+    | \'{3}(?:[^']|'{1,2}(?!'))*+(?:'{3,5})?
+    | "(?:[^"\\]|\\.)*+"?                          # one that does not end takes all there is
+    | '[^']*+'?
     | \#[^\n]*
     | [\[\]{}\n]
     ''',
     re.DOTALL | re.VERBOSE,
 )
 """What tells where a statement of a valid file ends: a line break that is in no string, list or inline table."""
+
+_DEEP_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}", re.ASCII)
+"""A key of more parts than that, where each string and comment is a word."""
 
 
 class TomlFile:
@@ -104,6 +107,8 @@ def _read(path: Path) -> str:
 
 
 def _parsed(path: Path, text: str) -> Mapping[str, Any]:
+    if deep := _deep_key(text):
+        raise ConfigurationError(f"{path}:{deep}: {_TOO_DEEP}")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -118,6 +123,19 @@ def _parsed(path: Path, text: str) -> Mapping[str, Any]:
         long = _LONG_NUMBER.search(text)
         line = text.count("\n", 0, long.start()) + 1 if long else 1
         raise ConfigurationError(f"{path}:{line}: {_TOO_LARGE}") from None
+
+
+def _deep_key(text: str) -> int:
+    """The line of a key for which tomllib would take minutes, the square of its parts; 0 where there is none."""
+    if all(line.count(".") < MAX_DEPTH for line in text.split("\n")):
+        return 0
+    words = _TOKEN.sub(lambda token: _word(token[0]), text)
+    found = _DEEP_KEY.search(words)
+    return words.count("\n", 0, found.start()) + 1 if found else 0
+
+
+def _word(token: str) -> str:
+    return "_" + "\n" * token.count("\n") if token[0] in "\"'#" else token
 
 
 def _excesses(content: Mapping[str, Any]) -> Iterator[Problem]:
