@@ -64,8 +64,10 @@ def _run() -> int:
 
 def _misused(error: Any) -> Failure:
     """A command line that is wrong, as typer tells it."""
+    if not (message := error.format_message()):  # nothing was asked for, and the help has been shown
+        return Failure(Exit.USAGE, ())
     command = error.ctx.command_path if error.ctx else "useridentity"
-    return Failure(Exit.USAGE, error.format_message(), f"`{command} --help` has the options, with examples")
+    return Failure(Exit.USAGE, message, f"`{command} --help` has the options, with examples")
 
 
 def _failure(error: BaseException) -> Failure:

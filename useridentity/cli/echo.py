@@ -44,7 +44,7 @@ class Answer:
 
 @command
 def echo(peer: Peer, options: Options) -> None:
-    """Ask an acceptor for an association as this identity, and verify that it answers (C-ECHO)."""
+    """See whether an acceptor takes this identity, and answers (C-ECHO)."""
     output = Output(options)
     where = only_target(peer, options)
     answer = interruptible(lambda stop: _echoed(where, stop), output.note)

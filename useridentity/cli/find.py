@@ -50,7 +50,10 @@ def find(
         Literal["study", "patient", "worklist"], typer.Option(help="The information model to ask in.")
     ] = "study",
 ) -> None:
-    """Ask what matches (C-FIND): a table on a terminal, else lines of fields separated by tabs, or --json."""
+    """Ask an acceptor what matches (C-FIND).
+
+    On a terminal it shows a table, elsewhere lines of fields separated by tabs.
+    """
     from useridentity.cli.requestor import identifier as identifiers
     from useridentity.cli.requestor.models import Level, Model
     from useridentity.cli.requestor.querying import completed, matches
@@ -91,12 +94,17 @@ class _Matches:
             yield
         except Failure as failure:
             failure.done = {"matches": self._count}
+            self._show_count(none="")
             raise
-        finally:
-            self._meter.stop()
-            self._table.show()
-            if not self._count or self._output.is_terminal:
-                self._output.note(f"{self._count or 'no'} match{'' if self._count == 1 else 'es'}")
+        self._show_count(none="no matches")
+
+    def _show_count(self, none: str) -> None:
+        self._meter.stop()
+        self._table.show()
+        if self._count and self._output.is_terminal:
+            self._output.note(f"{self._count} match{'' if self._count == 1 else 'es'}")
+        elif none and not self._count:
+            self._output.note(none)
 
     def _show(self, match: Dataset) -> None:
         from useridentity.cli.requestor.identifier import cell, plain

@@ -48,7 +48,10 @@ def get(
     ] = [],  # noqa: B006  typer copies it
     output: OutputFolder = Path(),
 ) -> None:
-    """Retrieve on this association (C-GET), into files named by their SOP Instance UIDs. None is overwritten."""
+    """Retrieve from an acceptor, on the same association (C-GET).
+
+    Files are named by their SOP Instance UIDs, and none is overwritten.
+    """
     from useridentity.cli.requestor import retrieved
     from useridentity.cli.requestor import retrieving as retrieve
     from useridentity.cli.requestor.keeping import Folder

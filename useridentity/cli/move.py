@@ -51,7 +51,7 @@ def move(
         typer.Option(metavar="PORT", min=1, max=65535, help="Be the destination: receive on this port meanwhile."),
     ] = None,
     receive_tls: Annotated[
-        bool, typer.Option("--receive-tls", help="Receive over mutual TLS, with --ca, --cert and --key.")
+        bool, typer.Option("--receive-tls", metavar="", help="Receive over mutual TLS, with --ca, --cert and --key.")
     ] = False,
     policy: Annotated[
         Path | None,
@@ -59,9 +59,10 @@ def move(
     ] = None,
     output: OutputFolder = Path(),
 ) -> None:
-    """Have the acceptor store it at a destination (C-MOVE), which it must know by its AE title.
+    """Have an acceptor store what it has elsewhere, or here (C-MOVE).
 
-    With --receive the destination is here: files are named by their SOP Instance UIDs, and none is overwritten.
+    It must know the destination by its AE title. With --receive the destination is here: files are named by their SOP
+    Instance UIDs, and none is overwritten.
     """
     from useridentity.cli.requestor import retrieved
     from useridentity.cli.requestor import retrieving as retrieve

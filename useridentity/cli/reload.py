@@ -22,7 +22,8 @@ MAX_PID = 2**22
 def reload(
     pid: Annotated[int, typer.Argument(metavar="PID", min=1, max=MAX_PID, help="The process of the acceptor.")],
     drop: Annotated[
-        bool, typer.Option("--drop", help="Also end the associations that the files refuse as they are now.")
+        bool,
+        typer.Option("--drop", metavar="", help="Also end the associations that the files refuse as they are now."),
     ] = False,
 ) -> None:
     """Let a running acceptor read its policy and TLS files again.

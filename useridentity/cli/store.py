@@ -11,7 +11,7 @@ from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import Stop, interruptible
 from useridentity.cli.requestor.options import Options, PeerAndFiles, command
-from useridentity.cli.requestor.output import MEGABYTE, Meter, Output
+from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import Target, target
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ SHOWN = 5
 
 @command
 def store(peer: PeerAndFiles, options: Options) -> None:
-    """Store DICOM files (C-STORE); folders are searched, globs in quotation marks are understood.
+    """Have an acceptor store files, folders and globs of them (C-STORE).
 
-    The association has a context for each pair of SOP class and transfer syntax of the files, and data sets travel
-    as they are in the files. Files that are not DICOM, or whose preamble makes them programs, are reported.
+    Folders are searched, globs in quotation marks are understood, and each file is sent once. The association has a
+    context for each pair of SOP class and transfer syntax of the files, and data sets travel as they are in the files.
+    Files that are not DICOM, or whose preamble makes them programs, are reported.
     """
     from useridentity.cli.requestor.storing import Report
 
@@ -89,9 +90,8 @@ def _conclude(where: Target, report: Report, meter: Meter, output: Output, failu
         output.problem(line)
     if not report.named:
         output.note("no files there")
-    speed = f"{report.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
     output.ended(
-        f"{where.where} stored {_files(report.stored)}, {speed}" if report.stored else "",
+        f"{where.where} stored {_files(report.stored)}: {meter.summary}" if report.stored else "",
         {
             "peer": where.where,
             "outcome": Exit.DONE.word,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def demo() -> None:
-    """Run a guarded archive on this machine, let peers try to store in it, and show what each got.
+    """Run a guarded archive here, and show what peers get who try to store.
 
     Needs no network, leaves nothing behind and takes a few seconds.
     """

@@ -21,7 +21,7 @@ FAILED = 11
 app = typer.Typer(help="See what a policy says and decides.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The policy file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
 
 
 @app.command("check")

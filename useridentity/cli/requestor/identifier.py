@@ -64,7 +64,8 @@ def _step(text: str, path: str) -> tuple[BaseTag, int]:
     tag = _tag(match[1]) if match else None
     if tag is None or match is None:
         raise typer.BadParameter(
-            f"{text!r} in {path!r} is no attribute of the standard{_nearest(text)}", param_hint="-k"
+            f"{text!r}{'' if text == path else f' in {path!r}'} is no attribute of the standard{_nearest(text)}",
+            param_hint="-k",
         )
     return tag, int(match[2] or 0)
 

@@ -124,12 +124,15 @@ class Options:
         str | None, _option("The name in the acceptor's certificate; HOST if left out.", metavar="NAME", panel=TLS)
     ] = None
     tls_profile: Annotated[Profile | None, _option("Of PS3.15; B.12 if left out.", panel=TLS)] = None
-    json: Annotated[bool, _option("Results as JSON on standard output, one object a line.", "--json", panel=OUTPUT)] = (
-        False
-    )
-    quiet: Annotated[bool, _option("Results and errors only.", "--quiet", "-q", panel=OUTPUT)] = False
+    json: Annotated[
+        bool, _option("Results as JSON on standard output, one object a line.", "--json", panel=OUTPUT, metavar="")
+    ] = False
+    quiet: Annotated[bool, _option("Results and errors only.", "--quiet", "-q", panel=OUTPUT, metavar="")] = False
     verbose: Annotated[
-        int, _option("Log what pynetdicom does; twice for its PDUs.", "--verbose", "-v", panel=OUTPUT, count=True)
+        int,
+        _option(
+            "Log what pynetdicom does; twice for its PDUs.", "--verbose", "-v", panel=OUTPUT, count=True, metavar=""
+        ),
     ] = 0
 
 

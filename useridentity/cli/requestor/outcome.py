@@ -80,7 +80,7 @@ def _advice_on_rejection(outcome: Outcome, target: Target) -> str:
 def _advice_on_confirmation(target: Target) -> str:
     if target.identity is None:
         return ""
-    return "it may ignore identities altogether; --confirmation wanted goes on without"
+    return "--confirmation wanted goes on without"
 
 
 @dataclass(frozen=True, slots=True)

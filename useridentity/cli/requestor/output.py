@@ -146,6 +146,11 @@ class Meter:
         """Octets a second so far, in words."""
         return f"{self.octets / self.seconds / MEGABYTE:.1f} MB/s"
 
+    @property
+    def summary(self) -> str:
+        """How much it was, how long it took, and how fast that is."""
+        return f"{self.octets / MEGABYTE:.1f} MB in {self.seconds:.1f} s, {self.rate}"
+
     def moved(self, octets: int) -> None:
         """So many more octets have gone or come."""
         self.octets += octets

@@ -10,7 +10,7 @@ from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor import identifier as identifiers
 from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.models import Level, Model, retrieved
-from useridentity.cli.requestor.output import MEGABYTE, Meter, Output
+from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import Target
 from useridentity.cli.requestor.retrieving import Counts
 
@@ -89,11 +89,13 @@ def _sentence(where: Target, counts: Counts, folder: Folder | None, meter: Meter
     if not counts.total and not (folder and folder.kept):
         return f"{where.where} has nothing that matches"
     if folder is None:
-        return f"{where.where} moved {counts.done} of {counts.total} instances"
-    return (
-        f"{where.where} sent {counts.done} of {counts.total} instances: {_files(folder)} in {folder.path}, "
-        f"{meter.octets / MEGABYTE:.1f} MB in {meter.seconds:.1f} s, {meter.rate}"
-    )
+        return f"{where.where} moved {_instances(counts)}"
+    return f"{where.where} sent {_instances(counts)} to {folder.path}: {meter.summary}"
+
+
+def _instances(counts: Counts) -> str:
+    number = f"{counts.done}" if counts.done == counts.total else f"{counts.done} of {counts.total}"
+    return f"{number} instance{'' if number == '1' else 's'}"
 
 
 def _files(folder: Folder) -> str:
