@@ -10,6 +10,7 @@ import pytest
 
 from tests.audit.builders import opened, record
 from useridentity.audit import journal as module
+from useridentity.audit.journal import Journal
 from useridentity.audit.segment import Segment
 from useridentity.audit.verify import verify
 from useridentity.errors import Unavailable
@@ -37,3 +38,43 @@ def test_what_nobody_waits_for_any_more_is_not_written(tmp_path: Path, monkeypat
     with opened(tmp_path) as journal:
         assert [each.detail for _, each in journal.read(0, 10)] == ["in time", "has happened"]
     assert verify(tmp_path / "audit.db", tmp_path / "audit.key").is_sound
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_server_ends_though_its_disk_hangs_and_says_what_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, hangs: bool
+) -> None:
+    entered, leave, write = threading.Event(), threading.Event(), Journal._write
+
+    def slow(self: Journal, batch: Any) -> bool:
+        entered.set()
+        assert not hangs or leave.wait(HANG)
+        return write(self, batch)
+
+    with opened(tmp_path) as journal:
+        monkeypatch.setattr(Journal, "_write", slow)
+        monkeypatch.setattr(module, "CLOSING", 0.1 if hangs else HANG)
+        journal.append(record(0), wait=False)
+        assert entered.wait(HANG)
+        journal.append(record(1), wait=False)
+        journal.append(record(2), wait=False)
+        journal.close()
+        assert ("2 records could not be written before the journal was closed" in caplog.text) is hangs
+        leave.set()
+        monkeypatch.setattr(module, "CLOSING", HANG)
+        journal.open()
+        journal.append(record(3), wait=True)
+        found = [each.detail or each.association for _, each in journal.read(0, 10)]
+    assert len(found) == (3 if hangs else 4)
+    assert any("more came than could be written" in each for each in found) is hangs
+    assert verify(tmp_path / "audit.db", tmp_path / "audit.key").is_sound
+
+
+def test_a_server_ends_though_somebody_reads_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSING", 0.1)
+    with opened(tmp_path) as journal:
+        journal.append(record(), wait=True)
+        with journal.reader.paused():
+            journal.close()
+    with opened(tmp_path) as journal:
+        assert len(journal.read(0, 10)) == 1

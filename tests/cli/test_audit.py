@@ -19,6 +19,7 @@ from tests.audit.builders import ALICE, NOON, filled, opened, record, tampering
 from tests.cli.conftest import HANG, Run
 from useridentity.audit.record import Anchor, EndedBy, Kind, Operation, Outcome, Record, Requestor, Study, Traffic, User
 from useridentity.audit.search import Filter, by_number, every, newest
+from useridentity.cli.audit.options import Filters
 
 BOB = User(5, "", "idp#7", "7", "Bob", "https://idp.example.org", "authenticated", "person")
 HOSTILE = 'x\x1b[31m\r\n[bold]"\u202e=1+1'
@@ -159,9 +160,21 @@ def test_what_is_wrong_with_the_options_is_said_all_at_once(run: Run, journal: P
     done = run("audit", "list", str(journal), "--since", "yesterdayish", "--outcome", "sucess", "--kind", "eaten")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "error: --since: 'yesterdayish' is no time; write 2026-11-22, 2026-11-22T14:30 or 2h",
         "error: --outcome: 'sucess' is unknown; did you mean success? (known: success, refused, failed)",
         next(line for line in done.stderr.splitlines() if line.startswith("error: --kind: 'eaten' is unknown")),
+        "error: --since: 'yesterdayish' is no time; write 2026-11-22, 2026-11-22T14:30 or 2h",
+    ]
+
+
+@pytest.mark.parametrize("command", ["list", "follow", "export"])
+def test_a_filter_for_nothing_is_not_one_for_everything(run: Run, journal: Path, command: str) -> None:
+    """As where a script's variable is not set."""
+    assert [n for n, _ in newest(journal, Filters(patient="P3").read(), 9)] == [4]
+    done = run("audit", command, str(journal), "--patient", "", "--since", " ")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: --patient: is empty; leave it out for any",
+        "error: --since: is empty; leave it out for any",
     ]
 
 

@@ -39,6 +39,9 @@ PROVED = 1.0
 GATHER = 0.05
 """Seconds in which records that nobody waits for are gathered, so that most of them cost no commit of their own."""
 
+CLOSING = 10.0
+"""Seconds a server that ends waits at most for what is held to be written: a few attempts at a file that is locked."""
+
 MAX_HELD = 10_000
 """Records held in memory while the journal cannot be written, about 20 MiB; more are lost and counted."""
 
@@ -94,6 +97,7 @@ class Journal:
         self._awaited = 0
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._file_in_use = threading.Lock()
         self._anchored = (0, time.monotonic())
         self._failing_since = 0.0
         self._busy_since = 0.0
@@ -133,16 +137,17 @@ class Journal:
             self._closed = False
 
     def close(self) -> None:
-        """Write what is held, end the thread and close the file; records that cannot be written are lost."""
+        """Write what is held, within `CLOSING` seconds, and close the file; what could not be written is lost."""
         with self._lock:
             self._closed = True
             self._changed.notify_all()
             self._written.notify_all()
             thread = self._thread
-        self.reader.close()
+        deadline = time.monotonic() + CLOSING
+        self.reader.close(CLOSING)
         if thread is not None:
-            thread.join()
-            self._thread = None
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._give_up()
 
     # Reading.
 
@@ -205,6 +210,15 @@ class Journal:
                 raise _unavailable("no thread to be had for the audit journal") from None
             self._thread = thread
 
+    def _give_up(self) -> None:
+        """What is still held is not written any more."""
+        with self._lock:
+            self._lost += sum(item.done is None for item in self._queue)
+            self._queue.clear()
+            self._awaited, lost = 0, self._lost
+        if lost:
+            LOGGER.error("%s: %d records could not be written before the journal was closed", self._path, lost)
+
     def _next_batch(self) -> list[_Item] | None:
         """What is to be written now, empty where an anchor or another attempt may be due; None when all is done."""
         with self._lock:
@@ -213,6 +227,7 @@ class Journal:
             if self.failure is not None or self._queue:
                 self._changed.wait_for(self._is_pressing, GATHER if self.failure is None else RETRY)
             if not self._queue and self._closed:
+                self._thread = None
                 return None
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
             self._awaited -= sum(item.done is not None for item in batch)
@@ -227,6 +242,10 @@ class Journal:
 
     def _run(self) -> None:
         host()  # which may take long, once; not in a transaction that others wait for
+        with self._file_in_use:  # by the thread that was closed before, which may still be about to end
+            self._write_all()
+
+    def _write_all(self) -> None:
         while (batch := self._next_batch()) is not None:
             try:
                 anchored = self._write_wanted(batch)
@@ -272,7 +291,7 @@ class Journal:
         if self.failure is None and not lost:
             return None
         if self.failure is None:
-            detail = f"more came than can be written; {MAX_HELD} records wait at most"
+            detail = f"more came than could be written; at most {MAX_HELD} records wait"
         else:
             detail = f"nothing was written for {time.monotonic() - self._failing_since:.1f} s: {self.failure}"
         return Record(Kind.RECORDING_RESUMED, Outcome.FAILED, acceptor=this_process(), detail=detail, count=lost)

@@ -72,9 +72,13 @@ class JournalReader:
             self._close()
             yield
 
-    def close(self) -> None:
-        with self._lock:
-            self._close()
+    def close(self, timeout: float = -1) -> None:
+        """Close the file, unless somebody reads it for longer than `timeout` seconds, negative for any time."""
+        if self._lock.acquire(timeout=timeout):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 import time
@@ -11,20 +10,8 @@ from typing import Annotated
 
 import typer
 
-from useridentity.cli.audit.options import (
-    Ae,
-    Association,
-    Emergency,
-    KindWord,
-    OutcomeWord,
-    Patient,
-    Peer,
-    Since,
-    Study,
-    Until,
-    User,
-    filter_of,
-)
+from useridentity.cli.audit.options import Filters
+from useridentity.cli.gathering import gathering
 from useridentity.errors import ConfigurationError
 
 UNSOUND = 12
@@ -35,31 +22,20 @@ POLL = 0.3
 
 app = typer.Typer(no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The journal, as [audit] of the policy names it.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The journal that the policy's table audit names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines, for scripts.")]
 
 
 @app.callback()
 def prepare() -> None:
     """See who did what, from where, and who was refused."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of patients, where the locale has ASCII only
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @app.command("list")
+@gathering
 def list_(
     file: File,
-    user: User = "",
-    ae: Ae = "",
-    peer: Peer = "",
-    patient: Patient = "",
-    study: Study = "",
-    outcome: OutcomeWord = "",
-    kind: KindWord = "",
-    association: Association = "",
-    emergency: Emergency = False,
-    since: Since = "",
-    until: Until = "",
+    filters: Filters,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="The newest N.")] = 50,
     json: Json = False,
 ) -> None:
@@ -67,11 +43,7 @@ def list_(
     from useridentity.audit.search import newest
     from useridentity.cli.audit.output import show
 
-    wanted = filter_of(
-        user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
-        association=association, since=since, until=until, emergency=emergency,
-    )  # fmt: skip
-    show(newest(file, wanted, limit), as_json=json)
+    show(newest(file, filters.read(), limit), as_json=json)
 
 
 @app.command("show")
@@ -101,28 +73,16 @@ def show_(
 
 
 @app.command("follow")
-def follow(
-    file: File,
-    user: User = "",
-    ae: Ae = "",
-    peer: Peer = "",
-    patient: Patient = "",
-    study: Study = "",
-    outcome: OutcomeWord = "",
-    kind: KindWord = "",
-    emergency: Emergency = False,
-    json: Json = False,
-) -> None:
+@gathering
+def follow(file: File, filters: Filters, json: Json = False) -> None:
     """Show records as they are written, until interrupted; first the newest ten."""
     from useridentity.audit.search import last_number, newest, since_number
     from useridentity.cli.audit.output import show
 
-    wanted = filter_of(
-        user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
-        emergency=emergency,
-    )  # fmt: skip
-    last = last_number(file)
-    show(newest(file, wanted, 10), as_json=json)
+    wanted = filters.read()
+    last, shown = last_number(file), newest(file, wanted, 10)
+    last = max(last, *(number for number, _ in shown), 0)
+    show(shown, as_json=json)
     try:
         while True:
             sys.stdout.flush()
@@ -135,19 +95,10 @@ def follow(
 
 
 @app.command("export")
+@gathering
 def export(
     file: File,
-    user: User = "",
-    ae: Ae = "",
-    peer: Peer = "",
-    patient: Patient = "",
-    study: Study = "",
-    outcome: OutcomeWord = "",
-    kind: KindWord = "",
-    association: Association = "",
-    emergency: Emergency = False,
-    since: Since = "",
-    until: Until = "",
+    filters: Filters,
     form: Annotated[str, typer.Option("--format", metavar="json|csv", help="JSON lines, or CSV.")] = "json",
 ) -> None:
     """Print every record that matches, the oldest first."""
@@ -156,11 +107,7 @@ def export(
 
     if form not in ("json", "csv"):
         raise ConfigurationError(f"--format: {form!r} is neither json nor csv")
-    wanted = filter_of(
-        user=user, ae_title=ae, peer=peer, patient=patient, study=study, outcome=outcome, kind=kind,
-        association=association, since=since, until=until, emergency=emergency,
-    )  # fmt: skip
-    found = every(file, wanted)
+    found = every(file, filters.read())
     if form == "csv":
         write_csv(found, sys.stdout)
         return

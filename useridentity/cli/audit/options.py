@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,37 +16,72 @@ from useridentity.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
-User = Annotated[str, typer.Option(metavar="NAME", help="By this user: subject, user id, name, or what was claimed.")]
-Ae = Annotated[str, typer.Option(metavar="TITLE", help="With this AE title, on either side or as move destination.")]
-Peer = Annotated[str, typer.Option(metavar="ADDRESS", help="From this address.")]
-Patient = Annotated[str, typer.Option(metavar="ID", help="About this patient: Patient ID, or name as it was sent.")]
-Study = Annotated[str, typer.Option(metavar="UID", help="About this study: Study Instance UID or accession number.")]
-OutcomeWord = Annotated[str, typer.Option("--outcome", metavar="|".join(each.value for each in Outcome))]
-KindWord = Annotated[str, typer.Option("--kind", metavar="KIND", help="Of this kind: accepted, stored, queried, …")]
-Association = Annotated[str, typer.Option(metavar="ID", help="Of this association.")]
-Since = Annotated[str, typer.Option(metavar="TIME", help="Not before: 2026-11-22, 2026-11-22T14:30, or 2h ago.")]
-Until = Annotated[str, typer.Option(metavar="TIME", help="Not after; of a day, all of it.")]
-Emergency = Annotated[bool, typer.Option("--emergency", help="Of users who broke the glass.")]
+
+def _option(help_: str | None, metavar: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help_, show_default=False)
 
 
-def filter_of(*, emergency: bool, **given: str) -> Filter:
-    """What is looked for; raises `ConfigurationError` with everything that cannot be understood."""
-    problems: list[str] = []
-    times: dict[str, datetime] = {}
-    for word in ("since", "until"):
-        value = given.pop(word, "")
-        if value:
-            try:
-                times[word] = time_of(value, time.max if word == "until" else time.min)
-            except OverflowError:
-                problems.append(f"--{word}: {value!r} is before the year 1 or after 9999; leave it out for any time")
-            except ValueError:
-                problems.append(f"--{word}: {value!r} is no time; write 2026-11-22, 2026-11-22T14:30 or 2h")
-    for word, known in (("outcome", Outcome), ("kind", Kind)):
-        problems += _unknown(word, given.get(word, ""), known)
-    if problems:
-        raise ConfigurationError(problems)
-    return Filter(emergency=emergency, **given, **times)  # type: ignore[arg-type]  # the times were taken out
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What is looked for, as it was typed; None for what was left out."""
+
+    user: Annotated[str | None, _option("By this user: subject, user id, name, or what was claimed.", "NAME")] = None
+    ae: Annotated[str | None, _option("With this AE title, on either side or as move destination.", "TITLE")] = None
+    peer: Annotated[str | None, _option("From this address.", "ADDRESS")] = None
+    patient: Annotated[str | None, _option("About this patient: Patient ID, or name as it was sent.", "ID")] = None
+    study: Annotated[str | None, _option("About this study: Study Instance UID or accession number.", "UID")] = None
+    outcome: Annotated[str | None, _option(None, "|".join(each.value for each in Outcome))] = None
+    kind: Annotated[str | None, _option("Of this kind: accepted, stored, queried, …", "KIND")] = None
+    association: Annotated[str | None, _option("Of this association.", "ID")] = None
+    emergency: Annotated[bool, typer.Option("--emergency", help="Of users who broke the glass.")] = False
+    since: Annotated[str | None, _option("Not before: 2026-11-22, 2026-11-22T14:30, or 2h ago.", "TIME")] = None
+    until: Annotated[str | None, _option("Not after; of a day, all of it.", "TIME")] = None
+
+    def read(self) -> Filter:
+        """What they mean; raises `ConfigurationError` with everything that cannot be understood."""
+        values: dict[str, Any] = {"emergency": self.emergency}
+        problems = []
+        for each in fields(self):
+            given = getattr(self, each.name)
+            if isinstance(given, str):
+                try:
+                    values[_NAMES.get(each.name, each.name)] = _read(each.name, given)
+                except ValueError as error:
+                    problems.append(f"--{each.name}: {error}")
+        if problems:
+            raise ConfigurationError(problems)
+        return Filter(**values)
+
+
+_NAMES = {"ae": "ae_title"}
+
+_OF_DAY = {"since": time.min, "until": time.max}
+"""What of a day is meant where a day is all that is said."""
+
+_KNOWN = {"outcome": Outcome, "kind": Kind}
+
+
+def _read(word: str, value: str) -> str | datetime:
+    """What is looked for; raises `ValueError`, also for nothing, as of a script's variable that is not set."""
+    if not value.strip():
+        raise ValueError("is empty; leave it out for any")
+    if word in _KNOWN:
+        _check_known(value, [str(each.value) for each in _KNOWN[word]])
+    if word not in _OF_DAY:
+        return value
+    try:
+        return time_of(value, _OF_DAY[word])
+    except OverflowError:
+        raise ValueError(f"{value!r} is before the year 1 or after 9999; leave it out for any time") from None
+    except ValueError:
+        raise ValueError(f"{value!r} is no time; write 2026-11-22, 2026-11-22T14:30 or 2h") from None
+
+
+def _check_known(value: str, words: list[str]) -> None:
+    if value not in words:
+        close = get_close_matches(value, words, 1)
+        near = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{value!r} is unknown{near} (known: {', '.join(words)})")
 
 
 def time_of(value: str, of_day: time) -> datetime:
@@ -63,11 +97,3 @@ def time_of(value: str, of_day: time) -> datetime:
     except ValueError:
         found = datetime.fromisoformat(value)
     return found.astimezone(UTC)
-
-
-def _unknown(word: str, value: str, known: Iterable[Enum]) -> Iterable[str]:
-    words = [str(each.value) for each in known]
-    if value and value not in words:
-        close = get_close_matches(value, words, 1)
-        near = f"; did you mean {close[0]}?" if close else ""
-        yield f"--{word}: {value!r} is unknown{near} (known: {', '.join(words)})"

@@ -39,11 +39,6 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def safe(value: object) -> str:
-    """One line of printable characters, others escaped: a name could move the cursor or pretend to be a line."""
-    return printable(str(value))
-
-
 def show(found: Sequence[Found], *, as_json: bool, header: bool = True) -> None:
     """Print records: JSON, a table on a terminal, elsewhere lines of fields separated by tabs."""
     if as_json:
@@ -88,21 +83,22 @@ def _cells(number: int, record: Record) -> list[str]:
     if record.kind.value in ("rejected", "refused"):
         event = record.kind.value
     place = _place(record)
-    return [str(number), f"{local:%Y-%m-%d %H:%M:%S}", event, safe(who(record.user)), place, safe(about(record))]
+    name, happened = printable(who(record.user)), printable(about(record))
+    return [str(number), f"{local:%Y-%m-%d %H:%M:%S}", event, name, place, happened]
 
 
 def _short(number: int, record: Record) -> list[str]:
     _, _, event, _, place, happened = _cells(number, record)
-    user, ae_title = record.user, safe(record.requestor.ae_title) or place
-    name = safe(user.user_id or user.subject) or safe(who(user))
+    user, ae_title = record.user, printable(record.requestor.ae_title) or place
+    name = printable(user.user_id or user.subject) or printable(who(user))
     return [f"{record.time.astimezone():%m-%d %H:%M:%S}", event, name, ae_title, happened]
 
 
 def _place(record: Record) -> str:
     requestor = record.requestor
     if not requestor.address:
-        return safe(record.acceptor.ae_title)
-    return safe(f"{requestor.ae_title}@{requestor.address}" if requestor.ae_title else requestor.address)
+        return printable(record.acceptor.ae_title)
+    return printable(f"{requestor.ae_title}@{requestor.address}" if requestor.ae_title else requestor.address)
 
 
 def write_csv(found: Iterable[Found], file: Any) -> None:
@@ -115,7 +111,7 @@ def write_csv(found: Iterable[Found], file: Any) -> None:
 
 
 def _cell(value: object) -> str:
-    return FORMULA.sub(r"\1'", safe("" if value is None else value))
+    return FORMULA.sub(r"\1'", printable("" if value is None else str(value)))
 
 
 def _csv_rows(number: int, record: Record) -> Iterator[dict[str, object]]:
@@ -144,13 +140,14 @@ def _csv_rows(number: int, record: Record) -> Iterator[dict[str, object]]:
 
 def details(number: int, record: Record) -> Iterator[str]:
     """Every field of a record that has a value, a line each."""
-    yield f"record {number}: {safe(about(record))}"
+    yield f"record {number}: {printable(about(record))}"
     yield from _lines(json.loads(record.to_json()), 1)
 
 
 def _lines(value: Mapping[str, Any], depth: int) -> Iterator[str]:
     indent = "  " * depth
-    for key, item in value.items():
+    for name, item in value.items():
+        key = printable(name)
         if isinstance(item, dict):
             yield f"{indent}{key}:"
             yield from _lines(item, depth + 1)
@@ -159,5 +156,5 @@ def _lines(value: Mapping[str, Any], depth: int) -> Iterator[str]:
                 yield f"{indent}{key} {number}:"
                 yield from _lines(each, depth + 1)
         else:
-            shown = ", ".join(map(safe, item)) if isinstance(item, list) else safe(item)
+            shown = ", ".join(printable(str(each)) for each in item) if isinstance(item, list) else printable(str(item))
             yield f"{indent}{key}: {shown}"
