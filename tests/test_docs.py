@@ -19,7 +19,7 @@ from tests.lib.certificates import Certificates
 from tests.lib.documents import ROOT, path_of, run_python_of, snippets_of
 from tests.mechanisms.jwt.issuer import jwk, write_keys
 from tests.parts import require
-from useridentity import Policy, Rule, UsernameValidator, passcode_check
+from useridentity import Policy, Reason, Rule, UsernameValidator, passcode_check
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.pynetdicom import AE, outcome_of
 from useridentity.tls import client_context, server_context
@@ -95,6 +95,11 @@ def test_the_tests_that_readers_are_shown_pass(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_policy.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG, check=False)
     assert "6 passed" in done.stdout, done.stdout
+
+
+def test_every_reason_is_explained_with_its_answer() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| \((\d,\d,\d)\)", path_of("policy").read_text(), re.MULTILINE)
+    assert dict(rows) == {reason.word: ",".join(map(str, reason.answer)) for reason in Reason}
 
 
 def test_every_line_of_the_threat_model_is_shown_by_the_tests_it_names_and_they_name_it() -> None:
