@@ -201,8 +201,8 @@ def test_both_are_asked_where_both_are_named(folder: Path) -> None:
         (
             '"CT_*"',
             '"CT_0123456789ABCDE"',
-            "identity.toml:17: authenticate[0].when.calling_ae_title: 'CT_0123456789ABCDE' has 18 characters and would "
-            "never match; AE titles have 16",
+            "identity.toml:17: authenticate[0].when.calling_ae_title[0]: 'CT_0123456789ABCDE' has 18 characters and "
+            "would never match; AE titles have 16",
         ),
         ('name = "people"', 'name = "devices"', 'identity.toml:21: authenticate[1].name: "devices" names 2 rules'),
         (
@@ -278,6 +278,31 @@ def test_each_problem_of_a_rule_says_where_it_is_and_what_is_allowed(
         assert any(each.startswith(expected) for each in problems(folder, changed)), problems(folder, changed)
     else:
         load(folder, changed)
+
+
+def test_a_problem_hides_no_other_of_its_rule(folder: Path) -> None:
+    """Whoever mends all that is told is not told more the next time."""
+    rule, grant = (
+        ('calling_ae_title = ["CT_*"], network', 'calling_ae_title = ["CT_* "], networks'),
+        (
+            'permit = ["echo", "find", "move"]\ndestinations = ["WS_*", {',
+            'permit = ["finds"]\ndestinations = ["WS_*", 3, {',
+        ),
+    )
+    text = GOOD.replace(*rule).replace('accept = ["staff+node"', 'weakst = "asserted"\naccept = ["staf+node"')
+    text = (
+        text.replace(*grant)
+        .replace('kind = ["person"]', 'kind = ["people"]')
+        .replace('"{claims.cohort}" }', "3 }\nwhom = 1")
+    )
+    load(folder, GOOD)
+    found = [each.split(": ")[1] for each in problems(folder, text)]
+    assert found == [
+        "authenticate[0].when.networks", "authenticate[0].when.calling_ae_title[0]",
+        "authenticate[1].weakst", "authenticate[1].accept",
+        "authorize[1].who.kind[0]", "authorize[1].permit", "authorize[1].destinations[1]",
+        "authorize[2].scope", "authorize[2].whom",
+    ]  # fmt: skip
 
 
 def test_problems_of_all_tables_come_at_once_by_their_lines(folder: Path) -> None:

@@ -70,6 +70,12 @@ def test_a_rule_that_is_never_reached_is_an_error_that_names_those_before_it(
     assert problems(rules) == [expected]
 
 
+def test_a_rule_without_a_name_is_called_as_logs_call_it() -> None:
+    everywhere, devices = Rule([STAFF]), Rule([STAFF], When(("CT_1",)))
+    assert [rule.name for rule in Policy([devices, everywhere]).rules] == ["rule 1", "rule 2"]
+    assert problems([everywhere, devices])[0].startswith('authenticate[1]: is never reached: "rule 1" before it')
+
+
 @pytest.mark.parametrize(
     ("before", "last"),
     [

@@ -12,7 +12,7 @@ from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, capabilities_of
 from useridentity.rules import Alternative, Assign, Grant, Rule, Unproved
 from useridentity.scope import Scope
-from useridentity.settings import Network, Report, TitlePattern, decode, nearest
+from useridentity.settings import CONTROL, Network, Report, TitlePattern, decode, nearest
 from useridentity.toml_file import Key
 from useridentity.validator import Validator
 
@@ -111,12 +111,11 @@ class RuleReader:
         if not isinstance(table, Mapping):
             self.report(key, "should be a table: [[authenticate]]")
             return None
+        # Before the rest, of which a problem must not hide theirs.
+        accept = [self._alternative((*key, "accept"), text, validators) for text in _strings(table.get("accept"))]
         settings = decode(RuleSettings, table, key, self.report, self.folder)
-        if settings is None:
-            return None
-        accept = [self._alternative((*key, "accept"), text, validators) for text in settings.accept]
         named = [each for each in accept if each is not None]
-        if len(named) < len(accept):
+        if settings is None or len(named) < len(settings.accept):
             return None
         return Rule(
             named,
@@ -144,20 +143,20 @@ class RuleReader:
         if not isinstance(table, Mapping):
             self.report(key, "should be a table: [[authorize]]")
             return None
+        # Before the rest, as above.
+        permit = [word for word in _strings(table.get("permit")) if self._is_known((*key, "permit"), word)]
+        places = self._destinations((*key, "destinations"), _elements(table.get("destinations")))
+        scope = self._scope((*key, "scope"), table.get("scope"))
         settings = decode(GrantSettings, table, key, self.report, self.folder)
-        if settings is None:
+        if settings is None or places is None or (scope is None and settings.scope is not None):
             return None
-        places = self._destinations((*key, "destinations"), settings.destinations)
-        scope = self._scope((*key, "scope"), settings.scope)
-        if places is None or (scope is None and settings.scope is not None):
-            return None
-        permit = []
-        for word in settings.permit:
-            wrong = problems_of(capabilities_of, word)
-            permit += [] if wrong else [word]
-            for problem in wrong:
-                self.report((*key, "permit"), problem)
         return Grant(permit, settings.who, settings.name, places, scope, settings.break_glass)
+
+    def _is_known(self, key: Key, word: str) -> bool:
+        wrong = problems_of(capabilities_of, word)
+        for problem in wrong:
+            self.report(key, problem)
+        return not wrong
 
     def _destinations(self, key: Key, values: Sequence[Any]) -> list[Destination] | None:
         found = [self._destination((*key, index), value) for index, value in enumerate(values)]
@@ -170,9 +169,9 @@ class RuleReader:
         settings = decode(DestinationSettings, value, key, self.report, self.folder)
         return Destination(settings.ae_title, settings.address) if settings else None
 
-    def _scope(self, key: Key, table: Mapping[str, object] | None) -> Scope | None:
+    def _scope(self, key: Key, table: object) -> Scope | None:
         try:
-            return None if table is None else Scope.of(table)
+            return Scope.of(table) if isinstance(table, Mapping) else None
         except ConfigurationError as error:
             self._report_all(key, error)
         return None
@@ -180,3 +179,13 @@ class RuleReader:
     def _report_all(self, key: Key, error: ConfigurationError) -> None:
         for problem in error.problems:
             self.report(key, problem)
+
+
+def _elements(value: object) -> list[Any]:
+    """Those of a list; what is none is reported with its table."""
+    return value if isinstance(value, list) else []
+
+
+def _strings(value: object) -> list[str]:
+    """Its strings that can be shown; what else is in it is reported with its table."""
+    return [each for each in _elements(value) if isinstance(each, str) and each and not CONTROL.search(each)]

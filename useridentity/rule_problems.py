@@ -191,7 +191,7 @@ def _namesakes(found: Sequence[tuple[Key, Rule]]) -> Iterator[Problem]:
 
 def _unreached_rules(found: Sequence[tuple[Key, Rule]]) -> Iterator[Problem]:
     for position, before in unreached_rules([rule.when for _, rule in found]):
-        names = " and ".join(f'"{found[at][1].name or f"rule {found[at][0][1]}"}"' for at in before)
+        names = " and ".join(f'"{found[at][1].name or f"rule {int(found[at][0][1]) + 1}"}"' for at in before)
         yield found[position][0], f"is never reached: {names} before it takes all of its connections"
 
 

@@ -21,6 +21,7 @@ from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from useridentity.ae_title import title_problems
 from useridentity.errors import ConfigurationError
 from useridentity.secret import Secret, secret_at
 
@@ -53,6 +54,9 @@ MAX_BYTES = "1024GiB"
 
 MAX_WHOLE_NUMBER = 2**31 - 1
 """Whatever is counted takes room in memory."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that no string of ours may have."""
 
 T = TypeVar("T")
 Report = Callable[[tuple[str | int, ...], str], None]
@@ -192,11 +196,18 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise _Wrong.told(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
     # None belongs in a name, path or URL, and the system raises ValueError for a NUL. The value may hold a password.
-    if control := re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+    if control := CONTROL.search(value):
         raise _Wrong.told(
             f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
         )
     return value
+
+
+def _title(value: object) -> str:
+    text = _text(value)
+    for problem in title_problems([text]):
+        raise _Wrong.told(problem)
+    return text
 
 
 def _secret(text: str, folder: Path) -> Secret:
@@ -249,7 +260,7 @@ def _date(value: object) -> date:
 
 _READERS: Mapping[Any, Callable[[object], object]] = {
     str: _text,
-    TitlePattern: _text,
+    TitlePattern: _title,
     int: _whole_number,
     Seconds: lambda value: _measured(value, UNITS, MAX_SECONDS, "10s"),
     Wait: lambda value: _measured(value, UNITS, MAX_WAIT, "10s"),
