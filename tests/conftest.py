@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -15,6 +16,7 @@ from pydicom.data import get_testdata_file
 from tests.lib.certificates import Certificates, make_certificates
 from tests.lib.stock import StockScp, stock_scp
 from tests.lib.threads import left_behind
+from tests.parts import require
 
 THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their association has
 
@@ -46,6 +48,16 @@ def ct_path() -> Path:
     found = get_testdata_file("CT_small.dcm", download=False)
     assert isinstance(found, str), "pydicom was installed without its test data"
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def shared_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A `Hospital` with its Kerberos realms, once; imported here, since not everybody has the library."""
+    require("gssapi")
+    from tests.mechanisms.kerberos.hospital import hospital
+
+    with hospital(tmp_path_factory.mktemp("kerberos")) as made:
+        yield made
 
 
 @pytest.fixture

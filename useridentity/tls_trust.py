@@ -58,7 +58,7 @@ class Trust:
         name = certificate.issuer.rfc4514_string()
         found = f"cannot be verified anew: its issuer {name!r} is not in client_ca"
         for issuer in self.authorities if above >= 0 else ():
-            if _issued(issuer, certificate):
+            if issued(issuer, certificate):
                 found = self._objects_below(issuer, certificate, now, above)
                 if not found:
                     break
@@ -73,7 +73,8 @@ class Trust:
         return f"is not good: that of its issuer {objection}" if objection else ""
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether by name and signature it did (RFC 5280 6.1.3 (a) (1) and (4)); says nothing of the rest of a path."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

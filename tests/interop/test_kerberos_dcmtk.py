@@ -12,26 +12,15 @@ from typing import Any
 import pytest
 
 from tests.lib import dcmtk
-from tests.parts import require
 from tests.pynetdicom.support import Acceptor, serving
 from useridentity.policy import Policy, Rule
 from useridentity.pynetdicom import identity_of
 
 
-@pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A `Hospital` with its KDC; imported here, since not everybody has the library."""
-    require("gssapi")
-    from tests.mechanisms.kerberos.hospital import hospital
-
-    with hospital(tmp_path_factory.mktemp("kerberos")) as made:
-        yield made
-
-
 @pytest.fixture
-def hospital(founded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    founded.settle(monkeypatch, tmp_path)
-    return founded
+def hospital(shared_hospital: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    shared_hospital.settle(monkeypatch, tmp_path)
+    return shared_hospital
 
 
 @pytest.fixture

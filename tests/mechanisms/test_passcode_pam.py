@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from ctypes import POINTER, byref, pointer
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import pytest
 
 from tests.lib.pam import ACCOUNT, AUTH, pam_service
 from tests.mechanisms.builders import context, credential, facts
+from tests.mechanisms.stores import assert_many_threads_get_each_their_own_answer, refusal, unavailability
 from useridentity.checks import Driver
 from useridentity.decision import Reason, Rejected
-from useridentity.errors import ConfigurationError, Refused, Unavailable
+from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.passcode import PasscodeSettings, PasscodeValidator, User
 from useridentity.mechanisms.passcode_pam import (
     _CONV_ERR,
@@ -40,19 +40,6 @@ HANG = 30.0  # seconds; half of the delay that the modules below ask for
 def store(tmp_path: Path) -> Iterator[PamStore]:
     with pam_service(tmp_path) as name:
         yield PamStore(name)
-
-
-def refusal(store: PamStore, username: str, passcode: bytes) -> str:
-    with pytest.raises(Refused) as caught:
-        store.verify(username, passcode)
-    assert caught.value.reason is Reason.CREDENTIAL_INVALID
-    return caught.value.detail
-
-
-def unavailability(store: PamStore, username: str = "alice", passcode: bytes = b"right") -> str:
-    with pytest.raises(Unavailable) as caught:
-        store.verify(username, passcode)
-    return caught.value.detail
 
 
 def test_a_user_is_let_in_by_the_passcode_that_the_service_knows(store: PamStore) -> None:
@@ -177,15 +164,7 @@ def test_a_failure_costs_no_sleep_whatever_the_modules_ask_for(tmp_path: Path) -
 
 
 def test_many_threads_get_each_their_own_answer(store: PamStore) -> None:
-    def ask(number: int) -> str:
-        username, passcode = (("alice", b"right"), ("bob", b"bob's"))[number % 2]
-        if number % 3:
-            return store.verify(username, passcode).user_id
-        refusal(store, username, b"wrong")
-        return username
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(ask, range(60))) == ["alice", "bob"] * 30
+    assert_many_threads_get_each_their_own_answer(store, 60)
 
 
 def test_a_service_that_hangs_is_given_up_at_the_drivers_deadline(tmp_path: Path) -> None:

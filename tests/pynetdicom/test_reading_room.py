@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tests.parts import require
 from tests.pynetdicom.archive import FIND, GET, MOVE, Archive, archive, associated, image, query
 from useridentity import Jwt, Kerberos, Policy, Saml, Username, UsernamePasscode
 from useridentity.audit.record import Kind, Outcome, Record
@@ -73,29 +72,21 @@ journal = "audit.db"
 """
 
 
-@pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A `Hospital` with its KDC; imported here, since not everybody has the library."""
-    require("gssapi")
-    from tests.mechanisms.kerberos.hospital import hospital
-
-    with hospital(tmp_path_factory.mktemp("kerberos")) as made:
-        yield made
-
-
 @pytest.fixture
-def room(founded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Archive, dict[str, Any]]]:
+def room(
+    shared_hospital: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Archive, dict[str, Any]]]:
     """The archive, and each user's credentials."""
-    founded.settle(monkeypatch, tmp_path)
+    shared_hospital.settle(monkeypatch, tmp_path)
     tokens, assertions = TokenIssuer(), AssertionIssuer()
     here: dict[str, Any] = {"peers": ["127.0.0.1"], "plaintext": "allow"}
     tokens.write_jwks(tmp_path / "jwks.json")
     assertions.write_metadata(tmp_path / "idp.xml")
     set_passcode(tmp_path / "passcodes.toml", "ada", PASSCODE, "Ada Adams", ["radiology"])
-    (tmp_path / "identity.toml").write_text(POLICY.format(keytab=founded.keytab))
+    (tmp_path / "identity.toml").write_text(POLICY.format(keytab=shared_hospital.keytab))
     users = {
         "ada": UsernamePasscode("ada", PASSCODE, plaintext="allow"),
-        "alice": Kerberos("dicom@pacs.hospital.test", cache=founded.alice),
+        "alice": Kerberos("dicom@pacs.hospital.test", cache=shared_hospital.alice),
         "carol": Saml(assertions.assertion("carol", attributes={f"{XSPA}:subject-id": ["Carol Clark"]}), **here),
         "dave": Jwt(tokens.token("dave", jti="token-4711", name="Dave Dunn", roles=["radiologist"]), **here),
         "forger": Jwt(TokenIssuer().token("dave"), **here),

@@ -26,9 +26,10 @@ from useridentity.validator import CheckContext, Verified
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import NameOID
+
+    from useridentity.tls_trust import issued
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "certificates need cryptography: pip install 'useridentity[certificate]'", name=missing.name
@@ -122,7 +123,7 @@ class CertificateValidator:
         return Verified(identity, expires_at=identity.expires_at)
 
     def _check(self, certificate: x509.Certificate, facts: Facts) -> None:
-        issuer = next((each for each in self.authorities if _issued(each, certificate)), None)
+        issuer = next((each for each in self.authorities if issued(each, certificate)), None)
         if issuer is None:
             raise _refusal(f"was issued by {certificate.issuer.rfc4514_string()!r}, not by this validator's issuer")
         _check_dates(issuer, facts.now, "its issuer's certificate")
@@ -157,15 +158,6 @@ def _refusal(problem: str) -> Refused:
 
 def _shown(values: tuple[str, ...]) -> str:
     return ", ".join(map(repr, values)) or "none"
-
-
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """RFC 5280 6.1.3 (a) (1) and (4); the rest of the path is what TLS verified."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _check_dates(certificate: x509.Certificate, now: datetime, which: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
 
 # Without the library nothing here can be imported; test_parts.py says so.
 collect_ignore_glob = [] if find_spec("gssapi") else ["test_[!p]*.py", "test_principals.py"]
-
-
-@pytest.fixture(scope="session")
-def shared_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
-    """The realms and their KDCs, once."""
-    from tests.mechanisms.kerberos.hospital import hospital
-
-    with hospital(tmp_path_factory.mktemp("kerberos")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 
 from tests.lib.certificates import Certificates
 from tests.lib.slapd import BASE, PEOPLE, Directory, slapd
-from tests.mechanisms.passcode_ldap.support import WAYS, Settings, Stores, refusal, unavailability
+from tests.mechanisms.passcode_ldap.support import WAYS, Settings, Stores
+from tests.mechanisms.stores import assert_many_threads_get_each_their_own_answer, refusal, unavailability
 from useridentity.errors import Refused, Unavailable
 from useridentity.mechanisms import ldap_directory
 from useridentity.mechanisms.passcode_ldap import LdapStore
@@ -114,16 +115,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(store: Stores, mo
 
 def test_many_threads_get_each_their_own_answer(store: Stores) -> None:
     asked = store("search")
-
-    def ask(number: int) -> str:
-        username, passcode = (("alice", b"right"), ("bob", b"bob's"))[number % 2]
-        if number % 3:
-            return asked.verify(username, passcode).user_id
-        refusal(asked, username, b"wrong")
-        return username
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(ask, range(200))) == ["alice", "bob"] * 100
+    assert_many_threads_get_each_their_own_answer(asked, 200)
     assert len(asked._directory._idle) <= 8
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lib.slapd import ADMIN, ADMIN_PASSCODE, BASE, PEOPLE, SERVICE_PASSCODE, Directory
-from tests.mechanisms.passcode_ldap.support import WAYS, Stores, refusal, unavailability
+from tests.mechanisms.passcode_ldap.support import WAYS, Stores
+from tests.mechanisms.stores import refusal, unavailability
 from useridentity.mechanisms.passcode import User
 
 # Who is let in, and as whom

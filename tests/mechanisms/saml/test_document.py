@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 
 from tests.lib.certificates import Certificates
-from tests.lib.documents import path_of, run_python_of, snippets_of
+from tests.lib.documents import path_of, snippets_of
+from tests.mechanisms.reader import read_through
 from tests.mechanisms.saml.issuer import Issuer, assertion
 from tests.mechanisms.saml.test_metadata import entity, key
-from tests.pynetdicom.support import serving
 from useridentity import Policy
 from useridentity.mechanisms.saml import SamlSettings
-from useridentity.pynetdicom import outcome_of
-from useridentity.pynetdicom.requestor import OutcomeKind
-from useridentity.tls import client_context, server_context
 
 
 @pytest.fixture
@@ -34,16 +31,7 @@ def policy(tmp_path: Path, issuer: Issuer, stranger: Issuer, monkeypatch: pytest
 
 
 def test_the_python_snippets_run(policy: Policy, certificates: Certificates) -> None:
-    with serving(policy, tls=server_context(*certificates.server)) as acceptor:
-        names: dict[str, Any] = {
-            "host": "127.0.0.1",
-            "port": acceptor.port,
-            "tls": (client_context(certificates.ca), "localhost"),
-        }
-        run_python_of("saml", names)
-        assert outcome_of(names["assoc"]).kind is OutcomeKind.CONFIRMED
-        names["assoc"].release()
-    assert isinstance(names["policy"], Policy)
+    read_through("saml", policy, certificates)
 
 
 def test_file_and_code_make_the_same_validator(policy: Policy) -> None:
