@@ -51,7 +51,7 @@ def _run() -> int:
 
     usage_error: Any = typer.BadParameter.__base__  # click's own, or the one that newer releases bring
     try:
-        return int(application(standalone_mode=False) or 0)
+        code = int(application(standalone_mode=False) or 0)
     except usage_error as error:
         raise _misused(error) from None
     except typer.Abort:
@@ -60,6 +60,9 @@ def _run() -> int:
         if isinstance(ended.__context__, BrokenPipeError):  # for which typer has an exit of its own
             raise ended.__context__ from None
         raise
+    if code == Exit.INTERRUPTED:  # what typer makes of Ctrl-C
+        raise interrupted()
+    return code
 
 
 def _misused(error: Any) -> Failure:

@@ -109,6 +109,8 @@ class _Matches:
     def _show(self, match: Dataset) -> None:
         from useridentity.cli.requestor.identifier import cell, plain
 
+        if not self._output.is_terminal:
+            self._meter.stop()  # a pipe may lead to the terminal that it is on
         if self._output.json:
             self._output.record(plain(match))
             return

@@ -72,6 +72,8 @@ def _instances(patterns: list[str], report: Report, output: Output) -> list[Inst
 def _store(where: Target, instances: list[Instance], report: Report, stop: Stop, meter: Meter) -> None:
     from useridentity.cli.requestor.storing import store
 
+    meter.counted(0, len(instances))
+
     def done() -> None:
         meter.counted(report.stored, len(instances))
 

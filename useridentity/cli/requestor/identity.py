@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from getpass import getpass
 from pathlib import Path
 from typing import Literal
 
 import typer
 
-from useridentity.cli.passcode import read_passcode
+from useridentity.cli.passcode import ask, read_passcode
 from useridentity.cli.requestor.profiles import OidcProfile, Profiles
 from useridentity.credential import CredentialProvider
 from useridentity.errors import ConfigurationError
@@ -127,7 +126,7 @@ def _given_passcode(who: str, sources: Sources) -> bytes:
         raise ConfigurationError(
             f"no passcode for {who}: give --passcode-file PATH, - for standard input, or set {PASSCODE_VARIABLE}"
         )
-    return getpass(f"Passcode for {who}: ").encode("utf-8", "surrogateescape")
+    return ask(f"Passcode for {who}: ").encode("utf-8", "surrogateescape")
 
 
 def _oidc(profile: OidcProfile, sources: Sources) -> CredentialProvider:

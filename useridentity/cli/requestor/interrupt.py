@@ -50,7 +50,7 @@ class Stop:
 
 
 def hang_up(association: Association) -> None:
-    """Abort; a connection that the peer then neither reads from nor closes is cut."""
+    """Abort; a connection that the peer then neither reads from nor closes is cut, and nobody waits for an answer."""
     cut = threading.Timer(PATIENCE, _cut, [association])
     cut.daemon = True
     cut.start()
@@ -58,6 +58,7 @@ def hang_up(association: Association) -> None:
         association.abort()
     finally:
         cut.cancel()
+    association.dimse.msg_queue.put((None, None))  # as where the peer aborts
 
 
 def _cut(association: Association) -> None:

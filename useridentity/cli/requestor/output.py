@@ -24,6 +24,8 @@ from useridentity.printable import printable
 
 MEGABYTE = 1_000_000
 REFRESH = 10  # a second
+BAR = 30
+"""Characters; with what stands beside them less than a line, so that the ^C of a terminal is taken away with it."""
 
 LOGGERS = ("useridentity", "pynetdicom", "pydicom")
 """Without handlers of their own the logging module would print what they warn of, as pydicom's warnings would be:
@@ -97,9 +99,10 @@ class Output:
     def progress(self, what: str, total: int | None, unit: str) -> Iterator[Meter]:
         """A bar on standard error, where that is a terminal: how many of `total`, how fast, how long still."""
         shown = self._error.is_terminal and not self._quiet and not (self.json and self._out.is_terminal)
+        shown = shown and not self._error.is_dumb_terminal  # which cannot take back what it shows
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=BAR),
             TextColumn("{task.fields[counted]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
@@ -110,7 +113,6 @@ class Output:
             disable=not shown,
             transient=True,
             refresh_per_second=REFRESH,
-            expand=True,
             redirect_stdout=False,
             redirect_stderr=False,  # results stay on standard output
         )

@@ -185,7 +185,7 @@ def _answer(assoc: Association) -> object:
     while True:
         taken = taken_octets(assoc)
         _, response = assoc.dimse.get_msg(block=True)
-        if response is not None or taken_octets(assoc) == taken:
+        if response is not None or not assoc.is_established or taken_octets(assoc) == taken:
             return response
 
 
