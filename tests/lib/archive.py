@@ -23,7 +23,10 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Archive:
-    """A running archive: its port, its AE title, the port at which it believes WS_1 to be, and more options."""
+    """A running archive: its port, its AE title, the port at which it believes WS_1 to be, and more options.
+
+    Where a port `elsewhere` was given, it believes WS_2 to be there.
+    """
 
     port: int
     ae_title: str
@@ -37,7 +40,7 @@ class Archive:
 
 
 @contextmanager
-def archive(folder: Path, files: Sequence[Path] = ()) -> Iterator[Archive]:
+def archive(folder: Path, files: Sequence[Path] = (), *, elsewhere: int = 1) -> Iterator[Archive]:
     """DCMTK's dcmqrscp with these files in it, until the block ends."""
     made = Archive(free_port(), "ARCHIVE", free_port())
     storage = folder / "storage"
@@ -45,7 +48,8 @@ def archive(folder: Path, files: Sequence[Path] = ()) -> Iterator[Archive]:
     configuration = folder / "dcmqrscp.cfg"
     configuration.write_text(
         f"NetworkTCPPort = {made.port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
-        f"HostTable BEGIN\nws = (WS_1, {ADDRESS}, {made.workstation})\nHostTable END\n"
+        f"HostTable BEGIN\nws = (WS_1, {ADDRESS}, {made.workstation})\n"
+        f"elsewhere = (WS_2, {ADDRESS}, {elsewhere})\nHostTable END\n"
         "VendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\nARCHIVE {storage} RW (200, 1024mb) ANY\nAETable END\n"
     )
@@ -57,8 +61,20 @@ def archive(folder: Path, files: Sequence[Path] = ()) -> Iterator[Archive]:
 
 
 @contextmanager
-def orthanc(folder: Path, certificates: Certificates | None = None) -> Iterator[Archive]:
-    """An empty Orthanc, until the block ends; with certificates over mutual TLS, both ways."""
+def storescp(folder: Path, certificates: Certificates | None = None) -> Iterator[Archive]:
+    """DCMTK's storescp, which only takes files, into a folder that is there; with certificates over mutual TLS."""
+    made = Archive(free_port(), "STORESCP", free_port())
+    tls: tuple[object, ...] = ()
+    if certificates is not None:
+        cert, key = certificates.server
+        tls = ("+tls", key, cert, "+cf", certificates.ca, "--require-peer-cert")
+    with _running("storescp", *tls, "--output-directory", folder, made.port, port=made.port):
+        yield made
+
+
+@contextmanager
+def orthanc(folder: Path, certificates: Certificates | None = None, *, elsewhere: int = 1) -> Iterator[Archive]:
+    """An empty Orthanc, until the block ends; with certificates over mutual TLS, both ways but to WS_2."""
     made = Archive(free_port(), "ORTHANC", free_port())
     folder.mkdir(parents=True)
     settings = {
@@ -68,7 +84,8 @@ def orthanc(folder: Path, certificates: Certificates | None = None) -> Iterator[
         "DicomPort": made.port,
         "HttpServerEnabled": False,
         "DicomModalities": {
-            "ws": {"AET": "WS_1", "Host": ADDRESS, "Port": made.workstation, "UseDicomTls": certificates is not None}
+            "ws": {"AET": "WS_1", "Host": ADDRESS, "Port": made.workstation, "UseDicomTls": certificates is not None},
+            "elsewhere": {"AET": "WS_2", "Host": ADDRESS, "Port": elsewhere},
         },
         "Plugins": [],
     } | ({} if certificates is None else _orthanc_tls(certificates))
@@ -90,10 +107,10 @@ def _orthanc_tls(certificates: Certificates) -> dict[str, object]:
 
 
 @contextmanager
-def dcmjs(certificates: Certificates | None = None) -> Iterator[Archive]:
+def dcmjs(certificates: Certificates | None = None, *, elsewhere: int = 1) -> Iterator[Archive]:
     """An empty archive of dcmjs-dimse, which has no C-GET, until the block ends; with certificates over mutual TLS."""
     workstation = free_port()
-    config: dict[str, object] = {"destination": {"host": ADDRESS, "port": workstation}}
+    config: dict[str, object] = {"destinations": {"WS_1": workstation, "WS_2": elsewhere}}
     if certificates is not None:
         cert, key = certificates.server
         config["tls"] = {"cert": cert.read_text(), "key": key.read_text(), "ca": certificates.ca.read_text()}

@@ -1,7 +1,7 @@
 // An archive of dcmjs-dimse: keeps what is stored, finds it and moves it, until standard input ends.
 //
-// In, one line of JSON on standard input: {destination: {host, port}, tls: {cert, key, ca}}: where every C-MOVE goes,
-// and PEM for mutual TLS, which there is not without it.
+// In, one line of JSON on standard input: {destinations: {WS_1: 11112}, tls: {cert, key, ca}}: the ports of 127.0.0.1
+// where each AE title is, and PEM for mutual TLS, which there is not without it.
 // Out: {port} once it listens. Associations are accepted and their identities not looked at.
 'use strict';
 
@@ -12,12 +12,12 @@ const { CEchoResponse, CFindResponse, CMoveResponse, CStoreResponse } = dimse.re
 const { CStoreRequest } = dimse.requests;
 const { PresentationContextResult, Status, TransferSyntax } = dimse.constants;
 
-const kept = [];
+const kept = new Map();
 const TAKEN = [TransferSyntax.ExplicitVRLittleEndian, TransferSyntax.ImplicitVRLittleEndian];
 
 function matching(request) {
   const { PatientID } = request.getDataset().getElements();
-  return kept.filter((dataset) => !PatientID || dataset.getElement('PatientID') === PatientID);
+  return [...kept.values()].filter((dataset) => !PatientID || dataset.getElement('PatientID') === PatientID);
 }
 
 function answered(response, status) {
@@ -45,7 +45,7 @@ class Archive extends dimse.Scp {
   }
 
   cStoreRequest(request, callback) {
-    kept.push(request.getDataset());
+    kept.set(request.getAffectedSopInstanceUid(), request.getDataset());
     callback(answered(CStoreResponse.fromRequest(request), Status.Success));
   }
 
@@ -68,8 +68,8 @@ class Archive extends dimse.Scp {
       response.setCompleted(found.length);
       callback([response]);
     });
-    const { host, port } = config.destination;
-    client.send(host, port, 'ARCHIVE', request.getMoveDestination?.() ?? 'WS_1');
+    const destination = request.getCommandDataset().getElement('MoveDestination').trim();
+    client.send('127.0.0.1', config.destinations[destination], 'ARCHIVE', destination);
   }
 }
 

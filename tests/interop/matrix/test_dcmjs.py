@@ -1,0 +1,7 @@
+"""The matrix against dcmjs-dimse."""
+
+from tests.interop.matrix.cells import CellsOfArchives
+
+
+class TestDcmjs(CellsOfArchives):
+    acceptor = "dcmjs-dimse"

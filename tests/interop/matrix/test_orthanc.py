@@ -1,0 +1,7 @@
+"""The matrix against Orthanc."""
+
+from tests.interop.matrix.cells import CellsOfArchives
+
+
+class TestOrthanc(CellsOfArchives):
+    acceptor = "Orthanc"
