@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from typing import Any
 
 from tests.lib.rawpeer import HANG
 
@@ -17,6 +18,23 @@ def until(condition: Callable[[], object], within: float = HANG) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.002)
+
+
+class Hanging:
+    """A call that answers once it is let go."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        self.entered = threading.Semaphore(0)
+        self._free = threading.Event()
+
+    def __call__(self, *_: object) -> Any:
+        self.entered.release()
+        assert self._free.wait(HANG)
+        return self.answer
+
+    def let_go(self) -> None:
+        self._free.set()
 
 
 def left_behind(before: Collection[threading.Thread], within: float) -> list[str]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.mechanisms.builders import context, facts
 from useridentity.credential import Credential
+from useridentity.errors import Refused
 from useridentity.facts import Tls
 from useridentity.mechanisms.jwt import JwtSettings, JwtValidator
 from useridentity.settings import Runtime
@@ -121,3 +123,10 @@ def judge(by: JwtValidator, token: bytes, tls: Tls = Tls.SERVER, certificate: by
     """What a validator says of a token."""
     told = replace(facts(tls, 5), peer_certificate=certificate)
     return by.validate(Credential(5, token), told, context())
+
+
+def refusal(by: JwtValidator, token: bytes, **more: Any) -> Refused:
+    """The verdict about a token that is not good."""
+    with pytest.raises(Refused) as refused:
+        judge(by, token, **more)
+    return refused.value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,15 @@ from tests.mechanisms.jwt.issuer import (
     judge,
     jwk,
     private_key,
+    refusal,
     signed,
     validator,
 )
-from useridentity.credential import IdentityType
 from useridentity.decision import Reason
 from useridentity.errors import Refused
 from useridentity.facts import Tls
-from useridentity.identity import Assurance, Kind
 from useridentity.mechanisms.jwt import JwtValidator
 from useridentity.mechanisms.jwt.claims import SKEW
-from useridentity.mechanisms.jwt.compact import MAX_TOKEN
-from useridentity.mechanisms.jwt.identity import identity_of
 from useridentity.validator import Validator
 
 NOW = int(time.time())  # when the tests were collected; they may run much later
@@ -43,12 +39,6 @@ DAY = 86400
 
 def now() -> int:
     return int(time.time())
-
-
-@pytest.fixture
-def idp(tmp_path: Path) -> JwtValidator:
-    """Has all algorithms allowed and one RS256 key."""
-    return validator(tmp_path)
 
 
 def header(**members: Any) -> Spoil:
@@ -73,12 +63,6 @@ def texts(header_text: str | None = None, payload_text: str | None = None) -> Sp
             draft.payload_text = payload_text.replace("%", json.dumps(draft.claims)[1:-1])
 
     return spoil
-
-
-def refusal(by: JwtValidator, token: bytes, **more: Any) -> Refused:
-    with pytest.raises(Refused) as refused:
-        judge(by, token, **more)
-    return refused.value
 
 
 DEFECTS = [
@@ -186,63 +170,6 @@ def test_a_token_is_refused_for_each_defect(idp: JwtValidator, spoil: Spoil, det
     assert refused.reason is (Reason.ISSUER_UNKNOWN if detail.startswith("is of the issuer") else expected)
 
 
-def _other_padding_bits(token: bytes) -> bytes:
-    """The same signature octets, spelled with other unused bits: 2048 bits leave four of the last character."""
-    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return token[:-1] + bytes([alphabet[alphabet.index(token[-1]) | 1]])
-
-
-MUTILATIONS = [
-    (lambda token: b"", "is opaque"),
-    (lambda token: b"b_aMHtnSvCVjLuOS2hZIr1UG4qfr", "is opaque"),
-    (lambda token: b"Bearer " + token, "Bearer"),
-    (lambda token: b".".join([token, b"a", b"b"]), "encrypted"),
-    (lambda token: token + b".", "4 parts"),
-    (lambda token: token.rpartition(b".")[0], "2 parts"),
-    (lambda token: token.rpartition(b".")[0] + b".", "not signed"),
-    (lambda token: token + b"==", "base64url"),
-    (lambda token: token + b" ", "base64url"),
-    (lambda token: b" " + token, "base64url"),
-    (lambda token: token + b"\n\n", "base64url"),
-    (lambda token: token + b"\x00", "base64url"),
-    (lambda token: token.replace(b".", b"\n.", 1), "base64url"),
-    (lambda token: token[:-1] + b"+", "base64url"),
-    (lambda token: token[:-1] + b"\xc3", "base64url"),
-    (_other_padding_bits, "base64url"),
-    (lambda token: b".".join([*token.split(b".")[:2], token.split(b".")[2][:340]]), "signature"),
-    (lambda token: token[:-20] + (b"A" if token[-20:-19] != b"A" else b"B") + token[-19:], "signature"),
-    (lambda token: b"A" + token, "malformed"),
-    (lambda token: token.rpartition(b".")[0] + b"." + encoded(b"\0" * 256), "signature"),
-    (lambda token: token.rpartition(b".")[0] + b".AA", "signature"),
-    (lambda token: token + b"AAAA", "signature"),
-    (lambda token: encoded("{}".encode("utf-16")) + token[token.index(b".") :], "not UTF-8"),
-    (lambda token: b"x" * (MAX_TOKEN + 1), "at most"),
-]
-
-
-@pytest.mark.parametrize(("mutilate", "detail"), MUTILATIONS)
-@pytest.mark.threat("J4")
-def test_octets_that_are_no_signed_token_are_refused(idp: JwtValidator, mutilate: Any, detail: str) -> None:
-    token = Draft().token()
-    judge(idp, token)
-    assert detail in refusal(idp, mutilate(token)).detail
-
-
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
-def test_one_line_end_after_the_token_is_taken_off(idp: JwtValidator, line_end: bytes) -> None:
-    """DCMTK's storescu sends the file as it is."""
-    judge(idp, Draft().token() + line_end)
-
-
-def test_a_token_of_the_largest_size_is_accepted_and_one_byte_more_is_not(idp: JwtValidator) -> None:
-    empty = len(Draft(claims={"pad": ""}).token())
-    fill = (MAX_TOKEN - empty) * 3 // 4
-    token = Draft(claims={"pad": "x" * fill}).token()
-    assert MAX_TOKEN - 3 <= len(token) <= MAX_TOKEN
-    judge(idp, token)
-    assert "at most" in refusal(idp, Draft(claims={"pad": "x" * (fill + 4)}).token()).detail
-
-
 @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "Ed25519"])
 def test_each_algorithm_that_is_allowed_is_verified_with_its_own_key(tmp_path: Path, algorithm: str) -> None:
     idp = validator(tmp_path, jwk(algorithm), algorithms=(algorithm,))
@@ -315,53 +242,6 @@ def test_the_lifetime_may_be_set(tmp_path: Path) -> None:
     token = Draft(claims={"iat": issued, "exp": issued + 300}).token()
     judge(validator(tmp_path, max_lifetime=300), token)
     assert "lives for 300 s" in refusal(validator(tmp_path, max_lifetime=299), token).detail
-
-
-def test_the_identity_is_the_tokens_subject_qualified_by_its_issuer(idp: JwtValidator) -> None:
-    exp = now() + 300
-    verified = judge(idp, Draft(claims={"name": "Alice A.", "exp": exp, "cohort": "P1"}).token())
-    who = verified.identity
-    assert (who.subject, who.user_id, who.issuer) == (f"{ISSUER}#alice", "alice", ISSUER)
-    assert (who.display_name, who.kind, who.assurance) == ("Alice A.", Kind.PERSON, Assurance.AUTHENTICATED)
-    assert who.identity_type == IdentityType.JWT
-    assert who.claims["cohort"] == "P1"
-    assert who.expires_at == verified.expires_at == datetime.fromtimestamp(exp + SKEW, UTC)
-    assert who.groups == frozenset()
-    assert who.actor is None
-    assert verified.server_response == b""
-    assert verified.once == ()
-    assert "P1" not in repr(verified)
-
-
-def test_a_client_that_acts_for_itself_is_a_service(idp: JwtValidator) -> None:
-    assert judge(idp, Draft(claims={"sub": "viewer"}).token()).identity.kind is Kind.SERVICE
-
-
-def test_who_acts_for_the_subject_is_kept(idp: JwtValidator) -> None:
-    actor = judge(idp, Draft(claims={"act": {"sub": "portal", "act": {"sub": "history"}}}).token()).identity.actor
-    assert actor is not None
-    assert (actor.subject, actor.actor) == (f"{ISSUER}#portal", None)
-    assert actor.assurance is Assurance.AUTHENTICATED
-    other = {"sub": "portal", "iss": "https://other.example.org"}
-    elsewhere = judge(idp, Draft(claims={"act": other}).token()).identity.actor
-    assert elsewhere is not None
-    assert elsewhere.subject == "https://other.example.org#portal"
-    assert elsewhere.assurance is Assurance.ASSERTED  # nobody but our issuer says so
-
-
-def test_no_two_issuers_can_mean_each_others_users() -> None:
-    def subject(issuer: str, sub: str) -> str:
-        return identity_of({"sub": sub}, issuer, frozenset(), datetime.now(UTC)).subject
-
-    assert subject("https://a", "b#c") == "https://a#b#c"
-    assert subject("https://a#b", "c") != "https://a#b#c"
-
-
-def test_a_display_name_that_cannot_be_shown_is_left_out(idp: JwtValidator) -> None:
-    assert judge(idp, Draft(claims={"name": "A" * 257, "preferred_username": "a"}).token()).identity.display_name == "a"
-    assert (
-        judge(idp, Draft(claims={"name": "A\x1b[2J", "preferred_username": "a"}).token()).identity.display_name == "a"
-    )
 
 
 def test_a_token_that_may_be_used_once_names_what_is_spent(tmp_path: Path) -> None:
