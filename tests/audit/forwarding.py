@@ -11,8 +11,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,40 @@ from tests.lib.certificates import make_certificates
 from tests.lib.rsyslog import rsyslog
 from useridentity.audit.forward import Forwarder
 from useridentity.audit.journal import Journal
-from useridentity.audit.sinks import Sink, open_sink, syslog_tls
+from useridentity.audit.record import Record
+from useridentity.audit.sinks import AT_ONCE, Confirm, Sink, open_sink, syslog_tls
 
 HANG = 30.0  # seconds; what is awaited takes a tenth of it
 HERE, THERE = "10.9.0.1", "10.9.0.2"
+
+
+class Listed:
+    """A sink that keeps what it gets, and fails as it is told to."""
+
+    def __init__(self, name: str = "list", batch: int = 10, confirm_after: Confirm = AT_ONCE) -> None:
+        self.name, self.batch, self.confirm_after = name, batch, confirm_after
+        self.received: list[Record] = []
+        self.failures: list[Exception] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def send(self, records: Sequence[Record]) -> int:
+        self.gate.wait(HANG)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.received += records
+        return sum(made.detail == "refused" for made in records)
+
+    def confirm(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
+    def events(self) -> list[str]:
+        return [made.event_id for made in self.received]
 
 
 @contextmanager

@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.audit.builders import opened, record
-from tests.audit.forwarding import HANG, append, event_ids, forwarding, until
-from useridentity.audit.forward import STOP_SECONDS, Forwarder, Forwarders
+from tests.audit.forwarding import HANG, Listed, append, event_ids, forwarding, until
+from useridentity.audit.forward import STOP_SECONDS, Forwarder
 from useridentity.audit.record import Record
 from useridentity.audit.sinks import AT_ONCE, Confirm, Undelivered
-
-
-class Listed:
-    """A sink that keeps what it gets, and fails as it is told to."""
-
-    def __init__(self, name: str = "list", batch: int = 10, confirm_after: Confirm = AT_ONCE) -> None:
-        self.name, self.batch, self.confirm_after = name, batch, confirm_after
-        self.received: list[Record] = []
-        self.failures: list[Exception] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def send(self, records: Sequence[Record]) -> int:
-        self.gate.wait(HANG)
-        if self.failures:
-            raise self.failures.pop(0)
-        self.received += records
-        return sum(made.detail == "refused" for made in records)
-
-    def confirm(self) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    @property
-    def events(self) -> list[str]:
-        return [made.event_id for made in self.received]
+from useridentity.audit.sinks.sink import in_form
 
 
 def test_every_record_is_forwarded_in_order(tmp_path: Path) -> None:
@@ -172,6 +146,104 @@ def test_a_defect_in_a_sink_keeps_the_records(tmp_path: Path, caplog: pytest.Log
     assert "list: a defect; its records stay in the journal" in caplog.messages
 
 
+def test_a_record_without_a_form_is_passed_over_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two of ten; what is before, between and after them arrives, and the ten are confirmed."""
+    sink = Choosy()
+    with opened(tmp_path) as journal:
+        for number in range(10):
+            journal.append(record(number, detail="odd" if number in (3, 7) else ""), wait=number == 9)
+        with forwarding(journal, sink) as forwarder:
+            until(lambda: journal.cursor("list") == 10)
+            until(lambda: not forwarder.counters.queued)
+            found = forwarder.counters
+        odd = [each.event_id for _, each in journal.read(0, 10) if each.detail]
+        assert [event for event in event_ids(journal) if event not in odd] == sink.events
+    assert (found.sent, found.refused, found.failed) == (10, 2, 0)
+    assert [event in message for event, message in zip(odd, caplog.messages, strict=True)] == [True, True]
+    assert "ValueError: odd; it stays in the journal" in caplog.messages[0]
+
+
+class Choosy(Listed):
+    """Has no form for details that say "odd"."""
+
+    def send(self, records: Sequence[Record]) -> int:
+        in_form(records, self._form)
+        return super().send(records)
+
+    def _form(self, made: Record) -> None:
+        if made.detail:
+            raise ValueError(made.detail)
+
+
+def test_what_is_refused_is_counted_once_it_is_confirmed(tmp_path: Path) -> None:
+    sink = Listed(confirm_after=Confirm(10, HANG))
+    lost = iter([Undelivered("it went away")])
+
+    def confirm() -> None:
+        for error in lost:
+            raise error
+
+    sink.confirm = confirm  # type: ignore[method-assign]
+    with opened(tmp_path) as journal:
+        for number in range(10):
+            journal.append(record(number, detail="refused"), wait=number == 9)
+        with forwarding(journal, sink) as forwarder:
+            until(lambda: journal.cursor("list") == 10)
+            until(lambda: not forwarder.counters.queued)
+            assert (forwarder.counters.sent, forwarder.counters.refused, len(sink.received)) == (10, 10, 20)
+
+
+def test_what_a_receiver_has_is_not_sent_again_though_the_journal_could_not_note_it(tmp_path: Path) -> None:
+    """Somebody holds the journal, as a full disk would; it can be read."""
+    sink = Listed(batch=5)
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        append(journal, 10)
+        until(lambda: journal.cursor("list") == 10)
+        sink.gate.clear()
+        append(journal, 10)
+        with closing(sqlite3.connect(tmp_path / "audit.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            sink.gate.set()
+            until(lambda: forwarder.counters.failed)
+            assert 10 < len(sink.received) <= 15
+        until(lambda: len(sink.received) >= 20 and journal.cursor("list") == journal.last)
+        until(lambda: not forwarder.counters.problem)
+        assert sink.events == event_ids(journal)
+
+
+def test_a_receiver_that_asks_to_be_left_alone_is(tmp_path: Path) -> None:
+    sink = Listed()
+    sink.failures = [Undelivered("busy", wait=1.0)]
+    with opened(tmp_path) as journal:
+        append(journal, 1)
+        with forwarding(journal, sink, longest_pause=0.001) as forwarder:
+            until(lambda: forwarder.counters.failed)
+            began = time.monotonic()
+            until(lambda: forwarder.counters.queued == 0)
+            assert time.monotonic() - began > 0.5
+
+
+def test_nobody_is_left_alone_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("useridentity.audit.forward.LONGEST_ASKED", 0.1)
+    sink = Listed()
+    sink.failures = [Undelivered("busy", wait=10.0**9)]
+    with opened(tmp_path) as journal, forwarding(journal, sink):
+        append(journal, 1)
+        until(lambda: journal.cursor("list") == 1)
+
+
+def test_a_record_of_tomorrow_has_no_age(tmp_path: Path) -> None:
+    """The clock was set back."""
+    sink = Listed()
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        sink.failures = [Undelivered("unreachable")] * 100
+        journal.append(record(time=datetime.now(UTC) + timedelta(days=1)), wait=True)
+        until(lambda: forwarder.counters.failed)
+        assert forwarder.counters.oldest_seconds == 0.0
+        sink.failures = []
+        until(lambda: journal.cursor("list") == 1)
+
+
 def test_pauses_grow_while_a_receiver_is_away(tmp_path: Path) -> None:
     sink = Listed()
     sink.failures = [Undelivered("unreachable") for _ in range(100)]
@@ -250,58 +322,3 @@ def test_a_forwarder_can_be_stopped_before_it_had_anything_to_do(tmp_path: Path)
         forwarder.start()
         forwarder.stop()
         assert forwarder.counters.queued == 0
-
-
-def test_of_several_processes_one_forwards_and_then_the_next(tmp_path: Path) -> None:
-    """Each with its own connection to one journal; a lock is no process's two times, so they can be told apart here."""
-    sinks = [Listed(), Listed()]
-    with opened(tmp_path) as one, opened(tmp_path) as other:
-        processes = [Forwarders([sink], tmp_path / "lock") for sink in sinks]
-        processes[0].start(one)
-        append(one, 10)
-        until(lambda: one.cursor("list") == 10)
-        processes[1].start(other)
-        append(one, 10)
-        append(other, 10)
-        until(lambda: one.cursor("list") == 30)
-        assert sinks[1].received == []
-        until(lambda: processes[1].counters[0].queued == 0)
-        processes[0].close()
-        append(other, 10)
-        until(lambda: other.cursor("list") == 40)
-        assert sinks[0].events + sinks[1].events == event_ids(one)
-        processes[1].close()
-
-
-def test_forwarders_start_again(tmp_path: Path) -> None:
-    sink = Listed()
-    forwarders = Forwarders([sink], tmp_path / "lock")
-    for _ in range(3):
-        with opened(tmp_path) as journal:
-            forwarders.start(journal)
-            append(journal, 5)
-            until(lambda journal=journal: journal.cursor("list") == journal.last)  # type: ignore[misc]
-            forwarders.close()
-            assert sink.events == event_ids(journal)
-
-
-def test_forwarders_start_again_at_once_while_a_receiver_still_holds_the_last_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever starts holds a lock that associations wait for; the sink still has one thread at a time."""
-    monkeypatch.setattr("useridentity.audit.forward.STOP_SECONDS", 0.05)
-    sink, other = Listed(), Listed("other")
-    forwarders = Forwarders([sink, other], tmp_path / "lock")
-    with opened(tmp_path) as journal:
-        sink.gate.clear()
-        for _ in range(2):
-            forwarders.start(journal)
-            append(journal, 5)
-            until(lambda: journal.cursor("other") == journal.last)
-            forwarders.close()
-        forwarders.start(journal)
-        assert sink.events == []
-        sink.gate.set()
-        until(lambda: journal.cursor("list") == journal.last)
-        assert list(dict.fromkeys(sink.events)) == event_ids(journal)
-        forwarders.close()

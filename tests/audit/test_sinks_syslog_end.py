@@ -6,47 +6,25 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.audit.forwarding import HANG
+from tests.audit.receivers import SOON, Act, drinks, drips, in_turn, over_tls, serving, waits
 from tests.audit.samples import corpus
 from tests.lib.certificates import Certificates
-from useridentity.audit.sinks import Sink, Undelivered, open_sink
+from useridentity.audit.record import Record
+from useridentity.audit.sinks import Sink, Undelivered, open_sink, syslog_tls
 from useridentity.audit.sinks.tls_stream import MAX_SAID
 from useridentity.tls import server_context
 
-HANG = 20.0  # seconds
 RECORD = corpus()["stored"]
 APPLICATION_DATA = 23  # ContentType of a TLS record (RFC 8446 5.1)
-
-Serve = Callable[[socket.socket], None]
-
-
-@contextmanager
-def serving(serve: Serve) -> Iterator[int]:
-    """The port of a listener that serves one connection after the other, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ended = threading.Event()
-
-        def run() -> None:
-            while not ended.is_set():
-                accepted, _ = listener.accept()
-                with accepted, suppress(OSError):
-                    accepted.settimeout(HANG)
-                    serve(accepted)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            ended.set()
-            socket.create_connection(listener.getsockname(), HANG).close()
-            thread.join(HANG)
 
 
 class Receiver:
@@ -55,7 +33,7 @@ class Receiver:
     def __init__(self, certificates: Certificates, first: bytes = b"", each: bytes = b"", last: bytes = b"") -> None:
         self._context = server_context(certificates.server.cert, certificates.server.key)
         self._says = first, each, last
-        self.received = b""
+        self.received = bytearray()
 
     def __call__(self, accepted: socket.socket) -> None:
         first, each, last = self._says
@@ -72,7 +50,7 @@ def sink(port: int, certificates: Certificates, **changes: Any) -> Sink:
     return open_sink({"url": f"syslog+tls://127.0.0.1:{port}", "ca": str(certificates.ca), **changes}, Path())
 
 
-def relay(to: int, passes: int) -> Serve:
+def relay(to: int, passes: int) -> Act:
     """A machine in between: it passes so many records of application data on, then none, and closes in good order."""
 
     def serve(accepted: socket.socket) -> None:
@@ -177,3 +155,36 @@ def test_a_receiver_that_does_not_stop_talking_is_given_up(certificates: Certifi
         to.send([RECORD])
         with pytest.raises(Undelivered, match="says more than a receiver of syslog has to say"):
             to.confirm()
+
+
+@pytest.mark.parametrize(
+    ("before", "within"),
+    [
+        ([drips(b"\x16\x03\x03\x40\x00\x00")], []),
+        ([waits], []),
+        ([], [drips(b"x")]),
+        ([], [drinks]),
+        ([], [waits]),
+    ],
+    ids=["drips its handshake", "does not answer", "drips words", "drips what it reads", "does not read"],
+)
+@pytest.mark.threat("F5")
+def test_a_receiver_that_drips_or_stalls_is_given_up(
+    certificates: Certificates, before: list[Act], within: list[Act], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than sockets hold is sent, and read or answered an octet at a time it would take longer than a test may."""
+    records = 200 * [replace(RECORD, detail="x" * 20000)]
+    receiver = Receiver(certificates)
+    bad = before or [over_tls(certificates, *within)]
+    with serving(in_turn([receiver], bad)) as port, closing(sink(port, certificates)) as to:
+        delivered(to, records)
+        assert receiver.received.count(RECORD.event_id.encode()) == 800
+        monkeypatch.setattr(syslog_tls, "SECONDS", SOON)
+        with pytest.raises(Undelivered, match="timed out"):
+            delivered(to, records)
+
+
+def delivered(to: Sink, records: list[Record]) -> None:
+    for _ in range(4):
+        to.send(records)
+    to.confirm()

@@ -154,18 +154,23 @@ class Forwarder:
         self._stopping.wait(STAND_BY)
 
     def _forward(self) -> None:
-        """Until told to stop. What is sent and not confirmed when this raises is sent again.
-
-        What is confirmed is not, though the journal could not note it; it does with what is confirmed next.
-        """
-        self._position = self._confirmed = max(self._confirmed, self._journal.cursor(self._sink.name))
-        self._unconfirmed = self._unconfirmed_refused = 0
+        """Until told to stop. What is sent and not confirmed when this raises is sent again."""
+        self._resume()
         while not self._stopping.is_set():
             self._journal.wait(self._position, POLL)  # what other processes wrote it does not tell; that is read anyway
             self._send(self._journal.read(self._position, self._sink.batch))
             if self._is_due():
                 self._confirm()
         self._finish()
+
+    def _resume(self) -> None:
+        """Go on after what the receiver has: what the journal says, and what it could not note the last time."""
+        noted = self._journal.cursor(self._sink.name)
+        if noted < self._confirmed:
+            self._journal.advance(self._sink.name, self._confirmed)
+            self._is_well()
+        self._position = self._confirmed = max(noted, self._confirmed)
+        self._unconfirmed = self._unconfirmed_refused = 0
 
     def _finish(self) -> None:
         """Send what was recorded before the stop; the journal writes a place after all that waits to be written."""
@@ -219,7 +224,7 @@ class Forwarder:
         self._sink.confirm()
         self._advance(self._position, self._unconfirmed, self._unconfirmed_refused)
         self._unconfirmed = self._unconfirmed_refused = 0
-        self._pause, self._problem, self._oldest = FIRST_PAUSE, "", None
+        self._is_well()
 
     def _advance(self, sequence: int, records: int, refused: int) -> None:
         try:
@@ -228,6 +233,9 @@ class Forwarder:
             self._sent += records
             self._refused += refused
             self._confirmed = sequence
+
+    def _is_well(self) -> None:
+        self._pause, self._problem, self._oldest = FIRST_PAUSE, "", None
 
     def _fail(self, problem: str, taken: int = 0, wait: float = 0.0) -> None:
         """Say it once per outage, and wait longer each time, or as long as the receiver asks."""

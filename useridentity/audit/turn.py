@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 from pathlib import Path
+from weakref import WeakSet
 
 from useridentity.audit.sinks.sink import Undelivered
 
@@ -13,12 +14,16 @@ MODE = 0o600
 
 
 class Turn:
-    """A lock on a file, which the system releases however the process ends; for all its threads together."""
+    """A lock on a file, which the system releases however the process ends; for all its threads together.
+
+    A child that the process forks has no part in it: it may outlive who forwards, and forwards nothing itself.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        _TURNS.add(self)
 
     def take(self) -> bool:
         """Whether this process has the turn; never waits. Raises `Undelivered` where nobody can have it."""
@@ -34,6 +39,11 @@ class Turn:
                 os.close(self._descriptor)
                 self._descriptor = None
 
+    def leave(self) -> None:
+        """Have no part in it, as a child that was forked with threads whose locks nobody gives back any more."""
+        self._lock = threading.Lock()
+        self.give_back()
+
     def _locked(self) -> int | None:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
@@ -45,3 +55,14 @@ class Turn:
             os.close(descriptor)
             return None
         return descriptor
+
+
+_TURNS: WeakSet[Turn] = WeakSet()
+
+
+def _leave_all() -> None:
+    for turn in list(_TURNS):
+        turn.leave()
+
+
+os.register_at_fork(after_in_child=_leave_all)

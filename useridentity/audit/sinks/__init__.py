@@ -1,6 +1,6 @@
 """Where the audit trail goes: syslog, FHIR, OpenTelemetry, files, Python's logging."""
 
 from useridentity.audit.sinks.opening import SETTINGS, open_sink, open_sinks
-from useridentity.audit.sinks.sink import AT_ONCE, Confirm, Sink, Undelivered
+from useridentity.audit.sinks.sink import AT_ONCE, Confirm, NoForm, Sink, Undelivered
 
-__all__ = ["AT_ONCE", "SETTINGS", "Confirm", "Sink", "Undelivered", "open_sink", "open_sinks"]
+__all__ = ["AT_ONCE", "SETTINGS", "Confirm", "NoForm", "Sink", "Undelivered", "open_sink", "open_sinks"]
