@@ -16,7 +16,7 @@ from tests.benchmarks.figure import EFFORT, Effort, Figure, compare
 from tests.benchmarks.plot import beside_aims, beside_peers
 from tests.benchmarks.table import table
 
-HANG = 60.0  # seconds; ten times what a quick benchmark takes
+HANG = 300.0  # seconds; beside other tests a quick benchmark takes up to thirty
 
 
 @pytest.fixture

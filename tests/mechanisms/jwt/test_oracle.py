@@ -22,15 +22,10 @@ from useridentity.mechanisms.jwt import JwtValidator
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # by RFC 9864, and what issuers write
 
-KEYS = [jwk(algorithm, algorithm) for algorithm in ALGORITHMS if algorithm not in ("RS512", "PS256")]
+KINDS = [algorithm for algorithm in ALGORITHMS if algorithm not in ("RS512", "PS256")]
+KEYS = [jwk(algorithm, algorithm) for algorithm in KINDS]
 MUTANTS = 10_000
 """For each algorithm; they take a few seconds in all."""
-
-
-def drafts() -> list[Draft]:
-    return [
-        Draft(algorithm, header={"kid": algorithm}) for algorithm in ALGORITHMS if algorithm not in ("RS512", "PS256")
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +56,9 @@ def oracle_accepts(oracle: KeySet, token: bytes) -> bool:
         return False
 
 
-@pytest.mark.parametrize("draft", drafts(), ids=lambda draft: draft.algorithm)
-def test_both_accept_the_good_token(idp: JwtValidator, oracle: KeySet, draft: Draft) -> None:
-    token = draft.token()
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_both_accept_the_good_token(idp: JwtValidator, oracle: KeySet, algorithm: str) -> None:
+    token = Draft(algorithm, header={"kid": algorithm}).token()
     assert accepts(idp, token)
     assert oracle_accepts(oracle, token)
 
@@ -92,10 +87,10 @@ def mutant(token: bytes, chance: random.Random) -> bytes:
     return bytes(octets)
 
 
-@pytest.mark.parametrize("draft", drafts(), ids=lambda draft: draft.algorithm)
+@pytest.mark.parametrize("algorithm", KINDS)
 @pytest.mark.threat("J5")
-def test_a_mutated_token_is_refused_and_nothing_else_raised(idp: JwtValidator, oracle: KeySet, draft: Draft) -> None:
-    token = draft.token()
+def test_a_mutated_token_is_refused_and_nothing_else_raised(idp: JwtValidator, oracle: KeySet, algorithm: str) -> None:
+    token = Draft(algorithm, header={"kid": algorithm}).token()
     chance = random.Random(20261122)
     accepted = 0
     for _ in range(MUTANTS):
