@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.audit.builders import NOON, filled, opened, record
-from tests.audit.test_journal import HANG, ROOT, is_sound, refusal
+from tests.audit.journals import HANG, ROOT, is_sound, refusal
 from useridentity.audit import journal as module
 from useridentity.audit.archive import Archive, alone, archives, full_name
 from useridentity.audit.here import host

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from tests.audit.builders import opened, record
+from tests.audit.journals import HANG, is_sound
 from useridentity.audit import journal as module
 from useridentity.audit.journal import Journal
 from useridentity.audit.segment import Segment
-from useridentity.audit.verify import verify
 from useridentity.errors import Unavailable
-
-HANG = 60.0  # seconds; ten times what a journal here needs
 
 
 def test_what_nobody_waits_for_any_more_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +35,7 @@ def test_what_nobody_waits_for_any_more_is_not_written(tmp_path: Path, monkeypat
         gone.set()
     with opened(tmp_path) as journal:
         assert [each.detail for _, each in journal.read(0, 10)] == ["in time", "has happened"]
-    assert verify(tmp_path / "audit.db", tmp_path / "audit.key").is_sound
+    assert is_sound(tmp_path)
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -67,7 +65,7 @@ def test_a_server_ends_though_its_disk_hangs_and_says_what_is_lost(
         found = [each.detail or each.association for _, each in journal.read(0, 10)]
     assert len(found) == (3 if hangs else 4)
     assert any("more came than could be written" in each for each in found) is hangs
-    assert verify(tmp_path / "audit.db", tmp_path / "audit.key").is_sound
+    assert is_sound(tmp_path)
 
 
 def test_a_server_ends_though_somebody_reads_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

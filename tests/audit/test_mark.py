@@ -8,24 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.audit.builders import filled, opened, record
+from tests.audit.journals import findings, mark_in, verified
 from useridentity.audit.archive import archives
 from useridentity.audit.chain import Chain, Head, read_key
-from useridentity.audit.mark import mark_of, read_mark, write_mark
+from useridentity.audit.mark import read_mark, write_mark
 from useridentity.audit.record import Kind
-from useridentity.audit.verify import Report, verify
+from useridentity.audit.verify import verify
 from useridentity.errors import ConfigurationError, Unavailable
-
-
-def verified(folder: Path) -> Report:
-    return verify(folder / "audit.db", folder / "audit.key")
-
-
-def findings(folder: Path) -> list[tuple[int, int, str]]:
-    return [(each.first, each.last, each.what.partition(":")[0]) for each in verified(folder).findings]
-
-
-def mark_in(folder: Path) -> Path:
-    return mark_of(folder / "audit.db", folder / "audit.key")
 
 
 def rotated(folder: Path) -> Path:

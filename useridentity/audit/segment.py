@@ -173,9 +173,9 @@ def begin(
             with _transaction(database):
                 _fill(database, chain, base, cursors)
             database.execute("PRAGMA journal_mode = WAL")  # which is a transaction, too, that a kill could leave
+        _part_from_log(path)
         if instead_of is not None:
             os.rename(path, instead_of)
-        _part_from_log(path)
         os.link(beside, path)  # never over a file that has the name
     finally:
         for each in left:
