@@ -248,6 +248,12 @@ def test_those_who_prove_nothing_need_a_grant_that_names_them() -> None:
     ("good", "bad", "key", "expected"),
     [
         (
+            Grant(["find", "StudyRootQueryRetrieveInformationModelMove"], destinations=["WS_*"]),
+            Grant(["find"], destinations=["WS_*"]),
+            "destinations",
+            'nothing of permit moves studies; permit "move", or leave the destinations out',
+        ),
+        (
             Grant(["move"], destinations=["WS_*"]),
             Grant(["move"]),
             "permit",

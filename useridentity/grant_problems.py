@@ -54,6 +54,8 @@ def _grant(key: Key, grant: Grant, accepting: Accepting) -> Iterator[Problem]:
     if moves and not places:
         what = f'"{moves[0]}" without destinations would send studies anywhere'
         yield (*key, "permit"), f'{what}; list the AE titles: destinations = ["WS_*"]'
+    if places and not moves:
+        yield (*key, "destinations"), 'nothing of permit moves studies; permit "move", or leave the destinations out'
     for word in grant.permit if grant.scope is not None else ():
         if not serves_a_scope(word):
             yield (*key, "scope"), f'under a scope "{word}" is always refused; permit it in a grant without'
