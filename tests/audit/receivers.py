@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from tests.audit.forwarding import HANG
-from tests.lib.certificates import Certificates
+from tests.lib.certificates import Pair
 from useridentity.tls import server_context
 
 SOON = 0.3
@@ -59,9 +59,9 @@ def in_turn(*connections: Sequence[Act]) -> Act:
     return serve
 
 
-def over_tls(certificates: Certificates, *acts: Act) -> Act:
+def over_tls(server: Pair, *acts: Act) -> Act:
     """The acts, within TLS."""
-    context = server_context(certificates.server.cert, certificates.server.key)
+    context = server_context(*server)
 
     def serve(accepted: socket.socket) -> None:
         with context.wrap_socket(accepted, server_side=True) as connection:

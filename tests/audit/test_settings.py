@@ -83,7 +83,17 @@ def test_everything_wrong_with_forwarding_is_said_with_the_line(tmp_path: Path) 
     assert "forward[1]: ca is missing" in told
 
 
-def test_a_wrong_code_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["roles", "purposes"])
+def test_a_wrong_code_is_said_with_its_table_and_name(tmp_path: Path, table: str) -> None:
+    good, bad = 'cardiology = ["CAR", "99X", "Cardiologist"]', 'radiology = ["RAD"]'
+    assert load(tmp_path, f"message = {{ {table} = {{ {good} }} }}\n").audit
     with pytest.raises(ConfigurationError) as raised:
-        load(tmp_path, 'message = { roles = { radiology = ["RAD"] } }\n')
-    assert 'roles.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]' in raised.value.problems[0]
+        load(tmp_path, f"message = {{ {table} = {{ {good}, {bad} }} }}\n")
+    (problem,) = raised.value.problems
+    assert problem.endswith(
+        f': audit: message.{table}.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]'
+    )
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, f'message = {{ {table} = {{ {good}, radiology = ["RAD", "", "Radiologist"] }} }}\n')
+    (problem,) = raised.value.problems
+    assert problem.endswith(f":8: audit.message.{table}.radiology[1]: is empty, should be a string")

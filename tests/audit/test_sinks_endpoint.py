@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import opened
+from tests.audit.builders import opened, record
 from tests.audit.forwarding import append, forwarding, until
 from tests.audit.receivers import SOON, Act, drinks, drips, in_turn, over_tls, says, serving, waits
-from tests.lib.certificates import Certificates
-from useridentity.audit.sinks import Undelivered, endpoint
+from tests.lib.certificates import LOOPBACK, Certificates, Pair
+from useridentity.audit.sinks import Undelivered, endpoint, open_sink
 from useridentity.audit.sinks.endpoint import MAX_ANSWER, Endpoint
 from useridentity.audit.sinks.otlp import OtlpLogs
 from useridentity.tls import client_context
 
+NOW = datetime.now(UTC)
 HEAD = b"HTTP/1.1 200 OK\r\n"
 GOOD = HEAD + b"Content-Length: 2\r\n\r\n{}"
 LARGE = bytes(32 * 1024 * 1024)  # more than sockets hold
@@ -89,7 +92,7 @@ def test_a_server_that_drips_or_stalls_is_given_up(bad: list[Act], monkeypatch: 
 def test_a_handshake_has_the_same_deadline(
     bad: Act, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = over_tls(certificates, takes, says(GOOD))
+    good = over_tls(certificates.server, takes, says(GOOD))
     with (
         serving(in_turn([good], [bad])) as port,
         closing(Endpoint(f"https://127.0.0.1:{port}/", client_context(certificates.ca))) as to,
@@ -99,6 +102,41 @@ def test_a_handshake_has_the_same_deadline(
         monkeypatch.setattr(endpoint, "SECONDS", SOON)
         with pytest.raises(Undelivered, match="timed out"):
             to.post(b"{}", {})
+
+
+@pytest.mark.parametrize(
+    "url", ["otlp+https://127.0.0.1:{}", "https://127.0.0.1:{}/AuditEvent", "syslog+tls://127.0.0.1:{}"]
+)
+@pytest.mark.parametrize(
+    ("names", "days", "problem"),
+    [(LOOPBACK, -1, "certificate has expired"), (("other.example.org", "127.0.0.2"), 1, "IP address mismatch")],
+    ids=["expired", "another's"],
+)
+@pytest.mark.threat("F3")
+def test_a_receiver_with_a_certificate_that_is_not_good_gets_nothing(
+    url: str, names: tuple[str, ...], days: int, problem: str, certificates: Certificates, tmp_path: Path
+) -> None:
+    issued = {"not_before": NOW - timedelta(days=2), "not_after": NOW + timedelta(days=days)}
+    good, bad = certificates.authority.issue("good", *LOOPBACK), certificates.authority.issue("bad", *names, **issued)
+    got: list[bytes] = []
+
+    def reads(accepted: socket.socket) -> None:
+        got.append(accepted.recv(1))
+
+    def send(server: Pair) -> None:
+        with serving(over_tls(server, reads)) as port:
+            to = open_sink({"url": url.format(port), "ca": str(certificates.ca)}, tmp_path)
+            try:
+                to.send([record()])
+            finally:
+                to.close()
+
+    with suppress(Undelivered):  # nobody answers
+        send(good)
+    assert len(got) == 1
+    with pytest.raises(Undelivered, match=f"its certificate is not trusted: .*{problem}"):
+        send(bad)
+    assert len(got) == 1
 
 
 CLOSED = (
@@ -116,7 +154,7 @@ def test_a_connection_that_the_server_has_closed_is_made_anew_at_once(
 ) -> None:
     taking = Taking()
     first = [taking if act is takes else act for act in closed]
-    acts = [[over_tls(certificates, *each)] if tls else each for each in (first, [taking, says(GOOD)])]
+    acts = [[over_tls(certificates.server, *each)] if tls else each for each in (first, [taking, says(GOOD)])]
     context = client_context(certificates.ca) if tls else None
     with (
         serving(in_turn(*acts)) as port,

@@ -149,6 +149,19 @@ def test_a_receiver_may_talk(certificates: Certificates, says: dict[str, bytes],
     assert receiver.received.count(RECORD.event_id.encode()) == 4
 
 
+def test_a_receiver_may_have_an_address_of_ipv6(certificates: Certificates) -> None:
+    receiver = Receiver(certificates)
+    with serving(receiver, "::1") as port, closing(sink(port, certificates, url=f"syslog+tls://[::1]:{port}")) as to:
+        to.send([RECORD])
+        to.confirm()
+    assert RECORD.event_id.encode() in receiver.received
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as listening:
+        listening.bind(("::1", 0))
+        with closing(open_sink(f"syslog+udp://[::1]:{listening.getsockname()[1]}", Path())) as to:
+            to.send([RECORD])
+            assert RECORD.event_id.encode() in listening.recv(65536)
+
+
 @pytest.mark.threat("F5")
 def test_a_receiver_that_does_not_stop_talking_is_given_up(certificates: Certificates) -> None:
     with serving(Receiver(certificates, last=bytes(2 * MAX_SAID))) as port, closing(sink(port, certificates)) as to:
@@ -175,7 +188,7 @@ def test_a_receiver_that_drips_or_stalls_is_given_up(
     """More than sockets hold is sent, and read or answered an octet at a time it would take longer than a test may."""
     records = 200 * [replace(RECORD, detail="x" * 20000)]
     receiver = Receiver(certificates)
-    bad = before or [over_tls(certificates, *within)]
+    bad = before or [over_tls(certificates.server, *within)]
     with serving(in_turn([receiver], bad)) as port, closing(sink(port, certificates)) as to:
         delivered(to, records)
         assert receiver.received.count(RECORD.event_id.encode()) == 800
