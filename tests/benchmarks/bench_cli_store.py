@@ -7,12 +7,9 @@ its usual 16 KiB and keeps nothing (`--ignore`), so that no disk is measured.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
 from tests.benchmarks.figure import EFFORT, Figure, compare
+from tests.lib.archive import storescp
 from tests.parts import require
 
 MEGABYTE = 1_000_000
@@ -35,7 +33,6 @@ AIM = 1.5
 """Issue 8: of stock pynetdicom's rate."""
 
 CHUNK = bytes(MEGABYTE)
-STARTS = 20.0  # seconds; ten times what storescp takes to listen on a busy machine
 
 
 class Done(NamedTuple):
@@ -50,8 +47,8 @@ def measure() -> list[Figure]:
     effort = EFFORT.get()
     token = EFFORT.set(replace(effort, rounds=min(effort.rounds, ROUNDS)))
     try:
-        with TemporaryDirectory() as folder, storescp() as port:
-            return list(_figures(Path(folder), port))
+        with TemporaryDirectory() as folder, storescp(None) as scp:
+            return list(_figures(Path(folder), scp.port))
     finally:
         EFFORT.reset(token)
 
@@ -139,31 +136,3 @@ def _small() -> Dataset:
     dataset = dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
     del dataset[0xFFFCFFFC]  # trailing padding: the pixel data are to be last
     return dataset
-
-
-@contextmanager
-def storescp() -> Iterator[int]:
-    """The port of DCMTK's acceptor."""
-    with closing(socket.socket()) as free:  # as storescp binds: to every address, and to no port in TIME_WAIT
-        free.bind(("", 0))
-        port = int(free.getsockname()[1])
-    command = [require("storescp"), "--ignore", str(port)]
-    with subprocess.Popen(command, env=os.environ | {"TCP_NODELAY": "1"}, stdout=subprocess.DEVNULL) as process:
-        try:
-            _await(port)
-            yield port
-        finally:
-            process.kill()
-
-
-def _await(port: int) -> None:
-    deadline = time.monotonic() + STARTS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise RuntimeError("storescp does not listen") from None
-            time.sleep(0.02)
-        else:
-            return

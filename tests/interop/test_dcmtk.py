@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +11,12 @@ from pydicom import Dataset, dcmread
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from tests.lib import dcmtk
+from tests.lib.archive import storescp
 from tests.lib.certificates import Certificates
-from tests.parts import require
 from tests.pynetdicom.support import PASSCODE, Acceptor, requestor, serving
 from useridentity import Policy, Rule, Username, UsernameValidator, passcode_check
 from useridentity.pynetdicom import OutcomeKind, identity_of, outcome_of
 from useridentity.tls import server_context
-
-HANG = 20.0  # seconds; ten times what storescp takes to start on a busy machine
 
 USERNAME = ("-usr", "alice")
 RIGHT = (*USERNAME, "-pwd", PASSCODE.decode())
@@ -103,40 +97,14 @@ def test_echoscu_gets_through_an_unguarded_server_and_no_other() -> None:
 # storescp ignores identities, as most of the installed base does
 
 
-@pytest.fixture
-def storescp(tmp_path: Path) -> Iterator[int]:
-    """The port of a running storescp."""
-    with closing(socket.socket()) as free:  # as storescp binds: to every address, and to no port in TIME_WAIT
-        free.bind(("", 0))
-        port = int(free.getsockname()[1])
-    command = [require("storescp"), "--output-directory", str(tmp_path), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for(port)
-            yield port
-        finally:
-            process.kill()
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + HANG
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "storescp does not listen"
-            time.sleep(0.02)
-        else:
-            return
-
-
-def test_an_acceptor_that_ignores_identities_has_confirmed_nothing(storescp: int, ct_dataset: Dataset) -> None:
+def test_an_acceptor_that_ignores_identities_has_confirmed_nothing(tmp_path: Path, ct_dataset: Dataset) -> None:
     scu = requestor(Verification, CTImageStorage)
     scu.requested_contexts[1].transfer_syntax = [ct_dataset.file_meta.TransferSyntaxUID]
-    required = scu.associate("127.0.0.1", storescp, identity=Username("alice"))
-    assert outcome_of(required).kind is OutcomeKind.NOT_CONFIRMED
-    wanted = scu.associate("127.0.0.1", storescp, identity=Username("alice"), confirmation="wanted")
-    assert outcome_of(wanted).kind is OutcomeKind.ACCEPTED
-    assert wanted.send_c_echo().Status == 0
-    assert wanted.send_c_store(ct_dataset).Status == 0
-    wanted.release()
+    with storescp(tmp_path) as scp:
+        required = scu.associate("127.0.0.1", scp.port, identity=Username("alice"))
+        assert outcome_of(required).kind is OutcomeKind.NOT_CONFIRMED
+        wanted = scu.associate("127.0.0.1", scp.port, identity=Username("alice"), confirmation="wanted")
+        assert outcome_of(wanted).kind is OutcomeKind.ACCEPTED
+        assert wanted.send_c_echo().Status == 0
+        assert wanted.send_c_store(ct_dataset).Status == 0
+        wanted.release()

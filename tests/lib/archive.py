@@ -61,14 +61,15 @@ def archive(folder: Path, files: Sequence[Path] = (), *, elsewhere: int = 1) -> 
 
 
 @contextmanager
-def storescp(folder: Path, certificates: Certificates | None = None) -> Iterator[Archive]:
-    """DCMTK's storescp, which only takes files, into a folder that is there; with certificates over mutual TLS."""
+def storescp(folder: Path | None, certificates: Certificates | None = None) -> Iterator[Archive]:
+    """DCMTK's storescp, which only takes files, into a folder that is there if any; with certificates by mutual TLS."""
     made = Archive(free_port(), "STORESCP", free_port())
     tls: tuple[object, ...] = ()
     if certificates is not None:
         cert, key = certificates.server
         tls = ("+tls", key, cert, "+cf", certificates.ca, "--require-peer-cert")
-    with _running("storescp", *tls, "--output-directory", folder, made.port, port=made.port):
+    kept = ("--ignore",) if folder is None else ("--output-directory", folder)
+    with _running("storescp", *tls, *kept, made.port, port=made.port):
         yield made
 
 
