@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.lib.certificates import Certificates
 from tests.lib.rawpeer import HANG
-from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, response, validate
+from tests.mechanisms.https_server import HttpsServer, response
+from tests.mechanisms.saml import issuer as saml
+from tests.mechanisms.saml.issuer import AUDIENCE, IDP, NOW, Issuer, assertion, refusal, validate
 from tests.mechanisms.saml.test_metadata import entity, key
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
@@ -104,7 +104,7 @@ NEEDS_NO_KEY = {
     "unsigned": (lambda _: assertion(signed_by="").encode(), Reason.CREDENTIAL_INVALID),
     "another's": (lambda other: other.sign(assertion(issuer=OTHER)), Reason.ISSUER_UNKNOWN),
     "another's response": (
-        lambda other: other.sign(response(assertion(issuer=OTHER), signed=True, issuer=OTHER)),
+        lambda other: other.sign(saml.response(assertion(issuer=OTHER), signed=True, issuer=OTHER)),
         Reason.ISSUER_UNKNOWN,
     ),
 }
@@ -146,58 +146,43 @@ def test_while_the_provider_is_down_the_keys_stay_for_a_day(
         keys.current(NOW)
 
 
-Serve = Callable[[bytes], str]
+Publish = Callable[[str], str]
 
 
 @pytest.fixture
-def https(certificates: Certificates) -> Iterator[Serve]:
-    """Serves octets at an https URL of loopback."""
-    bodies = {}
+def published(idp_server: HttpsServer) -> Publish:
+    """Serves metadata at the https URL that it gives."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(bodies[self.path])
+    def publish(metadata: str) -> str:
+        idp_server.answers["/metadata"] = response(metadata.encode())
+        return f"{idp_server.url}/metadata"
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.server.cert, certificates.server.key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
-
-        def serve(body: bytes) -> str:
-            bodies["/metadata"] = body
-            return f"https://127.0.0.1:{server.server_address[1]}/metadata"
-
-        yield serve
-        server.shutdown()
-        serving.join(HANG)
+    return publish
 
 
-def test_metadata_comes_from_a_url(https: Serve, issuer: Issuer, stranger: Issuer, certificates: Certificates) -> None:
-    url = https(entity(key(issuer)).encode())
+def test_metadata_comes_from_a_url(
+    published: Publish, issuer: Issuer, stranger: Issuer, certificates: Certificates
+) -> None:
+    url = published(entity(key(issuer)))
     acceptor = SamlSettings(AUDIENCE, metadata=url, issuer=IDP, ca=certificates.ca).build()
     assert validate(acceptor, issuer.sign(assertion()))
     assert refusal(acceptor, stranger.sign(assertion()))
 
 
 def test_metadata_from_a_server_that_is_not_trusted_is_not_taken(
-    https: Serve, issuer: Issuer, certificates: Certificates
+    published: Publish, issuer: Issuer, certificates: Certificates
 ) -> None:
-    url = https(entity(key(issuer)).encode())
+    url = published(entity(key(issuer)))
     acceptor = SamlSettings(AUDIENCE, metadata=url, issuer=IDP, ca=certificates.foreign_ca).build()
     with pytest.raises(Unavailable, match="not trusted"):
         validate(acceptor, issuer.sign(assertion()))
 
 
 @pytest.mark.threat("S13")
-def test_metadata_of_another_provider_is_not_taken(https: Serve, issuer: Issuer, certificates: Certificates) -> None:
-    url = https(entity(key(issuer), name="urn:other").encode())
+def test_metadata_of_another_provider_is_not_taken(
+    published: Publish, issuer: Issuer, certificates: Certificates
+) -> None:
+    url = published(entity(key(issuer), name="urn:other"))
     acceptor = SamlSettings(AUDIENCE, metadata=url, issuer=IDP, ca=certificates.ca).build()
     with pytest.raises(Unavailable, match="not exactly one identity provider"):
         validate(acceptor, issuer.sign(assertion()))
