@@ -66,15 +66,13 @@ class AE(pynetdicom.AE):
         identity: CredentialProvider | None = None,
         confirmation: ConfirmationWord = "required",
     ) -> Association:
-        """Request an association as `identity`.
+        """Request an association as pynetdicom does, and as `identity`, which is asked for a credential for it.
 
-        As in pynetdicom, and: `identity` is asked for a credential for this association; `confirmation`
-        "required" aborts the association, before any DIMSE message, unless the acceptor confirms the
-        identity; "wanted" takes a missing confirmation but no wrong one; "none" asks for none
-        (PS3.7 D.3.3.7). `outcome_of` tells how it ended; what the peer does never raises.
+        `confirmation` "required" aborts it before any DIMSE message unless the acceptor confirms the identity, "wanted"
+        takes a missing one but no wrong one, "none" asks for none (PS3.7 D.3.3.7). What the peer does never raises.
 
-        Raises `CredentialUnavailable`, before connecting, where the identity cannot or may not be sent,
-        and `ConfigurationError` for arguments that contradict each other.
+        Raises `CredentialUnavailable`, before connecting, where the identity cannot or may not be sent, and
+        `ConfigurationError` for arguments that contradict each other. `outcome_of` tells how it ended.
         """
         _check_arguments(identity, confirmation, ext_neg)
         peer = _peer(addr, port, ae_title, tls_args)
