@@ -1,4 +1,4 @@
-"""DCMTK's findscu as a node with a certificate, getscu as one that is assigned, over an archive of 2,000 studies."""
+"""DCMTK's findscu as a node with a certificate, getscu and movescu as one that is assigned, over 2,000 studies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from tests.lib import dcmtk
 from tests.lib.certificates import Certificates
 from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, WORKLIST, archive
 from tests.pynetdicom.scoped.hospital import QUERIES, SCOPE, hospital, mine
 from tests.pynetdicom.scoped.test_oracle import in_order
-from tests.pynetdicom.support import Acceptor
+from tests.pynetdicom.support import Acceptor, serving
 from useridentity import Assign, Assurance, Grant, Policy, Rule, Scope, When, Who
 from useridentity.mechanisms.certificate import CertificateSettings
 from useridentity.settings import Runtime
@@ -88,15 +90,41 @@ def test_findscu_is_told_what_its_identifier_lacks(
     assert "DataSetDoesNotMatchSOPClass" in relational.stdout + relational.stderr
 
 
-@pytest.mark.parametrize(("uid", "count", "words"), [("1.2.826.50", 4, "Success"), ("1.2.826.6", 0, "Status: 0x124")])
-@pytest.mark.threat("Q1")
-def test_getscu_gets_a_study_in_scope_and_no_other(tmp_path: Path, uid: str, count: int, words: str) -> None:
-    """It knows neither TLS nor identities: the policy assigns it one."""
-    grant = Grant(["get"], Who(assurance=(Assurance.ASSIGNED,)), scope=Scope.of(SCOPE))
+@pytest.fixture
+def assigned() -> Policy:
+    """For DCMTK's retrievers, which know neither TLS nor identities: they are assigned one."""
+    who = Who(assurance=(Assurance.ASSIGNED,))
+    grant = Grant(["get", "move"], who, destinations=["STORE"], scope=Scope.of(SCOPE))
     rule = Rule(when=When(network=(ip_network("127.0.0.1/32"),)), assign=Assign("workstation"))
+    return Policy([rule], [grant])
+
+
+RETRIEVALS = [("1.2.826.50", 4, "Success"), ("1.2.826.6", 0, "Status: 0x124"), ("1.2.826.50\\1.2.826.6", 0, "0x124")]
+
+
+@pytest.mark.parametrize(("uid", "count", "words"), RETRIEVALS)
+@pytest.mark.threat("Q1")
+def test_getscu_gets_a_study_in_scope_and_no_other(
+    assigned: Policy, tmp_path: Path, uid: str, count: int, words: str
+) -> None:
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
-    with archive(hospital().handlers, policy=Policy([rule], [grant])) as acceptor:
+    with archive(hospital().handlers, policy=assigned) as acceptor:
         done = dcmtk.run("getscu", "-v", "-S", "-od", tmp_path, *keys, "127.0.0.1", acceptor.port)
     got = [dcmread(path).StudyInstanceUID for path in tmp_path.iterdir()]
     assert got == [uid] * count, done.stderr
+    assert words in done.stdout + done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("uid", "count", "words"), RETRIEVALS)
+@pytest.mark.threat("Q1")
+def test_movescu_moves_a_study_in_scope_and_no_other(assigned: Policy, uid: str, count: int, words: str) -> None:
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+    index = hospital().only(lambda _: True)
+    with (
+        serving(Policy.unguarded(), contexts=[build_context(CTImageStorage)]) as destination,
+        archive(index.handlers, policy=assigned) as acceptor,
+    ):
+        index.destinations = {"STORE": ("127.0.0.1", destination.port)}
+        done = dcmtk.run("movescu", "-v", "-S", "-aem", "STORE", *keys, "127.0.0.1", acceptor.port)
+    assert [event.dataset.StudyInstanceUID for event in destination.served] == [uid] * count, done.stderr
     assert words in done.stdout + done.stderr, done.stderr

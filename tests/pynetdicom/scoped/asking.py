@@ -40,7 +40,15 @@ WORKLIST = ModalityWorklistInformationFind
 MODELS = (*PATIENT_ROOT.values(), *STUDY_ROOT.values(), WORKLIST)
 
 PERMIT_IN_SCOPE = ("echo", "find", "get", "move", "worklist", "store", "mpps", "commit")
-PERMIT = (*PERMIT_IN_SCOPE, "print", "ups")
+PERMIT = (
+    *PERMIT_IN_SCOPE,
+    "print",
+    "ups",
+    "GeneralRelevantPatientInformationQuery",
+    "HangingProtocolInformationModelFind",
+    "InstanceAvailabilityNotification",
+    "RepositoryQuery",
+)
 
 
 def policy(scope: object = None, *, permit: tuple[str, ...] | None = None, **claims: object) -> Policy:

@@ -73,6 +73,7 @@ def _studies(draw: st.DrawFn, patient: dict[str, Any], number: int) -> Study:
         "StudyInstanceUID": uid,
         "StudyDate": draw(st.sampled_from(DATES)),
         "AccessionNumber": draw(st.sampled_from(ACCESSIONS)),
+        "PatientAge": draw(st.sampled_from(["", "040Y"])),
         "ReferringPhysicianName": draw(st.sampled_from(PHYSICIANS)),
         "PhysiciansOfRecord": draw(st.lists(st.sampled_from(PHYSICIANS[1:]), max_size=2, unique=True)),
     }
@@ -122,6 +123,7 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "AccessionNumber": st.sampled_from([None, "A?", "A1"]),
     "PhysiciansOfRecord": st.sampled_from([None, "House*"]),
     "ModalitiesInStudy": st.sampled_from([None, "CT", "MR"]),
+    "PatientAge": st.none(),
     "NumberOfStudyRelatedInstances": st.none(),
     "NumberOfPatientRelatedStudies": st.none(),
     "NumberOfPatientRelatedSeries": st.none(),

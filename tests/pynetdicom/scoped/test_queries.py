@@ -13,6 +13,7 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 from tests.pynetdicom.scoped.asking import MODELS, PATIENT_ROOT, STUDY_ROOT, archive, association, find, identifier
 from tests.pynetdicom.scoped.index import Index
 from tests.pynetdicom.scoped.rows import study
+from useridentity.pynetdicom.scoped.models import OF_A_PATIENT, query_level
 
 SCOPE = {"PatientID": "P1"}
 
@@ -96,6 +97,13 @@ def test_a_patient_is_not_matched_by_what_studies_have(index: Index, keyword: st
         assert find(assoc, STUDY_KEYS[keyword], PATIENT_ROOT["FIND"]) == (0xA900, [])
         assert index.asked == []
         assert len(find(assoc, universal, PATIENT_ROOT["FIND"])[1]) == 1
+
+
+def test_each_attribute_of_a_patient_is_in_the_data_dictionary_and_may_be_matched() -> None:
+    for keyword in OF_A_PATIENT:
+        wanted = identifier("PATIENT", PatientID=None)
+        wanted.add_new(keyword, "OB", b"value ")
+        assert query_level(wanted, ("PATIENT",)) == "PATIENT"
 
 
 def test_the_identifier_passes_unchanged(index: Index) -> None:

@@ -12,9 +12,13 @@ from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     BasicFilmSession,
     CompositeInstanceRetrieveWithoutBulkDataGet,
+    GeneralRelevantPatientInformationQuery,
+    HangingProtocolInformationModelFind,
+    InstanceAvailabilityNotification,
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     PatientStudyOnlyQueryRetrieveInformationModelFind,
+    RepositoryQuery,
     StorageCommitmentPushModel,
     UnifiedProcedureStepPull,
     UnifiedProcedureStepPush,
@@ -80,6 +84,10 @@ def other_requests() -> dict[str, Any]:
         "get without bulk data": lambda a: (
             retrieve(a.send_c_get(ALL, CompositeInstanceRetrieveWithoutBulkDataGet))[0].Status
         ),
+        "find of hanging protocols": lambda a: find(a, keys, HangingProtocolInformationModelFind)[0],
+        "relevant patient information": lambda a: find(a, keys, GeneralRelevantPatientInformationQuery)[0],
+        "query of a repository": lambda a: find(a, keys, RepositoryQuery)[0],
+        "N-CREATE of availability": lambda a: a.send_n_create(keys, InstanceAvailabilityNotification, "1.2")[0].Status,
         "query of UPS": lambda a: find(a, keys, UnifiedProcedureStepPull)[0],
         "N-GET of UPS": lambda a: a.send_n_get([0x00100020], UnifiedProcedureStepPush, "1.2")[0].Status,
         "N-CREATE of UPS": lambda a: a.send_n_create(keys, UnifiedProcedureStepPush, "1.2")[0].Status,
@@ -106,6 +114,8 @@ OTHERS = (
     PatientStudyOnlyQueryRetrieveInformationModelFind, CompositeInstanceRetrieveWithoutBulkDataGet,
     UnifiedProcedureStepPull, UnifiedProcedureStepPush, ModalityPerformedProcedureStepRetrieve,
     ModalityPerformedProcedureStep, StorageCommitmentPushModel, BasicFilmSession, Verification,
+    GeneralRelevantPatientInformationQuery, HangingProtocolInformationModelFind, InstanceAvailabilityNotification,
+    RepositoryQuery,
 )  # fmt: skip
 
 

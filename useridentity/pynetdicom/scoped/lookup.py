@@ -150,8 +150,11 @@ class LookupEvent(evt.Event):
 
 
 def has_gone(assoc: ServingAssociation) -> bool:
-    """Whether the peer has aborted, or asks for a release."""
-    return assoc.acse.is_aborted() or assoc.acse.is_release_requested()
+    """Whether the association was aborted.
+
+    A release that the peer asks for meanwhile is left to be answered: pynetdicom forgets one that it is asked about.
+    """
+    return assoc.acse.is_aborted()
 
 
 def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
