@@ -22,12 +22,15 @@ from useridentity.audit.record import (
 
 TIME = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
 ASSOCIATION = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-CT, MR, FIND, MOVE, MPPS = (
+CT, MR, FIND, MOVE, MPPS, UPS, COMMITMENT, FILM_BOX = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4",
     "1.2.840.10008.5.1.4.1.2.2.1",
     "1.2.840.10008.5.1.4.1.2.2.2",
     "1.2.840.10008.3.1.2.3.3",
+    "1.2.840.10008.5.1.4.34.6.1",
+    "1.2.840.10008.1.20.1",
+    "1.2.840.10008.5.1.1.2",
 )
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -105,6 +108,8 @@ STUDY = Study(
 )
 OTHER_STUDY = Study("1.2.826.0.1.3680043.8.498.2", "PID2", "Roe^Richard", (), (SopClass(CT, 5),))
 NAMED = replace(STUDY, sop_classes=())  # by a request that carries no instances
+STEP = SopClass(MPPS, 1, ("1.2.826.0.1.3680043.8.498.21",))
+STEPPED = replace(STUDY, sop_classes=(STEP,))  # by an N-CREATE of a procedure step, which names its study
 ASKED = Study(patient_id="PID1")  # by IDENTIFIER
 IDENTIFIER = bytes.fromhex("08005200435308005354554459200000") + b"\x10\x00\x20\x00LO\x04\x00PID1"
 
@@ -113,11 +118,17 @@ _FIND = Operation("C-FIND", FIND, 2, 0, transfer_syntax=EXPLICIT, identifier=IDE
 _MOVE = Operation("C-MOVE", MOVE, 3, 0, "WS_2", "10.20.0.8", EXPLICIT, IDENTIFIER)
 _GET = Operation("C-GET", MOVE, 4, 0, transfer_syntax=EXPLICIT, identifier=IDENTIFIER)
 _CREATE = Operation("N-CREATE", MPPS, 5, 0)
+_SET = Operation("N-SET", MPPS, 6, 0)
 
 
 def begun(operation: Operation) -> Operation:
     """As it is while nothing has come of it."""
     return replace(operation, status=None, matches=0, destination_address="")
+
+
+def one(sop_class: str) -> Study:
+    """An instance of which nothing but its UID is known."""
+    return Study(sop_classes=(SopClass(sop_class, 1, ("1.2.826.0.1.3680043.8.498.31",)),))
 
 
 def record(kind: Kind, number: int, user: User = PASSCODE, **details: object) -> Record:
@@ -177,8 +188,15 @@ def corpus(user: User = PASSCODE) -> dict[str, Record]:
             Kind.RETRIEVED, 25, user, operation=replace(_MOVE, destination="WS_1"), studies=(STUDY,)
         ),
         "got": record(Kind.RETRIEVED, 26, user, operation=_GET, studies=(STUDY,)),
-        "performed": record(Kind.PERFORMED, 27, user, operation=_CREATE, studies=(NAMED,)),
-        "performed-elsewhere": record(Kind.PERFORMED, 28, user, operation=_CREATE),
+        "performed": record(Kind.PERFORMED, 27, user, operation=_CREATE, studies=(STEPPED,)),
+        "performed-elsewhere": record(Kind.PERFORMED, 28, user, operation=_SET, studies=(Study(sop_classes=(STEP,)),)),
+        "worked": record(Kind.PERFORMED, 35, user, operation=Operation("N-ACTION", UPS, 7, 0), studies=(one(UPS),)),
+        "committed": record(
+            Kind.PERFORMED, 36, user, operation=Operation("N-ACTION", COMMITMENT, 8, 0), studies=(one(CT),)
+        ),
+        "printed": record(
+            Kind.PERFORMED, 37, user, operation=Operation("N-ACTION", FILM_BOX, 9, 0), studies=(one(FILM_BOX),)
+        ),
         "refused": record(
             Kind.REFUSED, 29, user, operation=refused_move, studies=(ASKED,), detail="no such destination", **refused
         ),

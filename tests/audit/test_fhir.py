@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audit import golden
+from tests.audit.balp import (
+    APPLICATION,
+    COMMUNITY,
+    OAUTH_AGENT,
+    PROVIDER,
+    RECIPIENT,
+    SAML_AGENT,
+    agents,
+    codes,
+    problems,
+)
 from tests.audit.samples import JWT, OPAQUE, SAML, USERS, corpus, record
 from tests.parts import require
 from useridentity.audit.fhir import audit_events, batch
@@ -25,8 +38,7 @@ Json = dict[str, Any]
 
 MINIMAL, COMPREHENSIVE = golden.STYLE, replace(golden.STYLE, detail="comprehensive")
 PROFILES = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
-USER_AGENTS = "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes"
-DCM = "http://dicom.nema.org/resources/ontology/DCM"
+GOLDEN = sorted(golden.FOLDER.glob("fhir/*.json"))
 
 
 def resources(made: Record, style: MessageStyle = MINIMAL) -> list[Json]:
@@ -39,14 +51,6 @@ def admit(resource: Json) -> None:
     from fhir.resources.R4B.auditevent import AuditEvent
 
     AuditEvent.model_validate(resource)
-
-
-def codes(concept: Json) -> set[tuple[str, str]]:
-    return {(each["system"], each["code"]) for each in concept.get("coding", [])}
-
-
-def agents(resource: Json, system: str, code: str) -> list[Json]:
-    return [each for each in resource["agent"] if (system, code) in codes(each.get("type", {}))]
 
 
 def everything() -> Iterator[tuple[User, Json]]:
@@ -62,6 +66,25 @@ def test_fhir_admits_every_event(user: User, style: MessageStyle) -> None:
     for made in corpus(user).values():
         for resource in resources(made, style):
             admit(resource)
+
+
+def test_what_is_no_uri_is_written_as_one() -> None:
+    """agent.policy is a uri, and an id with white space would not be one; blank, it names no token."""
+    (resource,) = resources(corpus(replace(JWT, credential_id="one\u00a0two three"))["accepted"])
+    assert agents(resource, OAUTH_AGENT)[0]["policy"] == ["urn:ietf:params:oauth:jti:one%C2%A0two%20three"]
+    (resource,) = resources(corpus(replace(JWT, credential_id=" "))["accepted"])
+    assert problems(resource) == []
+    assert "meta" not in resource
+
+
+def test_a_study_that_nothing_else_names_is_named_by_its_instances() -> None:
+    (known,), (unknown,) = resources(corpus()["stored"]), resources(corpus()["committed"])
+    assert not any(each["type"] == "Instance" for entity in known["entity"] for each in entity.get("detail", []))
+    (study,) = [each for each in unknown["entity"] if each["type"]["code"] == "2"]
+    assert {"type": "Instance", "valueString": "1.2.826.0.1.3680043.8.498.31"} in study["detail"]
+    (step,) = resources(corpus()["performed-elsewhere"])
+    (study,) = [each for each in step["entity"] if each["type"]["code"] == "2"]
+    assert {"type": "MPPS", "valueString": "1.2.826.0.1.3680043.8.498.21"} in study["detail"]
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u3000\u2003"])
@@ -104,26 +127,70 @@ def test_every_identity_type_gives_the_event_that_was_reviewed(name: str, kind: 
     assert made == golden.expected(f"fhir/{name}-{kind}-{detail}.json", made)
 
 
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_every_golden_event_is_fhir_and_fulfils_the_pattern_of_its_user(path: Path) -> None:
+    """Review by machine, as of the messages."""
+    name, _, detail = path.stem.split("-")
+    full = "Comprehensive" if detail == "comprehensive" else "Minimal"
+    patterns = {"saml": f"SAMLaccessTokenUse.{full}", "jwt": f"OAUTHaccessTokenUse.{full}"}
+    patterns["opaque"] = "OAUTHaccessTokenUse.Opaque"
+    found = json.loads(path.read_text("utf-8"))
+    assert found
+    for resource in found:
+        admit(resource)
+        claimed = resource.get("meta", {}).get("profile", [])
+        assert claimed == ([PROFILES + patterns[name]] if name in patterns else [])
+        assert problems(resource) == []
+
+
+def test_every_event_fulfils_the_pattern_that_it_claims() -> None:
+    for _, resource in everything():
+        assert problems(resource) == []
+
+
+def test_there_are_golden_events_of_every_identity() -> None:
+    assert {path.stem.split("-")[0] for path in GOLDEN} == set(USERS)
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (lambda user: user.update(policy=[]), "user has no policy"),
+    (lambda user: user.update(policy=["a b"]), "user.policy is ['a b']"),
+    (lambda user: user.update(altId="alice"), "user has altId"),
+    (lambda user: user.update(network={"address": "10.0.0.1"}), "user has network"),
+    (lambda user: user.update(requestor=False), "user.requestor should be True"),
+    (lambda user: user.update(who={}), "user has no who.identifier.value"),
+    (lambda user: user.update(type={}), "0 agents are user"),
+    (lambda user: user["extension"][1]["valueIdentifier"].pop("value"), "otherId is"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), FAULTS, ids=[said for _, said in FAULTS])
+def test_what_a_pattern_forbids_is_found(spoil: Any, said: str) -> None:
+    """The twin of the tests above: what they look for would be seen, and is not there before."""
+    (resource,) = deepcopy(resources(corpus(SAML)["accepted"], COMPREHENSIVE))
+    assert problems(resource) == []
+    spoil(agents(resource, SAML_AGENT)[0])
+    assert said in "; ".join(problems(resource))
+
+
 @pytest.mark.parametrize("style", [MINIMAL, COMPREHENSIVE], ids=["minimal", "comprehensive"])
 def test_an_assertion_follows_balps_saml_pattern(style: MessageStyle) -> None:
-    """SAMLaccessTokenUse.Minimal: agent[user] 1.., and what is fixed, required and forbidden in it."""
+    """SAMLaccessTokenUse: whose values are where; what else is fixed, required and forbidden says `balp`."""
     for made in corpus(SAML).values():
         for resource in resources(made, style):
             if "meta" not in resource:
-                assert not agents(resource, USER_AGENTS, "UserSamlAgent")
+                assert not agents(resource, SAML_AGENT)
                 continue
             assert resource["meta"]["profile"] == [f"{PROFILES}SAMLaccessTokenUse.{style.detail.capitalize()}"]
-            (user,) = agents(resource, USER_AGENTS, "UserSamlAgent")
-            assert user["requestor"] is True
+            (user,) = agents(resource, SAML_AGENT)
             assert user["policy"] == [SAML.credential_id]
             assert user["who"]["identifier"] == {"system": SAML.issuer, "value": SAML.user_id}
             assert codes(user["purposeOfUse"][0]) == {("urn:oid:2.16.840.1.113883.5.8", "TREAT")}
-            assert not user.keys() & {"altId", "media", "network"}
 
 
 def test_the_comprehensive_saml_pattern_has_what_the_assertion_said() -> None:
     (resource,) = resources(corpus(SAML)["accepted"], COMPREHENSIVE)
-    (user,) = agents(resource, USER_AGENTS, "UserSamlAgent")
+    (user,) = agents(resource, SAML_AGENT)
     others = {
         next(iter(codes(each["valueIdentifier"]["type"])))[1]: each["valueIdentifier"]["value"]
         for each in user["extension"]
@@ -132,9 +199,9 @@ def test_the_comprehensive_saml_pattern_has_what_the_assertion_said() -> None:
     assert others == {"SAML-subject-id": "Alice Archer", "NPI": "1234567890", "PRN": "P-77"}
     (level,) = [each for each in user["extension"] if each["url"].endswith("/ihe-assuranceLevel")]
     assert level["valueCodeableConcept"]["text"] == "urn:oasis:names:tc:SAML:2.0:ac:classes:X509"
-    (organization,) = agents(resource, "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV")
+    (organization,) = agents(resource, PROVIDER)
     assert organization["who"] == {"identifier": {"value": "urn:oid:1.2.3.4"}, "display": "St. Example"}
-    (community,) = agents(resource, "urn:ihe:iti:xca:2010", "homeCommunityId")
+    (community,) = agents(resource, COMMUNITY)
     assert community["who"]["identifier"]["value"] == "urn:oid:1.2.3"
     (consent,) = [each for each in resource["entity"] if each["type"]["code"] == "Consent"]
     assert {each["type"] for each in consent["detail"]} == {
@@ -147,20 +214,19 @@ def test_a_token_follows_balps_oauth_pattern() -> None:
     for name in ("accepted", "stored", "queried"):
         (resource,) = resources(corpus(JWT)[name])
         assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Minimal"]
-        (user,) = agents(resource, USER_AGENTS, "UserOauthAgent")
-        assert user["requestor"] is True
+        (user,) = agents(resource, OAUTH_AGENT)
         assert user["policy"] == [f"urn:ietf:params:oauth:jti:{JWT.credential_id}"]
         assert user["who"]["identifier"] == {"system": JWT.issuer, "value": JWT.user_id}
-        assert not user.keys() & {"altId", "media", "network"}
 
 
 def test_the_comprehensive_oauth_pattern_has_the_client() -> None:
     """OAUTHaccessTokenUse.Comprehensive: oClient 1..1 of type 110150, oUser of type IRCP with policy 1..1."""
     (resource,) = resources(corpus(JWT)["accepted"], COMPREHENSIVE)
     assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Comprehensive"]
-    (client,) = agents(resource, DCM, "110150")
+    (client,) = agents(resource, APPLICATION)
     assert client["who"]["identifier"]["value"] == "viewer"
-    (user,) = agents(resource, "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP")
+    assert client["network"] == {"address": "10.20.0.7", "type": "2"}
+    (user,) = agents(resource, RECIPIENT)
     assert user["who"]["display"] == user["name"] == "Alice Archer"
     assert len(user["policy"]) == 1
 
@@ -173,7 +239,7 @@ def test_a_token_without_a_client_stays_with_the_minimal_pattern() -> None:
 def test_an_opaque_token_is_its_last_32_characters() -> None:
     (resource,) = resources(corpus(OPAQUE)["accepted"])
     assert resource["meta"]["profile"] == [f"{PROFILES}OAUTHaccessTokenUse.Opaque"]
-    (user,) = agents(resource, USER_AGENTS, "UserOauthAgent")
+    (user,) = agents(resource, OAUTH_AGENT)
     assert user["policy"] == [OPAQUE.credential_id]
 
 

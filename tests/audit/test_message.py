@@ -12,13 +12,18 @@ from lxml import etree
 
 from tests.audit import golden, schemas
 from tests.audit.samples import JWT, KERBEROS, PASSCODE, SAML, USERNAME, USERS, corpus, record
+from tests.audit.tables import problems
 from useridentity.audit.codes import LOCAL_SCHEME
 from useridentity.audit.message import AuditMessage, MessageSettings, MessageStyle, messages, to_xml
 from useridentity.audit.message.size import smaller
-from useridentity.audit.record import Kind, Operation, Record, SopClass, Study, User
+from useridentity.audit.record import MAX_TEXT, Kind, Operation, Record, Requestor, SopClass, Study, User
+from useridentity.audit.transfers import MAX_STUDIES
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError
 from useridentity.settings import Runtime
+
+HEADER = 600
+"""Octets that RFC 5424 puts before a message, at most: a host name of 255 and a process id of 128 among them."""
 
 DICOM, IHE = MessageStyle(), MessageStyle(user_name="ihe")
 
@@ -202,7 +207,7 @@ def told(made: Record) -> str:
 def test_a_login_and_a_logout_name_the_machine_and_a_claim_that_was_another() -> None:
     """Their table has no participant for a machine, which other messages have."""
     for name in ("accepted", "rejected", "released", "aborted"):
-        assert "from WS_1, TLS peer CN=ws1.example.org,O=Radiology" in told(corpus()[name])
+        assert 'from WS_1, TLS peer "CN=ws1.example.org,O=Radiology"' in told(corpus()[name])
         assert "presented" not in told(corpus()[name])
         assert "actor https://idp.example.org#viewer" in told(corpus(JWT)[name]) or name == "rejected"
     assert "presented mallory" in told(corpus(replace(PASSCODE, presented="mallory"))["accepted"])
@@ -238,7 +243,7 @@ def test_a_node_is_an_address_or_a_name_at_a_domain_or_not_told(address: str, ho
 
 
 def test_accession_numbers_are_kept_where_no_instances_are_known() -> None:
-    (document,) = documents(corpus()["performed"])
+    (document,) = documents(corpus()["begun-store"])
     (number,) = document.xpath("//ParticipantObjectDetail[@type='Accession Number']/@value")
     assert b64decode(number) == b"ACC1"
     (document,) = documents(corpus()["stored"])
@@ -253,16 +258,46 @@ def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:
 
 def test_a_message_that_is_too_large_loses_what_is_needed_least() -> None:
     sizes = [len(to_xml(each)) for each in smaller(messages(corpus()["stored"], DICOM)[0])]
-    assert sizes[0] > sizes[1] == sizes[2] == sizes[3]
-    whole, _, least, _ = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3] == sizes[4]
+    whole, _, least, *_ = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
     assert whole.findtext(".//ParticipantObjectQuery")
     assert not least.findtext(".//ParticipantObjectQuery")
     assert least.xpath("//ParticipantObjectDetail/@type") == ["TransferSyntax", "Truncated"]
-    assert all(schema.validate(least) for schema in schemas.schemas())
+
+
+def test_of_many_sop_classes_a_short_message_has_the_number_of_all_instances() -> None:
+    *_, shortest = smaller(messages(corpus()["stored"], DICOM)[0])
+    document = etree.fromstring(to_xml(shortest))
+    assert [dict(each.attrib) for each in document.iter("SOPClass")] == [{"NumberOfInstances": "3"}]
+    *_, shortest = smaller(messages(corpus()["performed"], DICOM)[0])
+    document = etree.fromstring(to_xml(shortest))
+    assert document.xpath("//SOPClass/@UID") == ["1.2.840.10008.3.1.2.3.3"]
+    assert document.xpath("//MPPS/@UID") == ["1.2.826.0.1.3680043.8.498.21"]
+
+
+@pytest.mark.parametrize("word", ["x", "<", "\x01"])
+@pytest.mark.parametrize("name", ["accepted", "begun-move", "stored", "queried", "performed", "refused"])
+def test_no_peer_makes_a_message_longer_than_every_receiver_takes(name: str, word: str) -> None:
+    """PS3.15 A.6: 32,768 octets; with all strings and lists as long as a record has them, and still valid."""
+    long, uids = word * MAX_TEXT, tuple(f"{number}{word * 60}" for number in range(100))
+    study = Study("", long, long, uids[:5], tuple(SopClass(uid, 1, (uid,)) for uid in uids[:5]))
+    user = replace(JWT, subject=long, user_id=long, issuer=long, display_name=long, presented=long, actor=long)
+    user = replace(user, groups=uids, purposes=uids)
+    made = replace(
+        corpus(user)[name],
+        detail=long,
+        requestor=Requestor(long, "10.0.0.7", 1, "none", long),
+        studies=tuple(replace(study, study_instance_uid=uid) for uid in uids[:MAX_STUDIES]),
+    )
+    for message in messages(made, replace(golden.STYLE, purpose_of_use="ihe")):
+        *_, shortest = smaller(message)
+        assert len(to_xml(shortest)) < 32768 - HEADER
+        assert schemas.own("audit-message-ihe").validate(etree.fromstring(to_xml(shortest)))
+        assert problems(etree.fromstring(to_xml(replace(shortest, purposes=())))) == []
 
 
 def test_many_studies_make_several_messages_each_with_the_patient() -> None:
-    for count, expected in ((50, 1), (51, 2), (150, 3)):
+    for count, expected in ((32, 1), (33, 2), (64, 2)):
         studies = tuple(Study(f"1.2.826.0.1.3680043.8.498.{number}", "P1") for number in range(count))
         found = documents(replace(corpus()["begun-move"], studies=studies))
         assert [document.xpath("count(//*[@ParticipantObjectTypeCode='1'])") for document in found] == [1.0] * expected

@@ -121,7 +121,7 @@ class Archive:
 def archive(policy: Policy, *more: str, ssl_context: ssl.SSLContext | None = None) -> Iterator[Archive]:
     """An archive with this policy, and a workstation WS_1 that takes what it is sent, until the block ends.
 
-    `more` are abstract syntaxes beside those of an archive.
+    `more` are abstract syntaxes beside those of an archive, in both roles.
     """
     station, ae = AE("WS_1"), AE("ARCHIVE")
     station.add_supported_context(CTImageStorage)
@@ -131,7 +131,7 @@ def archive(policy: Policy, *more: str, ssl_context: ssl.SSLContext | None = Non
     ae.requested_contexts = [build_context(CTImageStorage)]
     contexts = [build_context(each, ALL_TRANSFER_SYNTAXES) for each in (*SERVED, *more)]
     for context in contexts:
-        if context.abstract_syntax == CTImageStorage:
+        if context.abstract_syntax in (CTImageStorage, *more):
             context.scu_role = context.scp_role = True
     server = ae.make_server(("127.0.0.1", 0), contexts=contexts, policy=policy, ssl_context=ssl_context)
     running = Archive(server, policy.audit, workstation=int(taking.server_address[1]))

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import evt
-from pynetdicom.sop_class import CTImageStorage, ModalityPerformedProcedureStep  # type: ignore[attr-defined]
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from tests.audit.builders import tampering
 from tests.lib.certificates import Certificates
@@ -22,8 +21,7 @@ from tests.pynetdicom.archive import FIND, GET, MOVE, Archive, archive, associat
 from tests.pynetdicom.support import PASSCODE, passcodes, until
 from useridentity import Grant, Policy, Rule, Username, UsernamePasscode, UsernameValidator, passcode_check
 from useridentity.audit.flood import BURST
-from useridentity.audit.message import MessageStyle, messages
-from useridentity.audit.record import EndedBy, Kind, Outcome, SopClass, Study
+from useridentity.audit.record import EndedBy, Kind, Outcome
 from useridentity.audit.trail import Trail
 from useridentity.audit.verify import verify
 from useridentity.decision import Answer
@@ -443,67 +441,6 @@ def test_a_failed_tls_handshake_is_recorded_and_a_connection_that_is_closed_agai
         ("tls-required", None, "none")
     ]
     assert "CERTIFICATE_VERIFY_FAILED" in found[0].detail
-
-
-def test_requests_of_other_services_are_recorded_too(tmp_path: Path) -> None:
-    with archive(policy(trail_in(tmp_path)), ModalityPerformedProcedureStep) as running:
-        running.server.bind(evt.EVT_N_CREATE, lambda event: (0, event.attribute_list))
-        ae = AE("CT_1")
-        ae.add_requested_context(ModalityPerformedProcedureStep)
-        assoc = ae.associate("127.0.0.1", running.port, ae_title="ARCHIVE", identity=ALICE)
-        status, _ = assoc.send_n_create(query(), ModalityPerformedProcedureStep, "1.2.3.4")
-        assert status.Status == 0
-        assoc.release()
-        begun, performed = running.settled(Kind.BEGUN, Kind.PERFORMED)
-    assert performed.operation is not None
-    assert (performed.operation.request, performed.operation.status) == ("N-CREATE", 0)
-    assert performed.operation.sop_class == str(ModalityPerformedProcedureStep)
-    assert begun.association == performed.association
-
-
-def nested(word: str, **keys: str) -> Dataset:
-    """A data set with one item in a sequence, and the patient beside it."""
-    made = query(PatientID="P9", PatientName="Roe^Richard")
-    setattr(made, word, [Dataset()])
-    for key, value in keys.items():
-        setattr(getattr(made, word)[0], key, value)
-    return made
-
-
-STUDY_ITEM = {"StudyInstanceUID": "1.2.9", "AccessionNumber": "A9"}
-COMMITMENT = nested(
-    "ReferencedSOPSequence", ReferencedSOPClassUID=str(CTImageStorage), ReferencedSOPInstanceUID="1.2.7"
-)
-del COMMITMENT.PatientID, COMMITMENT.PatientName
-
-
-@pytest.mark.parametrize(
-    ("data_set", "expected"),
-    [
-        (nested("ScheduledStepAttributesSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
-        (nested("ReferencedRequestSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
-        (nested("InputInformationSequence", **STUDY_ITEM), ("1.2.9", "P9", "Roe^Richard", ("A9",), ())),
-        (COMMITMENT, ("", "", "", (), (SopClass(str(CTImageStorage), 1, ("1.2.7",)),))),
-        (query(), None),
-    ],
-    ids=["mpps", "ups request", "ups input", "commitment", "nothing"],
-)
-def test_the_study_that_is_manipulated_is_recorded(
-    tmp_path: Path, data_set: Dataset, expected: tuple[Any, ...] | None
-) -> None:
-    """So that it becomes "DICOM Instances Accessed" (PS3.15 A.5.3.6), whose table demands a study."""
-    with archive(policy(trail_in(tmp_path)), ModalityPerformedProcedureStep) as running:
-        running.server.bind(evt.EVT_N_CREATE, lambda event: (0, event.attribute_list))
-        ae = AE("CT_1")
-        ae.add_requested_context(ModalityPerformedProcedureStep)
-        assoc = ae.associate("127.0.0.1", running.port, ae_title="ARCHIVE", identity=ALICE)
-        status, _ = assoc.send_n_create(data_set, ModalityPerformedProcedureStep, "1.2.3.4")
-        assert status.Status == 0
-        assoc.release()
-        begun, performed = running.settled(Kind.BEGUN, Kind.PERFORMED)
-    assert performed.studies == begun.studies == (() if expected is None else (Study(*expected),))
-    (message,) = messages(performed, MessageStyle())
-    assert message.event.value == ("110113" if expected is None else "110103")
 
 
 def test_a_reload_is_recorded_and_so_is_one_that_failed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from useridentity.audit.record import (
     text,
 )
 from useridentity.audit.trail import Trail
-from useridentity.audit.transfers import Instance, Transfers, study_of
+from useridentity.audit.transfers import Instance, Part, Transfers, grouped, instances_of, study_of
 from useridentity.audit.who import user_of
 from useridentity.credential import Credential
 from useridentity.decision import Accepted, Decision, Reason, Rejected
@@ -32,6 +32,9 @@ from useridentity.facts import Facts
 
 FAILURES = range(0xA000, 0xD000)
 """Statuses of failure of the DIMSE-C services (PS3.7 Annex C); those of warning are 0001H, 01xx, 02xx and Bxxx."""
+
+MAX_CREATED = 64
+"""Instances whose N-CREATE is remembered for the requests that follow; a modality has one procedure step at a time."""
 
 
 def new_id() -> str:
@@ -79,6 +82,7 @@ class AssociationTrail:
         self._base = Record(Kind.ALERT, association=new_id())
         self._began = time.monotonic()
         self._stored = Transfers()
+        self._created: dict[str, list[Instance]] = {}
         self._operations = 0
         self._sent = 0
         self._is_open = False
@@ -200,7 +204,27 @@ class AssociationTrail:
 
     def performed(self, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
         """Another request was answered; `studies` are those that its data set names."""
+        if operation.request == "N-CREATE" and outcome_of(operation.status) is Outcome.SUCCESS:
+            self._remember(studies)
         self._over(Kind.PERFORMED, operation, studies)
+
+    def about(self, studies: tuple[Study, ...]) -> tuple[Study, ...]:
+        """What a request is about: `studies`, or, where these are instances alone, the studies and patients that they
+        were created for on this association, or stored with."""
+        named = [each for study in studies if not _is_known(study) for each in instances_of(study)]
+        if not named:
+            return studies
+        known = {each.sop_instance: [each] for each in self._stored.pending()} | self._created
+        found = grouped(more for each in named for more in known.get(each.sop_instance, [each]))
+        return (*filter(_is_known, studies), *found)
+
+    def _remember(self, studies: tuple[Study, ...]) -> None:
+        created: dict[str, list[Instance]] = {}
+        for each in (each for study in studies if _is_known(study) for each in instances_of(study)):
+            created.setdefault(each.sop_instance, []).append(each)
+        self._created |= created
+        for uid in tuple(self._created)[:-MAX_CREATED]:
+            del self._created[uid]
 
     def refused(
         self,
@@ -217,9 +241,10 @@ class AssociationTrail:
     def _over(self, kind: Kind, operation: Operation, studies: tuple[Study, ...] = ()) -> None:
         self._trail.note(self._record(kind, outcome_of(operation.status), operation=operation, studies=studies))
 
-    def _tell(self, kind: Kind, operation: Operation, found: Iterable[tuple[Outcome, Study]]) -> None:
-        for outcome, study in found:
-            self._trail.note(self._record(kind, outcome, operation=operation, studies=(study,)))
+    def _tell(self, kind: Kind, operation: Operation, found: Iterable[Part]) -> None:
+        for part in found:
+            told = self._record(kind, part.outcome, operation=operation, studies=(part.study,))
+            self._trail.note(replace(told, time=part.time))
 
     def _record(
         self,
@@ -249,6 +274,11 @@ class AssociationTrail:
             studies=studies,
             traffic=traffic,
         )
+
+
+def _is_known(study: Study) -> bool:
+    """Whether it has more to tell than instances."""
+    return bool(study.study_instance_uid or study.patient_id or study.patient_name or study.accession_numbers)
 
 
 def _details(accepted: Accepted) -> str:

@@ -174,7 +174,7 @@ class AuditedAssociation(SubOperations, ServingAssociation):
     def _refuse(self, request: Any, context_id: int, refused: Refusal, reason: Reason = Reason.NOT_AUTHORISED) -> None:
         if self.audit is not None:
             operation = replace(self._operation(request, context_id), status=refused.status)
-            studies = studies_of(request, self._accepted_cx[context_id])
+            studies = self.audit.about(studies_of(request, self._accepted_cx[context_id]))
             self.audit.refused(operation, refused.detail, reason, studies)
         super()._refuse(request, context_id, refused)
 
@@ -203,7 +203,7 @@ class AuditedAssociation(SubOperations, ServingAssociation):
             instance = instance_received(request, self._accepted_cx[context_id])
             trail.begins_store(operation, instance)
             return Served(trail, operation, instance)
-        asked = studies_of(request, self._accepted_cx[context_id])
+        asked = trail.about(studies_of(request, self._accepted_cx[context_id]))
         trail.begins(operation, asked)
         return Served(trail, operation, asked=asked)
 

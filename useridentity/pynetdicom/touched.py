@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.dsutils import decode
 
-from useridentity.audit.record import SopClass, Study, text
-from useridentity.audit.transfers import MAX_INSTANCES, MAX_STUDIES, Instance, study_of
+from useridentity.audit.record import Study, text
+from useridentity.audit.transfers import MAX_ACCESSIONS, MAX_INSTANCES, MAX_STUDIES, Instance, grouped, study_of
 
 if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
@@ -33,6 +34,9 @@ LAST_TAG = 0x0020000D
 _STUDY_SEQUENCES = ("ScheduledStepAttributesSequence", "ReferencedRequestSequence", "InputInformationSequence")
 """Where MPPS has its studies (PS3.4 Table F.7.2-1), and UPS those that were ordered and those to be read (CC.2.5-3)."""
 
+_INSTANCE_SEQUENCES = ("ReferencedSOPSequence", "FailedSOPSequence")
+"""Where storage commitment and its result have their instances (PS3.4 Tables J.3-1 and J.3-2)."""
+
 _DATA_SETS = {
     "C-FIND": "Identifier",
     "C-MOVE": "Identifier",
@@ -40,6 +44,7 @@ _DATA_SETS = {
     "N-CREATE": "AttributeList",
     "N-SET": "ModificationList",
     "N-ACTION": "ActionInformation",
+    "N-EVENT-REPORT": "EventInformation",
 }
 """The parameter of a request that is its data set (PS3.7 9.1, 10.1)."""
 
@@ -70,7 +75,7 @@ def instance_sent(dataset: Any) -> Instance:
 
 
 def _instance(found: Dataset, sop_class: str, sop_instance: str) -> Instance:
-    study, patient, name, accession = (text(found.get(word) or "") for word in STUDY_WORDS)
+    study, patient, name, accession = (_value(found, word) for word in STUDY_WORDS)
     return Instance(study, patient, name, accession, sop_class, sop_instance)
 
 
@@ -92,24 +97,29 @@ def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 
 
 def studies_of(request: Any, context: PresentationContext) -> tuple[Study, ...]:
-    """The studies and the patient that a request names outright; nothing of one that cannot be read."""
+    """The studies and the patient that a request names outright, and of a DIMSE-N service the instances; of a data
+    set that cannot be read, nothing."""
     if isinstance(request, C_STORE):
         return (study_of([instance_received(request, context)]),)
-    octets = getattr(request, _DATA_SETS.get(request.msg_type, ""), None)
-    if octets is None:
-        return ()
     try:
-        read = _asked if isinstance(request, C_FIND | C_MOVE | C_GET) else _manipulated
-        return tuple(islice(read(request, octets, context), MAX_STUDIES))
+        if isinstance(request, C_FIND | C_MOVE | C_GET):
+            return tuple(islice(_asked(request, context), MAX_STUDIES))
+        return tuple(islice(_manipulated(request, context), MAX_STUDIES))
     except Exception:  # noqa: BLE001  as above
-        return ()
+        return _alone(request)
     finally:
-        octets.seek(0)
+        octets = _data_set(request)
+        if octets is not None:
+            octets.seek(0)
 
 
-def _asked(request: Any, octets: BytesIO, context: PresentationContext) -> Iterator[Study]:
+def _data_set(request: Any) -> BytesIO | None:
+    return getattr(request, _DATA_SETS.get(request.msg_type, ""), None)
+
+
+def _asked(request: Any, context: PresentationContext) -> Iterator[Study]:
     """Of the identifier of a query or retrieve."""
-    found = _head_of(octets, context)
+    found = _head_of(request.Identifier, context)
     patient, accession = _literal(found, "PatientID"), _literal(found, "AccessionNumber")
     name = _literal(found, "PatientName") if isinstance(request, C_FIND) else ""
     named = _values(found, "StudyInstanceUID") or [""]
@@ -118,32 +128,52 @@ def _asked(request: Any, octets: BytesIO, context: PresentationContext) -> Itera
             yield Study(text(uid), patient, name, (accession,) if accession else ())
 
 
-def _manipulated(_request: Any, octets: BytesIO, context: PresentationContext) -> Iterator[Study]:
-    """Of the data set of a DIMSE-N service: MPPS, UPS and storage commitment, which names instances alone."""
-    syntax = context.transfer_syntax[0]
+def _manipulated(request: Any, context: PresentationContext) -> Iterator[Study]:
+    """Of a DIMSE-N request: the studies and the patient in its data set, and the instance that it is about; of
+    storage commitment those that are to be kept."""
+    octets, syntax = _data_set(request), context.transfer_syntax[0]
+    if octets is None:
+        yield from _alone(request)
+        return
     octets.seek(0)
     found = decode(octets, syntax.is_implicit_VR, syntax.is_little_endian, deflated=syntax.is_deflated)
+    patient, name = _value(found, "PatientID"), _value(found, "PatientName")
+    instances = list(islice(_referenced(found), MAX_INSTANCES)) or list(_own(request))
+    classes = study_of(instances).sop_classes if instances else ()
+    for uid, numbers in _studies(found).items():
+        yield Study(uid, patient, name, tuple(islice(numbers, MAX_ACCESSIONS)), classes)
+
+
+def _studies(found: Dataset) -> dict[str, dict[str, None]]:
+    """The accession numbers of each study that a data set names; one study at least, though its UID is not known."""
     items = [found, *(item for word in _STUDY_SEQUENCES for item in found.get(word) or ())]
-    accessions: dict[str, dict[str, None]] = {}
+    studies: dict[str, dict[str, None]] = {}
     for item in items:
         for uid in _values(item, "StudyInstanceUID"):
-            numbers = [text(item.get("AccessionNumber"))] if item.get("AccessionNumber") else []
-            accessions.setdefault(text(uid), {}).update(dict.fromkeys(numbers))
-    patient, name = text(found.get("PatientID") or ""), text(found.get("PatientName") or "")
-    classes = _committed(found)
-    if not accessions and (patient or name or classes):
-        yield Study("", patient, name, (), classes)
-    for uid, numbers_of in accessions.items():
-        yield Study(uid, patient, name, tuple(numbers_of), classes)
+            studies.setdefault(text(uid), {}).update(dict.fromkeys(filter(None, [_value(item, "AccessionNumber")])))
+    return studies or {"": {}}
 
 
-def _committed(found: Dataset) -> tuple[SopClass, ...]:
-    """The instances that storage commitment is asked for (PS3.4 Table J.3-1)."""
-    named = [
-        Instance(sop_class=str(each.ReferencedSOPClassUID), sop_instance=str(each.ReferencedSOPInstanceUID))
-        for each in islice(found.get("ReferencedSOPSequence") or (), MAX_INSTANCES)
-    ]
-    return study_of(named).sop_classes if named else ()
+def _alone(request: Any) -> tuple[Study, ...]:
+    """The instance that a DIMSE-N request is about, of whose study it says nothing."""
+    return grouped(_own(request))
+
+
+def _own(request: Any) -> Iterator[Instance]:
+    if request.msg_type.startswith("N-"):
+        sop_class, sop_instance = (_uid(request, kind) for kind in ("SOPClassUID", "SOPInstanceUID"))
+        yield Instance(sop_class=sop_class, sop_instance=sop_instance)
+
+
+def _uid(request: Any, kind: str) -> str:
+    return str(getattr(request, f"Requested{kind}", None) or getattr(request, f"Affected{kind}", None) or "")
+
+
+def _referenced(found: Dataset) -> Iterator[Instance]:
+    for word in _INSTANCE_SEQUENCES:
+        for each in found.get(word) or ():
+            sop_class, sop_instance = _value(each, "ReferencedSOPClassUID"), _value(each, "ReferencedSOPInstanceUID")
+            yield Instance(sop_class=sop_class, sop_instance=sop_instance)
 
 
 def _values(found: Dataset, word: str) -> list[str]:
@@ -151,7 +181,13 @@ def _values(found: Dataset, word: str) -> list[str]:
     return [each for each in ([value] if isinstance(value, str) else value) if each]
 
 
+def _value(found: Dataset, word: str) -> str:
+    """A value as it came, also where there are several in place of one (PS3.5 6.2)."""
+    value = found.get(word) or ""
+    return text("\\".join(map(str, value)) if isinstance(value, MultiValue) else value)
+
+
 def _literal(found: Dataset, word: str) -> str:
     """A value that matches nothing but itself (PS3.4 C.2.2.2.4)."""
-    value = text(found.get(word) or "")
+    value = _value(found, word)
     return "" if set(value) & set("*?\\") else value

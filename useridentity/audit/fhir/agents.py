@@ -8,16 +8,16 @@ and no policy, since there is no token that a reader could look up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from useridentity.audit.codes import APPLICATION
 from useridentity.audit.fhir.terms import BALP, TERMINOLOGY, Json, coding, concept, identifier, uri, without_empty
-from useridentity.audit.message.model import Participant
-from useridentity.audit.message.participants import is_proved
+from useridentity.audit.message.model import AccessPoint, Participant
+from useridentity.audit.message.participants import access_point, is_proved
 from useridentity.audit.message.style import MessageStyle
 from useridentity.audit.message.text import visible
-from useridentity.audit.record import User
+from useridentity.audit.record import Record, User
 
 JTI = "urn:ietf:params:oauth:jti:"
 """Prefix of a policy that is a token's `jti` (BALP 3:5.7.5.2)."""
@@ -34,25 +34,38 @@ _SUBJECT_ID = {"system": f"{BALP}/CodeSystem/OtherIdentifierTypes", "code": "SAM
 
 _SAML_AGENT, _OAUTH_AGENT = "UserSamlAgent", "UserOauthAgent"
 
+_TOKENS = {"assertion": (_SAML_AGENT, ""), "jti": (_OAUTH_AGENT, JTI), "opaque": (_OAUTH_AGENT, "")}
+"""By the form of the credential's id: the type of agent, and what stands before the id."""
+
+_URI_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+"""What a policy, a FHIR uri, may have beside letters and numbers."""
+
 
 def process_agent(participant: Participant, *, requestor: bool) -> Json:
     """A process or machine."""
-    point = participant.access_point
     return without_empty(
         {
             "type": concept(coding(participant.roles[0])) if participant.roles else None,
             "who": {"identifier": identifier(participant.user_id)},
             "altId": visible(participant.alternative_user_id),
             "name": visible(participant.user_name),
-            "network": {"address": visible(point.id), "type": f"{point.type:d}"} if point else None,
+            "network": _network(participant.access_point),
         }
     ) | {"requestor": requestor}
 
 
-def user_agents(participant: Participant, user: User, style: MessageStyle) -> list[Json]:
+def _network(point: AccessPoint | None) -> Json | None:
+    return {"address": visible(point.id), "type": f"{point.type:d}"} if point else None
+
+
+def user_agents(participant: Participant, record: Record, style: MessageStyle) -> list[Json]:
     """The user, who is always the requestor (BALP), with what else belongs to the token."""
-    build = _BUILDERS[user.credential_form] if _has_token(user) else None
-    return build(participant, user, style) if build else [_plain(participant, user, style)]
+    user = record.user
+    if not _has_token(user):
+        return [_plain(participant, user, style)]
+    kind, prefix = _TOKENS[user.credential_form]
+    agents = [_token_user(kind, prefix + user.credential_id, participant, user, style)]
+    return agents + (_beside(record) if _comprehensive(user, style) else [])
 
 
 def profile(user: User, style: MessageStyle) -> str:
@@ -68,12 +81,12 @@ def profile(user: User, style: MessageStyle) -> str:
 
 def _has_token(user: User) -> bool:
     """Whether the user was proved by something with an id, which all the patterns demand."""
-    return is_proved(user) and user.credential_form in _BUILDERS and bool(user.credential_id)
+    return is_proved(user) and user.credential_form in _TOKENS and bool(user.credential_id.strip())
 
 
 def _comprehensive(user: User, style: MessageStyle) -> bool:
     """A token without a client_id has no place in the comprehensive pattern, which demands its client."""
-    enough = user.credential_form == "assertion" or bool(_first(user, "client_id"))
+    enough = user.credential_form == "assertion" or (user.credential_form == "jti" and _first(user, "client_id") != "")
     return style.detail == "comprehensive" and enough
 
 
@@ -111,27 +124,21 @@ def _token_user(agent_type: str, policy: str, participant: Participant, user: Us
     agent = _user(identifier(user.user_id, _issuer(user)), user, style, roles)
     kind = concept(_RECIPIENT, {"system": _AGENT_TYPES, "code": agent_type})
     extension = _extensions(user) if comprehensive else []
-    return without_empty(agent | {"type": kind, "policy": [visible(policy)], "extension": extension})
+    return without_empty(
+        agent | {"type": kind, "policy": [quote(visible(policy), safe=_URI_CHARACTERS)], "extension": extension}
+    )
 
 
-def _saml(participant: Participant, user: User, style: MessageStyle) -> list[Json]:
-    agents = [_token_user(_SAML_AGENT, user.credential_id, participant, user, style)]
-    if _comprehensive(user, style):
-        agents += _organization(user)
-        agents += [_other(_COMMUNITY, {"identifier": identifier(each)}) for each in _all(user, "home_community_id")]
-    return agents
-
-
-def _jwt(participant: Participant, user: User, style: MessageStyle) -> list[Json]:
-    agents = [_token_user(_OAUTH_AGENT, f"{JTI}{user.credential_id}", participant, user, style)]
-    if _comprehensive(user, style):
-        client = {"identifier": identifier(_first(user, "client_id"))}
-        agents += [_other(coding(APPLICATION), client), *_organization(user)]
-    return agents
-
-
-def _opaque(participant: Participant, user: User, style: MessageStyle) -> list[Json]:
-    return [_token_user(_OAUTH_AGENT, user.credential_id, participant, user, style)]
+def _beside(record: Record) -> list[Json]:
+    """What the comprehensive patterns have beside the user: a token's client, as its machine is known; his
+    organization; an assertion's home communities."""
+    user = record.user
+    if user.credential_form == "assertion":
+        communities = [{"identifier": identifier(each)} for each in _all(user, "home_community_id")]
+        return [*_organization(user), *(_other(_COMMUNITY, each) for each in communities)]
+    client = _other(coding(APPLICATION), {"identifier": identifier(_first(user, "client_id"))})
+    network = _network(access_point(record.requestor.address))
+    return [without_empty(client | {"network": network}), *_organization(user)]
 
 
 def _extensions(user: User) -> list[Json]:
@@ -169,11 +176,3 @@ def _all(user: User, name: str) -> tuple[str, ...]:
 
 def _first(user: User, name: str) -> str:
     return next(iter(_all(user, name)), "")
-
-
-_BUILDERS: dict[str, Callable[[Participant, User, MessageStyle], list[Json]]] = {
-    "assertion": _saml,
-    "jti": _jwt,
-    "opaque": _opaque,
-}
-"""By the form of the credential's id."""

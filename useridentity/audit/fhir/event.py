@@ -76,7 +76,7 @@ def _agents(record: Record, message: AuditMessage, style: MessageStyle) -> Itera
     has_user = any(each.is_user for each in message.participants)
     for each in message.participants:
         if each.is_user:
-            yield from user_agents(each, record.user, style)
+            yield from user_agents(each, record, style)
         else:
             yield process_agent(each, requestor=each.is_requestor and not has_user)
     if message.event is USER_AUTHENTICATION and _is_known(machine := requestor_process(record.requestor)):
@@ -109,7 +109,6 @@ def _transaction(message: AuditMessage) -> Json:
 def _entity(each: ParticipantObject) -> Json:
     """One of name and query (FHIR's sev-1)."""
     role = f"{each.role:d}" if each.query is None else QUERY_ROLE
-    counted = [("SOPClass", f"{sop_class.uid} {sop_class.number}") for sop_class in each.sop_classes]
     binary = [{"type": name, "valueBase64Binary": _base64(value)} for name, value in each.details if value]
     return without_empty(
         {
@@ -118,9 +117,19 @@ def _entity(each: ParticipantObject) -> Json:
             "role": {"system": f"{TERMINOLOGY}/object-role", "code": role},
             "name": visible(each.name),
             "query": _base64(each.query) if each.query is not None else "",
-            "detail": binary + details([*(("Accession", number) for number in each.accession_numbers), *counted]),
+            "detail": binary + details(_contents(each)),
         }
     )
+
+
+def _contents(each: ParticipantObject) -> Iterator[tuple[str, str]]:
+    """What a study consists of; UIDs of instances only where nothing else names it."""
+    yield from (("MPPS", uid) for uid in each.procedure_steps)
+    yield from (("Accession", number) for number in each.accession_numbers)
+    for sop_class in each.sop_classes:
+        yield "SOPClass", f"{sop_class.uid} {sop_class.number}"
+        if each.object_id == NOT_KNOWN:
+            yield from (("Instance", uid) for uid in sop_class.instances)
 
 
 def _object_identifier(kind: Code, value: str) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from useridentity.audit.codes import RFC_3881, Code
-from useridentity.audit.message.model import NOT_KNOWN
+from useridentity.audit.message.model import known
 from useridentity.audit.message.text import visible
 
 Json = dict[str, Any]
@@ -48,7 +48,7 @@ def uri(text: str) -> str:
 
 def identifier(value: str, system: str = "", kind: Json | None = None) -> Json:
     """An Identifier; FHIR has no empty value."""
-    return without_empty({"type": kind, "system": system, "value": NOT_KNOWN if _is_blank(value) else visible(value)})
+    return without_empty({"type": kind, "system": system, "value": visible(known(value))})
 
 
 def detail(name: str, value: str) -> Json:

@@ -7,6 +7,7 @@ A.5.3 is a Security Alert, whose outcome 0 "implies an informative alert" (Table
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -30,15 +31,20 @@ from useridentity.decision import Reason
 Told = tuple[tuple[str, str], ...]
 Builder = Callable[[Record, MessageStyle], list[AuditMessage]]
 
-_WRONG_CREDENTIAL = (Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_EXPIRED, Reason.REPLAYED, Reason.ISSUER_UNKNOWN)
-_OUTCOMES = {reason.word: EventOutcome.MINOR_FAILURE for reason in _WRONG_CREDENTIAL} | {
-    Reason.PENALTY.word: EventOutcome.MAJOR_FAILURE
+_WRONG_CREDENTIAL = {
+    each.word for each in (Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_EXPIRED, Reason.REPLAYED, Reason.ISSUER_UNKNOWN)
 }
-"""Minor is "invalid password with first retry": the peer may associate again. Major is an account "disabled due to
-excessive invalid log-on attempts". All other failures ended what was asked for, and are serious (Table A.5.2-1)."""
 
-_ACTIONS = {"N-CREATE": "C", "N-SET": "U", "N-ACTION": "U", "N-DELETE": "D"}
-"""EventActionCode of a request that manipulates instances; any other reads them."""
+_SEPARATORS = re.compile('[,;"]|: ')
+"""What stands between the words of a description."""
+
+_PROCEDURE_STEPS = ("1.2.840.10008.3.1.2.3.", "1.2.840.10008.5.1.4.34.6.")
+"""SOP classes of procedure steps, performed and unified: whoever changes one "manipulates procedure records, e.g.,
+with the MPPS update" (A.5.3.15, Note 1)."""
+
+_ACTIONS = {"N-CREATE": "C", "N-SET": "U", "N-DELETE": "D"}
+"""EventActionCode of a request that manipulates instances. Any other reads them: printing is "R" too (Table A.5.2-1);
+only the N-ACTION of a unified procedure step changes what it is about."""
 
 
 def messages(record: Record, style: MessageStyle) -> tuple[AuditMessage, ...]:
@@ -64,7 +70,7 @@ def _message(
         event=event,
         action=action,
         time=record.time,
-        outcome=_outcome(record),
+        outcome=_outcome(record, event),
         source=style.source,
         participants=tuple(each for each in participants if each is not None),
         types=types,
@@ -75,20 +81,31 @@ def _message(
     )
 
 
-def _outcome(record: Record) -> EventOutcome:
+def _outcome(record: Record, event: Code) -> EventOutcome:
+    """Table A.5.2-1: minor is "invalid password with first retry", the peer may associate again; serious "with excess
+    retries", and whatever else ended what was asked for; major an account "disabled due to excessive invalid log-on
+    attempts". Of an alert major says that security may have been compromised (Table A.5.3.11-1)."""
     if record.outcome is Outcome.SUCCESS:
         return EventOutcome.SUCCESS
     if record.kind is Kind.RECORDING_RESUMED:
         return EventOutcome.MAJOR_FAILURE  # what the lost records would have said, nobody will know
-    if record.traffic is not None:
-        return EventOutcome.MINOR_FAILURE  # the connection was lost: the peer may associate again
-    return _OUTCOMES.get(record.reason, EventOutcome.SERIOUS_FAILURE)
+    if record.reason == Reason.PENALTY.word and event is codes.USER_AUTHENTICATION:
+        return EventOutcome.MAJOR_FAILURE
+    is_wrong = record.kind is Kind.REJECTED and record.reason in _WRONG_CREDENTIAL
+    is_lost = record.traffic is not None
+    return EventOutcome.MINOR_FAILURE if is_wrong or is_lost else EventOutcome.SERIOUS_FAILURE
 
 
 def _description(record: Record, told: Told = ()) -> str:
     """What happened, in words: the kind of record, the parts of the policy that decided, the reason and details."""
-    named = (("rule", record.rule), ("grant", record.grant), ("by", record.validator), ("reason", record.reason))
     operation, traffic = record.operation, record.traffic
+    named = (
+        ("SOP class", operation.sop_class if operation and operation.request.startswith("N-") else ""),
+        ("rule", record.rule),
+        ("grant", record.grant),
+        ("by", record.validator),
+        ("reason", record.reason),
+    )
     done = about_operation(operation) if operation else about_traffic(traffic) if traffic else ""
     words = [f"{record.kind.value} {done}".strip(), *(f"{name} {value}" for name, value in named if value)]
     if record.kind is Kind.ACCEPTED and record.user.assurance:
@@ -104,12 +121,18 @@ def _origin(record: Record) -> Told:
     claimed where another was proved."""
     user, requestor = record.user, record.requestor
     claimed = user.presented if user.subject and user.presented != user.user_id else ""
-    return (
+    words = (
         ("presented", claimed),
         ("actor", user.actor),
         ("from", requestor.ae_title),
         ("TLS peer", requestor.certificate),
     )
+    return tuple((name, _quoted(value)) for name, value in words)
+
+
+def _quoted(value: str) -> str:
+    """A peer's word as one word of the description: not to be taken for several of ours."""
+    return '"' + value.replace('"', "\\x22") + '"' if _SEPARATORS.search(value) else value
 
 
 def _application(record: Record, style: MessageStyle) -> list[AuditMessage]:
@@ -210,11 +233,14 @@ def _outward(record: Record) -> tuple[Participant, ...]:
 
 
 def _performed(record: Record, style: MessageStyle) -> list[AuditMessage]:
-    """Table A.5.3.6-1 where studies are known, which it demands; it admits two participants and no third."""
-    if not record.studies:
-        return [_alert(record, style, codes.ACCESS_CONTROL_DECISION)]
-    action = _ACTIONS.get(record.operation.request if record.operation else "", "R")
-    return _per_patient(record, style, codes.INSTANCES_ACCESSED, action, _with_user(record, style, (_asking(record),)))
+    """Table A.5.3.15-1 for procedure steps and A.5.3.6-1 for other instances; both admit two participants and no
+    third, which is told."""
+    request, sop_class = (record.operation.request, record.operation.sop_class) if record.operation else ("", "")
+    is_step = sop_class.startswith(_PROCEDURE_STEPS)
+    event = codes.PROCEDURE_RECORD if is_step else codes.INSTANCES_ACCESSED
+    action = "U" if is_step and request == "N-ACTION" else _ACTIONS.get(request, "R")
+    told = (("actor", _quoted(record.user.actor)),)
+    return _per_patient(record, style, event, action, _with_user(record, style, (_asking(record),)), told)
 
 
 def _queried(record: Record, style: MessageStyle) -> list[AuditMessage]:
@@ -224,7 +250,7 @@ def _queried(record: Record, style: MessageStyle) -> list[AuditMessage]:
 
 
 def _per_patient(
-    record: Record, style: MessageStyle, event: Code, action: str, who: tuple[Participant, ...]
+    record: Record, style: MessageStyle, event: Code, action: str, who: tuple[Participant, ...], told: Told = ()
 ) -> list[AuditMessage]:
     return [
         _message(
@@ -234,6 +260,7 @@ def _per_patient(
             who,
             action=action,
             objects=[*(study_object(each) for each in studies), patient_object(studies[0])],
+            told=told,
         )
         for studies in by_patient(record.studies)
     ]

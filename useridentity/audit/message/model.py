@@ -15,6 +15,11 @@ NOT_KNOWN = "<none>"
 login has these brackets."""
 
 
+def known(value: str) -> str:
+    """`value`, or what stands in place of one that is missing or blank."""
+    return value if value.strip() else NOT_KNOWN
+
+
 class EventOutcome(IntEnum):
     """EventOutcomeIndicator (Table A.5.2-1)."""
 
@@ -77,7 +82,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantObject:
-    """ParticipantObjectIdentification; a `query` takes the place of the name."""
+    """ParticipantObjectIdentification; a `query` takes the place of the name. `procedure_steps` are UIDs of MPPS."""
 
     id_type: Code
     object_id: str
@@ -88,6 +93,7 @@ class ParticipantObject:
     details: tuple[tuple[str, bytes], ...] = ()
     accession_numbers: tuple[str, ...] = ()
     sop_classes: tuple[SopClass, ...] = ()
+    procedure_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from useridentity.audit.codes import Code
-from useridentity.audit.message.model import NOT_KNOWN, AccessPoint, AccessPointType, Participant
+from useridentity.audit.message.model import AccessPoint, AccessPointType, Participant, known
 from useridentity.audit.message.style import MessageStyle
 from useridentity.audit.record import Acceptor, Requestor, User
 from useridentity.credential import IdentityType
@@ -26,7 +26,7 @@ def user_participant(user: User, style: MessageStyle, point: AccessPoint | None 
             login(user), user.subject, _user_name(user, style), roles=roles, access_point=point, is_user=True
         )
     if user.identity_type is not None:
-        return Participant(user.presented or NOT_KNOWN, access_point=point, is_user=True)
+        return Participant(known(user.presented), access_point=point, is_user=True)
     return None
 
 
@@ -39,33 +39,33 @@ def login(user: User) -> str:
     """loginName@domain-name (A.5.2.1); of a machine its name."""
     domain = _domain(user.issuer)
     if "@" in user.user_id or user.kind == "node" or not domain:
-        return user.user_id or NOT_KNOWN
+        return known(user.user_id)
     return f"{user.user_id}@{domain}"
 
 
 def requestor_process(requestor: Requestor, *roles: Code) -> Participant:
     """The association requestor, by its AE title and address."""
     address = access_point(requestor.address)
-    name = requestor.ae_title or requestor.address or NOT_KNOWN
+    name = known(requestor.ae_title or requestor.address)
     return Participant(name, ae_titles(requestor.ae_title), requestor.certificate, roles=roles, access_point=address)
 
 
 def acceptor_process(acceptor: Acceptor, *roles: Code) -> Participant:
     """This process, by its id, which is also in the system's own logs and in the syslog header."""
     here = access_point(acceptor.host or acceptor.address)
-    process = str(acceptor.process) if acceptor.process else acceptor.ae_title or NOT_KNOWN
+    process = str(acceptor.process) if acceptor.process else known(acceptor.ae_title)
     return Participant(process, ae_titles(acceptor.ae_title), "useridentity", roles=roles, access_point=here)
 
 
 def destination_process(ae_title: str, address: str, *roles: Code) -> Participant:
     """Where a C-MOVE sent instances to."""
-    return Participant(ae_title, ae_titles(ae_title), roles=roles, access_point=access_point(address))
+    return Participant(known(ae_title), ae_titles(ae_title), roles=roles, access_point=access_point(address))
 
 
 def ae_titles(*titles: str) -> str:
-    """AlternativeUserID of a DICOM application (A.5.2.2)."""
-    known = ";".join(title for title in titles if title)
-    return f"AETITLES={known}" if known else ""
+    """AlternativeUserID of a DICOM application (A.5.2.2); no title can make itself two."""
+    several = ";".join(title.replace(";", "\\x3b") for title in titles if title)
+    return f"AETITLES={several}" if several else ""
 
 
 def access_point(name: str) -> AccessPoint | None:

@@ -87,10 +87,12 @@ def _object(each: ParticipantObject) -> Iterator[str]:
 
 def _description(each: ParticipantObject) -> Iterator[str]:
     yield "<ParticipantObjectDescription>"
+    for uid in each.procedure_steps:
+        yield f'<MPPS UID="{escaped(uid)}"/>'
     for number in each.accession_numbers:
         yield f'<Accession Number="{escaped(number)}"/>'
     for sop_class in each.sop_classes:
-        yield f'<SOPClass UID="{escaped(sop_class.uid)}" NumberOfInstances="{sop_class.number}">'
+        yield f'<SOPClass{_attribute("UID", sop_class.uid)} NumberOfInstances="{sop_class.number}">'
         for uid in sop_class.instances:
             yield f'<Instance UID="{escaped(uid)}"/>'
         yield "</SOPClass>"
