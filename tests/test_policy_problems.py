@@ -171,6 +171,18 @@ def test_titles_that_could_not_be_are_errors(title: str) -> None:
         assert [each.split(": ")[0] for each in problems([rule], [grant])] == [key]
 
 
+def test_a_network_that_no_peer_is_in_is_an_error() -> None:
+    """Peers are compared as IPv4, and a rule that never matches would leave them to the next."""
+    plain, mapped = ip_network("10.0.0.0/8"), ip_network("::ffff:10.0.0.0/104")
+    told = f"{mapped} is IPv4 written as IPv6 and would never match; peers are compared as IPv4"
+
+    def made(network: Any) -> Any:
+        return [Rule([STAFF], When(network=(network,)))], [Grant(["move"], destinations=[Destination("WS_1", network)])]
+
+    Policy(*made(plain))
+    assert problems(*made(mapped)) == [f"authenticate[0].when.network: {told}", f"authorize[0].destinations: {told}"]
+
+
 def test_names_are_used_once() -> None:
     Policy([Rule([STAFF], CT, "a"), Rule([STAFF], name="b")], [Grant(["echo"], name="a")])
     assert '"rule 2" names 2 rules' in problems([Rule([STAFF], CT, "rule 2"), Rule([STAFF])])[0]

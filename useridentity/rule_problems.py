@@ -14,7 +14,7 @@ from useridentity.facts import Tls
 from useridentity.grant_problems import grant_problems
 from useridentity.identity import Assurance
 from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, assurances, identity_type, label
-from useridentity.settings import Network
+from useridentity.settings import MAPPED, Network, is_mapped
 from useridentity.shape import misfits
 from useridentity.toml_file import Key, Problem
 from useridentity.validator import Validator
@@ -93,6 +93,7 @@ def _rule(key: Key, rule: Rule) -> Iterator[Problem]:
         yield (*key, "accept"), "empty, so whoever it matches could never associate; name a validator"
     for word in ("calling_ae_title", "called_ae_title"):
         yield from (((*key, "when", word), problem) for problem in title_problems(getattr(rule.when, word)))
+    yield from (((*key, "when", "network"), f"{each} {MAPPED}") for each in rule.when.network if is_mapped(each))
     for problem in _accept(rule):
         yield (*key, "accept"), problem
     yield from _without_identity(key, rule)

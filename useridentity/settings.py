@@ -58,6 +58,8 @@ MAX_WHOLE_NUMBER = 2**31 - 1
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that no string of ours may have."""
 
+MAPPED = "is IPv4 written as IPv6 and would never match; peers are compared as IPv4"
+
 T = TypeVar("T")
 Report = Callable[[tuple[str | int, ...], str], None]
 """Takes a key and what is wrong with it."""
@@ -246,9 +248,14 @@ def _network(value: object) -> Network:
         network = ip_network(_text(value))
     except ValueError:
         raise _Wrong.told(f"{value!r} is no network; write 10.20.0.0/16 or fd00::/8, without host bits") from None
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
-        raise _Wrong.told(f"{value} is IPv4 written as IPv6 and would never match; peers are compared as IPv4")
+    if is_mapped(network):
+        raise _Wrong.told(f"{value} {MAPPED}")
     return network
+
+
+def is_mapped(network: Network) -> bool:
+    """Whether it is IPv4 in the form of IPv6, in which no peer is ever compared."""
+    return isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None
 
 
 def _date(value: object) -> date:
