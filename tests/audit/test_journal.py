@@ -195,6 +195,18 @@ def test_a_file_open_to_other_users_is_refused(tmp_path: Path, name: str) -> Non
         journal.append(record(), wait=True)
 
 
+@pytest.mark.parametrize("name", ["audit.db", "audit.key"])
+def test_a_symbolic_link_is_refused_before_anything_is_served(tmp_path: Path, name: str) -> None:
+    """SQLite finds a log by the name of its file, and a link could come to lead elsewhere."""
+    filled(tmp_path)
+    with opened(tmp_path):
+        pass
+    (tmp_path / name).rename(tmp_path / "elsewhere")
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match=rf"{name}: is a symbolic link; name the file itself: .*elsewhere"):
+        Journal(tmp_path / "audit.db", tmp_path / "audit.key")
+
+
 def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     with tampering(tmp_path / "audit.db") as database:
         database.execute("CREATE TABLE patients (name)")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit.builders import NOON, filled, opened, record
+from tests.audit.builders import NOON, filled, opened, record, tampering
 from tests.audit.journals import HANG, ROOT, is_sound, refusal
 from useridentity.audit import journal as module
 from useridentity.audit.archive import Archive, alone, archives, full_name
@@ -218,6 +218,43 @@ def test_files_within_their_time_are_kept(tmp_path: Path) -> None:
     rotated(tmp_path, keep=timedelta(days=36_500).total_seconds())
     assert archives(tmp_path / "audit.db")[0].first == 1
     assert NOON.year == 2026
+
+
+@pytest.mark.threat("A1")
+@pytest.mark.parametrize("forged", ["", "its index", "its name"])
+def test_a_file_made_to_look_old_or_taken_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forged: str) -> None:
+    """Who can write a full file must not have the server remove it, and vouch for that."""
+    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
+    rotated(tmp_path)
+    first = archives(tmp_path / "audit.db")[0]
+    if forged == "its index":
+        with tampering(first.path) as database:
+            database.execute("UPDATE record SET time = ?", (-(2**61),))
+    elif forged == "its name":
+        first.path.rename(tmp_path / "audit-000000000001-000000000002.db")
+    keep = timedelta(days=-100_000 if forged == "its name" else 36_500).total_seconds()
+    with opened(tmp_path, keep=keep, sinks=["arr"]) as journal:
+        journal.advance("arr", 5 if forged == "its name" else first.last)
+        for number in range(3):
+            journal.append(record(number), wait=True)
+    assert archives(tmp_path / "audit.db")[0].first == 1
+
+
+@pytest.mark.threat("A1")
+def test_a_file_whose_last_record_was_altered_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
+    rotated(tmp_path)
+    first, second = archives(tmp_path / "audit.db")[:2]
+    with tampering(second.path) as database:
+        database.execute("UPDATE record SET body = replace(body, '2026', '1999') WHERE sequence = ?", (second.last,))
+    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds()) as journal:
+        for number in range(3):
+            journal.append(record(number), wait=True)
+    assert not first.path.exists()
+    assert second.path.exists()
+    assert f"record {second.last} was altered; see audit verify" in caplog.text
 
 
 def test_a_disk_that_is_full_just_as_a_file_is_removed_stops_nothing(

@@ -94,3 +94,23 @@ def test_an_empty_file_is_no_journal_of_ours_and_it_is_said_what_to_do(tmp_path:
     path.unlink()
     with opened(tmp_path) as journal:
         journal.append(record(4), wait=True)
+
+
+@pytest.mark.threat("A4")
+def test_a_log_that_is_removed_under_a_running_server_takes_nothing_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a kill would leave is what is in the folder, and has every record that was waited for."""
+    with opened(tmp_path) as journal:
+        for number in range(3):
+            journal.append(record(number), wait=True)
+        assert caplog.text == ""
+        Path(f"{tmp_path}/audit.db-wal").unlink()
+        for number in range(3, 6):
+            journal.append(record(number), wait=True)
+        assert caplog.text.count("its write-ahead log was removed") == 1
+        assert len(journal.read(0, 10)) == 6
+        shutil.copytree(tmp_path, tmp_path / "left", ignore=shutil.ignore_patterns("left", "*-shm"))
+    with opened(tmp_path / "left") as left:
+        assert len(left.read(0, 10)) == 6
+    assert is_sound(tmp_path)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from useridentity.audit.chain import Chain, Head
 from useridentity.audit.here import this_process
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import BUSY, checked_seal, reading
+from useridentity.audit.segment import BUSY, checked_seal, reading, rows
 from useridentity.errors import ConfigurationError
 
 DIGITS = 12
@@ -116,25 +116,35 @@ def inherited(journal: Path, chain: Chain) -> tuple[tuple[str, Head] | None, dic
         return checked_seal(database, chain, "head"), cursors
 
 
-def outdated(journal: Path, keep: float, taken: int | None) -> Iterator[Archive]:
-    """Full files whose records are all older than `keep` seconds, and up to `taken`, where that matters."""
-    limit = (time.time() - keep) * 1_000_000
+class Outdated(NamedTuple):
+    """A full file that is to be removed, and what the journal says of that before, so that it is not missed."""
+
+    path: Path
+    retirement: Record
+
+
+def outdated(journal: Path, chain: Chain, keep: float, taken: int | None) -> Iterator[Outdated]:
+    """Full files that are older than `keep` seconds, and up to `taken`, where that matters.
+
+    Neither their names nor their index say so, but what the key has sealed: who can write them could make them old.
+    """
     for archive in archives(journal):
         with reading(archive.path) as database:
-            newest = database.execute("SELECT max(time) FROM record").fetchone()[0]
-        if newest >= limit or (taken is not None and archive.last > taken):
+            own_id, head = checked_seal(database, chain, "head")
+            base, newest = checked_seal(database, chain, "base")[1], _sealed_record(database, chain, head)
+        if newest.time.timestamp() >= time.time() - keep or (taken is not None and head.sequence > taken):
             return
-        yield archive
+        detail = f"{archive.path.name} was older than it is to be kept"
+        anchor, count = Anchor(own_id, head.sequence, head.mac.hex()), head.sequence - base.sequence
+        yield Outdated(
+            archive.path,
+            Record(Kind.RETIRED, acceptor=this_process(), detail=detail, count=count, anchor=anchor),
+        )
 
 
-def retirement(archive: Archive, chain: Chain) -> Record:
-    """What the journal says of a full file before it is removed, so that it is not missed."""
-    with reading(archive.path) as database:
-        journal, head = checked_seal(database, chain, "head")
-    return Record(
-        Kind.RETIRED,
-        acceptor=this_process(),
-        detail=f"{archive.path.name} was older than it is to be kept",
-        count=archive.last - archive.first + 1,
-        anchor=Anchor(journal, head.sequence, head.mac.hex()),
-    )
+def _sealed_record(database: sqlite3.Connection, chain: Chain, head: Head) -> Record:
+    """The record that the head is of; raises `ConfigurationError` where that was altered."""
+    row = next(rows(database, head.sequence - 1, 1), None)
+    if row is None or chain.mac(row.before, head.sequence, row.body) != head.mac:
+        raise ConfigurationError(f"record {head.sequence} was altered; see audit verify")
+    return Record.from_json(row.body)

@@ -84,14 +84,27 @@ class Segment:
 
     def __init__(self, path: Path, chain: Chain) -> None:
         self._chain = chain
-        _check_private(path)
+        self._path = path
+        check_private(path)
         self._database = connect(path, "rw")
         try:
             self._set_up()
-            self.inode = inode(path)
+            self._inodes = self._found
         except BaseException:
             self.close()
             raise
+
+    @property
+    def lost(self) -> str:
+        """What of the file has not its name any more; empty where all has."""
+        (file, log), found = self._inodes, self._found
+        if found[0] != file:
+            return "was moved or replaced; a new file continues it"
+        return "" if found[1] == log else "its write-ahead log was removed; what it had is put into the file"
+
+    @property
+    def _found(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return inode(self._path), inode(log_of(self._path))
 
     @property
     def head(self) -> tuple[str, Head]:
@@ -188,7 +201,7 @@ def _part_from_log(path: Path) -> None:
     It may be all there is of some records, and is kept under another name.
     """
     with suppress(FileNotFoundError):
-        os.replace(f"{path}-wal", f"{path}-wal.left")
+        os.replace(log_of(path), f"{log_of(path)}.left")
     Path(f"{path}-shm").unlink(missing_ok=True)
 
 
@@ -272,8 +285,18 @@ def check_ours(database: sqlite3.Connection) -> None:
         raise ConfigurationError(f"has version {version} of the schema where {VERSION} is known; use the newer release")
 
 
-def _check_private(path: Path) -> None:
-    """By its name: to open it here and close it would end SQLite's locks on it (POSIX fcntl)."""
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a file, which is part of it."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def check_private(path: Path) -> None:
+    """Raise `ConfigurationError` where others have a say in the file.
+
+    By its name: to open it here and close it would end SQLite's locks on it (POSIX fcntl).
+    """
+    if path.is_symlink():
+        raise ConfigurationError(f"{path}: is a symbolic link; name the file itself: {os.path.realpath(path)}")
     found = os.lstat(path)
     problems = list(private_file.privacy_problems(path, found))
     if problems:

@@ -6,14 +6,15 @@ For the thread that writes; nothing here is safe to use from others.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import NamedTuple
 
-from useridentity.audit.archive import alone, archives, files, full_name, inherited, outdated, retirement
+from useridentity.audit.archive import alone, archives, files, full_name, inherited, outdated
 from useridentity.audit.chain import Chain, Head, make_key, read_key
 from useridentity.audit.mark import mark_of, read_mark, write_mark
 from useridentity.audit.reader import JournalReader
-from useridentity.audit.segment import Entry, Segment, begin, inode, problem
+from useridentity.audit.segment import Entry, Segment, begin, check_private, problem
 from useridentity.errors import ConfigurationError, Unavailable
 
 LOGGER = logging.getLogger("useridentity.audit")
@@ -60,6 +61,8 @@ class WrittenFile:
                 f"{', '.join(each.name for each in left)} away for a new one to be begun"
             )
         passing = self._reader.check() if self._path.exists() else ""
+        if os.path.lexists(self._path):
+            check_private(self._path)
         try:
             return self._reader.last()
         except Unavailable as unavailable:
@@ -69,10 +72,11 @@ class WrittenFile:
             self._reader.close()
 
     def current(self) -> Segment:
-        """The file that has the name now: one that was moved away is no journal any more."""
-        if self._segment is not None and inode(self._path) != self._segment.inode:
-            LOGGER.error("%s: was moved or replaced; a new file continues it", self._path)
-            self.close()
+        """The file that has the name now, with its log: one that was moved away is no journal any more."""
+        if self._segment is not None and (lost := self._segment.lost):
+            LOGGER.error("%s: %s", self._path, lost)
+            with self._reader.paused():  # who closes last puts what is in the log into the file
+                self.close()
         if self._segment is None:
             self._segment = self._opened()
         return self._segment
@@ -144,9 +148,9 @@ class WrittenFile:
         segment, chain = self.current(), Chain(read_key(self._key))
         cursors = segment.cursors()  # those of sinks that are not used any more do not matter
         taken = min((cursors.get(sink, 0) for sink in self._upkeep.sinks), default=None)
-        for archive in outdated(self._path, keep, taken):
+        for archive in outdated(self._path, chain, keep, taken):
             with segment.transaction():
                 journal, before = self.follows(segment)
-                head = segment.append([Entry.of(retirement(archive, chain))], (journal, before))
+                head = segment.append([Entry.of(archive.retirement)], (journal, before))
             self.head = (journal, head)
             archive.path.unlink()
