@@ -1,6 +1,7 @@
 """A process with a journal and a forwarder: `python -m tests.audit.forwarding WHAT FOLDER SETTING [COUNT]`.
 
-"send" appends COUNT records and forwards until its input ends; "full" forwards to a file on a disk that fills up;
+"send" appends COUNT records and forwards until its input ends; "fill" appends until there are COUNT and ends once all
+are forwarded; "full" forwards to a file on a disk that fills up;
 "cable" forwards over a cable that is pulled out for a while. SETTING is a sink's table in JSON.
 """
 
@@ -24,10 +25,11 @@ from tests.lib.certificates import make_certificates
 from tests.lib.rsyslog import rsyslog
 from useridentity.audit.forward import Forwarder
 from useridentity.audit.journal import Journal
-from useridentity.audit.record import Record
+from useridentity.audit.record import Kind, Record
 from useridentity.audit.sinks import AT_ONCE, Confirm, Sink, open_sink, syslog_tls
 
 HANG = 30.0  # seconds; what is awaited takes a tenth of it
+AT_A_TIME = 1000  # records; the journal holds ten times as many for a disk that is busy
 HERE, THERE = "10.9.0.1", "10.9.0.2"
 
 
@@ -83,10 +85,10 @@ def takes_datagrams(port: int) -> bool:
     return f":{port:04X} " in Path("/proc/net/udp").read_text("ascii")
 
 
-def append(journal: Journal, count: int) -> None:
+def append(journal: Journal, count: int, **changes: Any) -> None:
     """Records of their own event ids, the last of them on disk when this returns."""
     for number in range(count):
-        journal.append(record(number), wait=number == count - 1)
+        journal.append(record(number, **changes), wait=number == count - 1)
 
 
 def event_ids(journal: Journal) -> list[str]:
@@ -104,6 +106,15 @@ def send(folder: Path, setting: dict[str, Any], count: str = "0") -> None:
         append(journal, int(count))
         print("appended", flush=True)
         sys.stdin.read()
+
+
+def fill(folder: Path, setting: dict[str, Any], count: str) -> None:
+    """Associations accepted; killed at any time and run again, it goes on where it was."""
+    with opened(folder) as journal, forwarding(journal, open_sink(setting, folder)) as forwarder:
+        while journal.last < int(count):
+            append(journal, AT_A_TIME, kind=Kind.ACCEPTED, operation=None, studies=())
+        while forwarder.counters.queued:
+            time.sleep(0.01)
 
 
 def full(folder: Path, setting: dict[str, Any]) -> None:
@@ -182,4 +193,4 @@ def received_events(messages: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     _, what, where, setting, *rest = sys.argv
-    {"send": send, "full": full, "cable": cable}[what](Path(where), json.loads(setting), *rest)
+    {"send": send, "fill": fill, "full": full, "cable": cable}[what](Path(where), json.loads(setting), *rest)
