@@ -90,6 +90,7 @@ def test_policy_snippets_load(document: str, reader: dict[str, Any], tmp_path: P
 def test_the_tests_that_readers_are_shown_pass(tmp_path: Path) -> None:
     """As the reader's own, in one file beside the policy."""
     require("krb5kdc")
+    require("gssapi")
     (tmp_path / "identity.toml").write_text(snippets_of("testing", "toml")[0])
     (tmp_path / "test_policy.py").write_text("\n".join(snippets_of("testing", "python")))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_policy.py"]
