@@ -20,6 +20,7 @@ from useridentity.permission import Permission
 from useridentity.proof import Checks, Result, refusal, waived
 from useridentity.rule_problems import problems
 from useridentity.rules import ADMITTING, UNPROVED, Assign, Assigning, Grant, Rule, Unproved, label
+from useridentity.shape import misfits
 from useridentity.state import Store
 from useridentity.toml_file import spelled
 
@@ -59,9 +60,11 @@ class Policy:
         store: Store | None = None,
         audit: Trail | None = None,
     ) -> None:
-        if found := [f"{spelled(key)}: {what}" for key, what in problems(authenticate, authorize)]:
-            raise ConfigurationError(found)
-        self._hold(Content.of(authenticate, authorize, limits or Limits()), store, audit)
+        limits = limits or Limits()
+        found = [*problems(authenticate, authorize), *misfits(("limits",), limits)]
+        if found:
+            raise ConfigurationError(f"{spelled(key)}: {what}" for key, what in found)
+        self._hold(Content.of(authenticate, authorize, limits), store, audit)
 
     def _hold(self, content: Content, store: Store | None, audit: Trail | None, source: Source | None = None) -> None:
         self.content = content

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -35,6 +36,9 @@ def _misfits(key: Key, hint: Any, value: Any) -> Iterator[Problem]:
             return
         for name, each in value.items():
             yield from _misfits((*key, str(name)), args[1], each)
+    elif hint in (int, float):
+        if type(value) not in {int, hint} or not 0 < value < inf:
+            yield key, f"{value!r} should be {'a whole number' if hint is int else 'a number'} above zero"
     elif not isinstance(value, hint) or (hint is date and isinstance(value, datetime)):
         yield key, f"{value!r} should be {_named(hint)}"
     elif is_dataclass(hint):
