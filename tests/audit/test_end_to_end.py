@@ -96,4 +96,4 @@ def _sort(message: etree._Element) -> tuple[str, str]:
 
 
 def _event(message: etree._Element) -> str:
-    return str(message.xpath("string(//EventOutcomeDescription)")).partition("; event ")[2][:36]
+    return str(message.xpath("string(//EventOutcomeDescription)")).rpartition("; event ")[2][:36]

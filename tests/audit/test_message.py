@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from base64 import b64decode
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lxml import etree
 
 from tests.audit import golden, schemas
-from tests.audit.samples import JWT, KERBEROS, PASSCODE, SAML, USERNAME, USERS, corpus, record
-from tests.audit.tables import problems
+from tests.audit.golden import DICOM, documents, told
+from tests.audit.samples import JWT, KERBEROS, PASSCODE, SAML, USERNAME, USERS, corpus
 from useridentity.audit.codes import LOCAL_SCHEME
 from useridentity.audit.message import AuditMessage, MessageSettings, MessageStyle, messages, to_xml
-from useridentity.audit.message.size import smaller
-from useridentity.audit.record import MAX_TEXT, Kind, Operation, Record, Requestor, SopClass, Study, User
-from useridentity.audit.transfers import MAX_STUDIES
+from useridentity.audit.record import Kind, Record, User
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError
 from useridentity.settings import Runtime
 
-HEADER = 600
-"""Octets that RFC 5424 puts before a message, at most: a host name of 255 and a process id of 128 among them."""
-
-DICOM, IHE = MessageStyle(), MessageStyle(user_name="ihe")
-
-
-def documents(made: Record, style: MessageStyle = DICOM) -> list[etree._Element]:
-    return [etree.fromstring(to_xml(message)) for message in messages(made, style)]
+IHE = MessageStyle(user_name="ihe")
 
 
 def indented(made: Record) -> str:
@@ -200,10 +191,6 @@ def test_who_broke_the_glass_is_an_alert_beside_the_login() -> None:
     assert ended.xpath("string(//EventTypeCode/@csd-code)") == "110138"
 
 
-def told(made: Record) -> str:
-    return documents(made)[0].findtext("EventIdentification/EventOutcomeDescription")
-
-
 def test_a_login_and_a_logout_name_the_machine_and_a_claim_that_was_another() -> None:
     """Their table has no participant for a machine, which other messages have."""
     for name in ("accepted", "rejected", "released", "aborted"):
@@ -256,116 +243,40 @@ def test_a_message_names_the_event_by_which_a_duplicate_is_known() -> None:
             assert f"event {made.event_id}" in document.findtext("EventIdentification/EventOutcomeDescription")
 
 
-def test_a_message_that_is_too_large_loses_what_is_needed_least() -> None:
-    sizes = [len(to_xml(each)) for each in smaller(messages(corpus()["stored"], DICOM)[0])]
-    assert sizes[0] > sizes[1] == sizes[2] > sizes[3] == sizes[4]
-    whole, _, least, *_ = (etree.fromstring(to_xml(each)) for each in smaller(messages(corpus()["queried"], DICOM)[0]))
-    assert whole.findtext(".//ParticipantObjectQuery")
-    assert not least.findtext(".//ParticipantObjectQuery")
-    assert least.xpath("//ParticipantObjectDetail/@type") == ["TransferSyntax", "Truncated"]
+def test_penalties_and_floods_are_major_only_where_an_account_is_concerned() -> None:
+    """Table A.5.2-1 against Table A.5.3.11-1: of an alert, major says that security may have been compromised."""
+    made = corpus()
+    nobody = replace(made["rejected-penalty"], user=User())
+    for told_of, event, outcome in (
+        (made["rejected-penalty"], "110114", "12"),
+        (nobody, "110113", "8"),
+        (made["rejected"], "110114", "4"),
+        (made["suppressed"], "110113", "8"),
+        (made["refused"], "110113", "8"),
+        (made["stored-failed"], "110104", "8"),
+        (made["recording-resumed"], "110113", "12"),
+    ):
+        (document,) = documents(told_of)
+        assert document.xpath("string(//EventID/@csd-code)") == event
+        assert document[0].get("EventOutcomeIndicator") == outcome
 
 
-def test_of_many_sop_classes_a_short_message_has_the_number_of_all_instances() -> None:
-    *_, shortest = smaller(messages(corpus()["stored"], DICOM)[0])
-    document = etree.fromstring(to_xml(shortest))
-    assert [dict(each.attrib) for each in document.iter("SOPClass")] == [{"NumberOfInstances": "3"}]
-    *_, shortest = smaller(messages(corpus()["performed"], DICOM)[0])
-    document = etree.fromstring(to_xml(shortest))
-    assert document.xpath("//SOPClass/@UID") == ["1.2.840.10008.3.1.2.3.3"]
-    assert document.xpath("//MPPS/@UID") == ["1.2.826.0.1.3680043.8.498.21"]
+def test_who_acts_for_a_user_is_told_where_the_table_has_no_room_for_him() -> None:
+    """Tables A.5.3.6-1 and A.5.3.15-1: two participants, the process and the person."""
+    assert "actor" not in told(corpus()["performed"])
+    assert "actor https://idp.example.org#viewer" in told(corpus(JWT)["performed"])
 
 
-@pytest.mark.parametrize("word", ["x", "<", "\x01"])
-@pytest.mark.parametrize("name", ["accepted", "begun-move", "stored", "queried", "performed", "refused"])
-def test_no_peer_makes_a_message_longer_than_every_receiver_takes(name: str, word: str) -> None:
-    """PS3.15 A.6: 32,768 octets; with all strings and lists as long as a record has them, and still valid."""
-    long, uids = word * MAX_TEXT, tuple(f"{number}{word * 60}" for number in range(100))
-    study = Study("", long, long, uids[:5], tuple(SopClass(uid, 1, (uid,)) for uid in uids[:5]))
-    user = replace(JWT, subject=long, user_id=long, issuer=long, display_name=long, presented=long, actor=long)
-    user = replace(user, groups=uids, purposes=uids)
-    made = replace(
-        corpus(user)[name],
-        detail=long,
-        requestor=Requestor(long, "10.0.0.7", 1, "none", long),
-        studies=tuple(replace(study, study_instance_uid=uid) for uid in uids[:MAX_STUDIES]),
-    )
-    for message in messages(made, replace(golden.STYLE, purpose_of_use="ihe")):
-        *_, shortest = smaller(message)
-        assert len(to_xml(shortest)) < 32768 - HEADER
-        assert schemas.own("audit-message-ihe").validate(etree.fromstring(to_xml(shortest)))
-        assert problems(etree.fromstring(to_xml(replace(shortest, purposes=())))) == []
-
-
-def test_many_studies_make_several_messages_each_with_the_patient() -> None:
-    for count, expected in ((32, 1), (33, 2), (64, 2)):
-        studies = tuple(Study(f"1.2.826.0.1.3680043.8.498.{number}", "P1") for number in range(count))
-        found = documents(replace(corpus()["begun-move"], studies=studies))
-        assert [document.xpath("count(//*[@ParticipantObjectTypeCode='1'])") for document in found] == [1.0] * expected
-        uids = [uid for each in found for uid in each.xpath("//*[@ParticipantObjectTypeCode='2']/@ParticipantObjectID")]
-        assert uids == [study.study_instance_uid for study in studies]
-
-
-HOSTILE = [
-    '"/><Injected UserID="x',
-    "]]>&lt;&#0;",
-    "a\x00b\x1b[31m\r\nc\x85\u2028",
-    "\ud800",
-    "\ufffe\uffff",
-    "\U0001d518<ñ>'",
-]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.threat("F1")
-def test_a_peers_words_stay_the_value_of_their_attribute(text: str) -> None:
-    """Controls are shown as escapes, markup is markup no longer, and everything else is kept."""
-    user = replace(PASSCODE, display_name=text)
-    plain = [element.tag for element in documents(corpus()["accepted"])[0].iter()]
-    (document,) = documents(corpus(user)["accepted"])
-    assert [element.tag for element in document.iter()] == plain
-    shown = document.find("ActiveParticipant").get("UserName")
-    assert shown.isprintable()
-    if text.isprintable():
-        assert shown == text
-
-
-_anything = st.text(st.characters(), max_size=40)
-_few = st.lists(_anything, max_size=3).map(tuple)
-
-
-@given(
-    user=st.builds(
-        User,
-        identity_type=st.sampled_from([None, 1, 2, 3, 4, 5, 99]),
-        presented=_anything,
-        subject=_anything,
-        user_id=_anything,
-        display_name=_anything,
-        issuer=_anything | st.just("https://[::1"),
-        assurance=st.sampled_from(["", "unproved", "asserted", "authenticated"]),
-        groups=_few,
-        purposes=_few,
-        actor=_anything,
-    ),
-    kind=st.sampled_from(Kind),
-    studies=st.lists(
-        st.builds(
-            Study,
-            _anything,
-            _anything,
-            _anything,
-            _few,
-            st.lists(st.builds(SopClass, _anything, st.just(1))).map(tuple),
-        ),
-        max_size=3,
-    ).map(tuple),
-    operation=st.none() | st.builds(Operation, _anything, _anything, destination=_anything, identifier=st.binary()),
-    detail=_anything,
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (datetime(2026, 11, 22, 9, 30, 0, 123999, UTC), "2026-11-22T09:30:00.123Z"),
+        (datetime(2026, 11, 22, 9, 30, tzinfo=UTC), "2026-11-22T09:30:00.000Z"),
+        (datetime(2026, 11, 22, 9, 30, tzinfo=timezone(timedelta(hours=5, minutes=45))), "2026-11-22T03:45:00.000Z"),
+        (datetime(2026, 3, 29, 3, 30, tzinfo=ZoneInfo("Europe/Berlin")), "2026-03-29T01:30:00.000Z"),
+        (datetime(2026, 1, 1, 0, 0, 0, 999999, timezone(timedelta(hours=14))), "2025-12-31T10:00:00.999Z"),
+    ],
 )
-def test_any_record_gives_messages_that_the_schema_admits(
-    user: User, kind: Kind, studies: tuple[Study, ...], operation: Operation | None, detail: str
-) -> None:
-    made = record(kind, 1, user, studies=studies, operation=operation, detail=detail)
-    for document in documents(made, replace(IHE, purpose_of_use="omit")):
-        for schema in schemas.schemas():
-            assert schema.validate(document), schema.error_log
+def test_a_time_is_told_in_utc_to_the_millisecond_and_never_later_than_it_was(time: datetime, expected: str) -> None:
+    (document,) = documents(replace(corpus()["stored"], time=time))
+    assert document[0].get("EventDateTime") == expected

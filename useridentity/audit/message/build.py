@@ -284,7 +284,7 @@ def _with_actor(record: Record, style: MessageStyle, processes: tuple[Participan
 
 
 def _actor(record: Record) -> tuple[Participant, ...]:
-    return (Participant(record.user.actor),) if record.user.actor else ()
+    return (Participant(record.user.actor),) if record.user.actor.strip() else ()
 
 
 _BUILDERS: Mapping[Kind, Builder] = {

@@ -72,7 +72,7 @@ def alert_subjects(record: Record, description: str) -> tuple[ParticipantObject,
     if anchor := record.anchor:
         head = _details("Sequence", [str(anchor.sequence)]) + _details("Head", [anchor.head])
         return (_subject(URI, f"urn:useridentity:journal:{anchor.journal}", told + head),)
-    uids = dict.fromkeys(study.study_instance_uid for study in record.studies if study.study_instance_uid)
+    uids = dict.fromkeys(study.study_instance_uid for study in record.studies if study.study_instance_uid.strip())
     subjects = [*((NODE_ID, node) for node in _nodes(record)), *((STUDY_INSTANCE_UID, uid) for uid in uids)]
     more = tuple(_asked_for(record)) if subjects else ()
     return tuple(_subject(*each, told if number else told + more) for number, each in enumerate(subjects))
