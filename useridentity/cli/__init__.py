@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
 
 def main() -> None:
     """The console script; leaves the process with one of the codes of `Exit`, or of the command's own."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold secrets
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that its encoding has not is no reason to fail
             stream.reconfigure(errors="backslashreplace")

@@ -150,29 +150,6 @@ def test_giving_up_at_the_prompt_sends_nothing(terminal: RunOnTerminal, acceptor
     assert acceptor.served == []
 
 
-@pytest.mark.threat("R1")
-@pytest.mark.parametrize("source", ["environment", "standard input", "file"])
-def test_no_secret_is_in_the_command_line_or_the_output(
-    script: str, acceptor: Acceptor, passcode_file: Path, source: str
-) -> None:
-    """The most talkative log included; the environment's copy does not reach the output either."""
-    who = ["--identity", "passcode:alice", "--plaintext", "allow", "-vv"]
-    given = {"standard input": ["--passcode-file", "-"], "file": ["--passcode-file", str(passcode_file)]}
-    environment = {"USERIDENTITY_PASSCODE": PASSCODE.decode()} if source == "environment" else {}
-    done = subprocess.run(
-        [script, "echo", "127.0.0.1", str(acceptor.port), *who, *given.get(source, [])],
-        input=PASSCODE if source == "standard input" else b"",
-        capture_output=True,
-        timeout=HANG,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0
-    assert b"A-ASSOCIATE" in done.stderr.upper()
-    assert PASSCODE not in done.stdout + done.stderr
-    assert PASSCODE not in b"\0".join(os.fsencode(word) for word in done.args)
-
-
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_table_fits_the_terminal(script: str, tmp_path: Path, columns: int) -> None:
     """As a table where there is room, as blocks where there is not; values stay whole, to be copied."""
