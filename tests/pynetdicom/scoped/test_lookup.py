@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from threading import Event
 from typing import Any
 
@@ -125,6 +126,18 @@ def test_a_study_that_is_stored_meanwhile_counts_in_the_next_request() -> None:
             index.studies = [*index.studies, *stored]
             index._indexes.clear()
             assert retrieve(assoc.send_c_get(wanted, PATIENT_ROOT["GET"]))[0].Status == status
+
+
+def test_a_date_of_a_database_is_compared_as_it_is_written_out() -> None:
+    """pydicom takes dates, and writes them as PS3.5 has them."""
+
+    def on_find(event: evt.Event) -> Rows:
+        for n, born in enumerate((date(1999, 12, 31), date(2000, 1, 1)), 1):
+            yield 0xFF00, identifier("STUDY", StudyInstanceUID=f"1.2.{n}", PatientBirthDate=born)
+
+    wanted = identifier("STUDY", StudyInstanceUID=None, PatientBirthDate=None)
+    for scope, born in ((None, ["19991231", "20000101"]), ({"PatientBirthDate": "19991231"}, ["19991231"])):
+        assert [row.PatientBirthDate for row in answers(on_find, wanted, STUDY_ROOT["FIND"], scope)[1]] == born
 
 
 @pytest.mark.threat("Q8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from typing import Any
 
 from pydicom import Dataset
@@ -51,4 +52,6 @@ def _text(value: Any) -> str:
         return UNDECODED + value.decode("latin-1") if value else ""
     if isinstance(value, Dataset):
         return str([(element.tag, as_texts(element.value)) for element in value])
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return f"{value:%Y%m%d}"  # as pydicom writes it
     return str(value).lstrip(" ").rstrip(" \0")
