@@ -134,6 +134,14 @@ def test_a_claim_stands_for_all_its_strings(template: str, claims: dict[str, obj
     assert not scope.admits({"PatientID": "P2"})
 
 
+@pytest.mark.threat("Q5")
+def test_a_scope_of_no_attribute_gives_nothing() -> None:
+    """No policy can write one; `Scope` itself can be made so."""
+    terms = {"PatientID": ("P1",)}
+    assert Scope(terms).bind(who()).admits({"PatientID": "P1"})
+    assert not Scope({}).bind(who()).admits({"PatientID": "P1"})
+
+
 def test_the_values_of_one_claim_are_not_split() -> None:
     assert not bound({"PatientID": "{claims.cohort}"}, cohort="P1 P2").admits({"PatientID": "P1"})
     assert not bound({"PatientID": "{claims.cohort}"}, cohort="P1\\P2").admits({"PatientID": "P1"})

@@ -90,7 +90,7 @@ class BoundScope:
 
         A worklist item is asked about in the same way, by its own attributes.
         """
-        return all(self._admits(path, study.get(path)) for path in self.values)
+        return bool(self.values) and all(self._admits(path, study.get(path)) for path in self.values)
 
     def contradicts(self, part: Mapping[str, str | Sequence[str] | None]) -> bool:
         """Whether something of a study says of itself that it is out of scope; what it does not say, it may be."""
