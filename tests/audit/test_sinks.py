@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_a_sink_keeps_its_place_under_the_name_it_is_given(tmp_path: Path) -> No
         ("syslog+udp://", "url: 'syslog+udp://' names no host that can be sent to"),
         ("syslog+udp://user:secret@arr", "names no host that can be sent to"),
         ({"url": "https://arr/AuditEvent?a=1", "mode": "batch"}, "a batch is posted to the server's base address"),
+        ("syslog+udp://arr..example.org", "names no host that can be sent to"),
         ("syslog+udp://arr:0", "names no host that can be sent to"),
         ("syslog+udp://arr:70000", "names no host that can be sent to"),
         ("syslog+udp://arr/path", "url: 'syslog+udp://arr/path' has more than a host and a port"),
@@ -118,6 +120,18 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("F7")
+def test_a_token_that_no_header_can_hold_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {"url": "https://fhir/AuditEvent", "token": "env:FHIR_TOKEN"}
+    monkeypatch.setenv("FHIR_TOKEN", " hush-4711\n")
+    assert open_sink(table, tmp_path)
+    for token in ("hush\n4711", "hush 4711", "h\u00fcsh", " "):
+        monkeypatch.setenv("FHIR_TOKEN", token)
+        assert problems(table, tmp_path) == ("token: should be one word of printable ASCII (RFC 6750 2.1)",)
+
+
+@pytest.mark.threat("F7")
 def test_a_token_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"url": "https://fhir/AuditEvent", "token": "env:FHIR_TOKEN"}
     monkeypatch.setenv("FHIR_TOKEN", "hush-4711")
@@ -156,6 +170,20 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").rename(tmp_path / "yesterday.jsonl")
     sink.send(RECORDS[1:2])
     assert lines(tmp_path) == RECORDS[1:2]
+
+
+def test_two_that_write_one_file_do_not_cut_off_each_others_lines(tmp_path: Path) -> None:
+    sink = open_sink("jsonl:audit.jsonl", tmp_path)
+    sink.send(RECORDS[:1])
+    with (tmp_path / "audit.jsonl").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b"half a li")
+        other.flush()
+        with pytest.raises(Undelivered, match="another process is writing it"):
+            sink.send(RECORDS[1:2])
+        assert (tmp_path / "audit.jsonl").read_bytes().endswith(b"\nhalf a li")
+    sink.send(RECORDS[1:2])
+    assert lines(tmp_path) == RECORDS[:2]
 
 
 def test_a_folder_that_is_gone_is_not_delivered_to(tmp_path: Path) -> None:

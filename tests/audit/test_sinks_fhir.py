@@ -104,7 +104,7 @@ def test_what_a_receiver_says_by_its_specification_counts_as_delivered(form: str
 @pytest.mark.parametrize(
     ("form", "answer"),
     [
-        *((form, Answer(status, PAGE)) for form in FORMS for status in (200, 201, 202, 400)),
+        *((form, Answer(status, PAGE)) for form in FORMS for status in (200, 201, 202, 400, 409)),
         *((form, Answer(200, body)) for form in FORMS for body in (b"", b"[]", b"{", b"null", b"\xff", b"[" * 100000)),
         *(
             (form, Answer(status, b""))
@@ -143,7 +143,7 @@ def test_the_administrator_is_told_what_is_in_between() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_receiver_refuses_for_good_in_its_own_words(form: str) -> None:
-    for answer in (Answer(400, RESOURCE), Answer(413, PAGE), Answer(422, b"")):
+    for answer in (Answer(400, RESOURCE), Answer(409, RESOURCE), Answer(413, PAGE), Answer(422, b"")):
         assert made(form, answer).send(RECORDS[:1]) == 1
 
 

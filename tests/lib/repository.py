@@ -27,7 +27,7 @@ from useridentity.tls import server_context
 
 ROOT = Path(__file__).parents[2]
 HANG = 20.0  # seconds; models are imported within two
-TOKEN = "Bearer token of the repository"
+TOKEN = "Bearer token-of-the-repository"
 
 
 class Repository(ThreadingHTTPServer):

@@ -89,7 +89,8 @@ class Endpoint:
             return None
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return None if poll.poll(0) else self._socket
+        left = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        return None if left or poll.poll(0) else self._socket
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         authorization = self._authorization()

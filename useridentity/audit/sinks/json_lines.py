@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ class JsonLines:
         try:
             self._append(lines)
         except OSError as error:
-            raise Undelivered(f"{self._path}: {error.strerror or error}") from None
+            raise Undelivered(f"{self._path}: {_words(error)}") from None
         return 0
 
     def confirm(self) -> None:
@@ -42,11 +43,14 @@ class JsonLines:
     def _append(self, lines: bytes) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, MODE)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or two would cut off each other's last line
             end = _end_of_lines(descriptor)
             os.ftruncate(descriptor, end)
             try:
                 _write_all(descriptor, lines)
                 os.fsync(descriptor)
+                if not end:
+                    _sync_folder(self._path.parent)
             except OSError:
                 os.ftruncate(descriptor, end)
                 raise
@@ -57,6 +61,19 @@ class JsonLines:
 def line(record: Record) -> str:
     """The record as a line of printable ASCII."""
     return record.to_json().replace("\x7f", "\\u007f")
+
+
+def _words(error: OSError) -> str:
+    return "another process is writing it" if isinstance(error, BlockingIOError) else error.strerror or str(error)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A power cut may take a new file's name, though not its content."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, octets: bytes) -> None:

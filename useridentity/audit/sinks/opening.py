@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -259,6 +260,7 @@ def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         fits = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and not parts.fragment
+        (parts.hostname or "").encode("idna")  # as whoever looks it up does
     except ValueError:
         fits = False
     if not fits or any(not "!" <= character <= "~" for character in url):
@@ -300,8 +302,15 @@ def _bearer(token: Secret | None) -> Callable[[], str]:
     """The Authorization header (RFC 6750 2.1); the token is read now, and again for each connection."""
     if token is None:
         return lambda: ""
-    try:
-        token.read()
-    except ConfigurationError as error:
-        raise ConfigurationError(f"token: {problem}" for problem in error.problems) from None
-    return lambda: f"Bearer {token.read().strip()}"
+
+    def header() -> str:
+        try:
+            word = token.read().strip()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"token: {problem}" for problem in error.problems) from None
+        if not re.fullmatch("[!-~]+", word):
+            raise ConfigurationError("token: should be one word of printable ASCII (RFC 6750 2.1)")
+        return f"Bearer {word}"
+
+    header()
+    return header

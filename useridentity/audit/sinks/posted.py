@@ -13,10 +13,12 @@ from useridentity.audit.sinks.sink import AT_ONCE, Undelivered
 
 LOGGER = logging.getLogger("useridentity.audit")
 
-REFUSALS = (400, 413, 422)
-"""Statuses that are about what was sent and not about the server: the same would be answered next time."""
+REFUSALS = (400, 409, 413, 422)
+"""Statuses that are about what was sent and not about the server: the same would be answered next time. 409 is what a
+server may say to a record that it has already."""
 
-_BAD_REQUEST, _REDIRECTS, _SUCCESSES = 400, range(300, 400), range(200, 300)
+_IN_OWN_WORDS = (400, 409)
+_REDIRECTS, _SUCCESSES = range(300, 400), range(200, 300)
 
 
 class PostingSink(ABC):
@@ -61,7 +63,7 @@ class PostingSink(ABC):
 
     def _is_refusal(self, answer: Answer) -> bool:
         """400 in a receiver's own words only: a proxy says it of our certificate, and would say it of every record."""
-        if answer.status == _BAD_REQUEST:
+        if answer.status in _IN_OWN_WORDS:
             return answer.object is not None and self._is_own(answer.object)
         return answer.status in REFUSALS
 
@@ -69,7 +71,7 @@ class PostingSink(ABC):
         why = ""
         if answer.status in _REDIRECTS:
             why = ", a redirect, which is not followed; configure where it leads to"
-        elif answer.status in (*_SUCCESSES, _BAD_REQUEST):
+        elif answer.status in (*_SUCCESSES, *_IN_OWN_WORDS):
             why = ", but not as such a receiver does; something in between may have"
         return Undelivered(f"{self._endpoint.url}: answered with status {answer.status}{why}", wait=answer.wait)
 

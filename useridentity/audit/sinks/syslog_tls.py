@@ -76,7 +76,7 @@ class TlsSyslog:
                 self._stream = self._connected()
             _require_open(self._stream)
             self._stream.sendall(frames, Deadline(SECONDS))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._undelivered(error) from None
         return 0
 

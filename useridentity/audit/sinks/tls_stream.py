@@ -15,7 +15,7 @@ from typing import TypeVar
 from useridentity.audit.sinks.network import Deadline
 
 MAX_SAID = 64 * 1024
-"""Octets that a receiver may say at a time, which are read and mean nothing: syslog has no answers (RFC 5425 4)."""
+"""Octets that a receiver may say at a time, TLS and all; they mean nothing, as syslog has no answers (RFC 5425 4)."""
 
 _READ = 16 * 1024  # octets of a TLS record (RFC 8446 5.1)
 _Result = TypeVar("_Result")
@@ -26,6 +26,7 @@ class TlsStream:
 
     def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> None:
         self.socket = plain
+        self._heard = 0
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         try:
@@ -55,11 +56,9 @@ class TlsStream:
 
     def _said_less(self, deadline: Deadline | None) -> bool:
         """Read until nothing more comes, which is False; or `BlockingIOError`. Raises where it does not stop."""
-        said = 0
-        while octets := self._waiting(lambda: self._tls.read(_READ), deadline):
-            said += len(octets)
-            if said > MAX_SAID:
-                raise ConnectionError(0, "says more than a receiver of syslog has to say")
+        self._heard = 0
+        while self._waiting(lambda: self._tls.read(_READ), deadline):
+            pass
         return False
 
     def _waiting(self, action: Callable[[], _Result], deadline: Deadline | None) -> _Result:
@@ -75,6 +74,9 @@ class TlsStream:
                 self._incoming.write(octets)
             else:
                 self._incoming.write_eof()
+            self._heard += len(octets)
+            if self._heard > MAX_SAID:
+                raise ConnectionError(0, "says more than a receiver of syslog has to say")
 
     def _flush(self, deadline: Deadline) -> None:
         if octets := self._outgoing.read():
