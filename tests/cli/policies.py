@@ -43,6 +43,21 @@ destinations = ["WS_*", { ae_title = "RSCH", address = "10.9.0.0/24" }]
 scope = { PatientID = "{claims.cohort}", Modality = ["CT"] }
 """.replace(", Modality", ", ModalitiesInStudy")
 
+ASK = [
+    "policy",
+    "explain",
+    "p.toml",
+    "--on",
+    "2026-11-22",
+    "--calling",
+    "WS_1",
+    "--called",
+    "PACS",
+    "--peer",
+    "10.1.0.1",
+]
+RESEARCHER = ["--identity", "username", "--group", "research", "--claim", "npi=2"]
+
 
 class Done(NamedTuple):
     code: int
