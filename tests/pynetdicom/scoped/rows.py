@@ -22,6 +22,7 @@ def study(number: int, patient_id: str, **patient: Any) -> Study:
 
 
 INDEX = Index([study(1, "P1"), study(2, "P2"), study(3, "P1"), study(4, "P2")])
+ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
 EVERYTHING = identifier("STUDY", StudyInstanceUID=None, PatientID=None, PatientName=None, AccessionNumber=None)
 
 

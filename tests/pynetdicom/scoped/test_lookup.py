@@ -25,21 +25,13 @@ from tests.pynetdicom.scoped.asking import (
     retrieve,
 )
 from tests.pynetdicom.scoped.index import Index
-from tests.pynetdicom.scoped.rows import EVERYTHING, INDEX, Rows, answers, patients, study
+from tests.pynetdicom.scoped.rows import ALL, EVERYTHING, INDEX, Rows, answers, patients, study
 from useridentity import Assurance, Identity, Scope, Username
 from useridentity.pynetdicom import AE
 from useridentity.pynetdicom.scoped.lookup import Studies
 from useridentity.scope import BoundScope
 
 SCOPE = {"PatientID": "P1"}
-
-
-@pytest.fixture
-def index() -> Index:
-    return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
-
-
-ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
 
 
 def test_a_study_is_looked_up_once_for_an_association(index: Index) -> None:

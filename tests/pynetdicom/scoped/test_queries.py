@@ -12,18 +12,10 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from tests.pynetdicom.scoped.asking import MODELS, PATIENT_ROOT, STUDY_ROOT, archive, association, find, identifier
 from tests.pynetdicom.scoped.index import Index
-from tests.pynetdicom.scoped.rows import study
+from tests.pynetdicom.scoped.rows import ALL
 from useridentity.pynetdicom.scoped.models import OF_A_PATIENT, query_level
 
 SCOPE = {"PatientID": "P1"}
-
-
-@pytest.fixture
-def index() -> Index:
-    return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
-
-
-ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
 
 
 @pytest.mark.parametrize(

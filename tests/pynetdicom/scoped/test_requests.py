@@ -35,20 +35,11 @@ from tests.pynetdicom.scoped.asking import (
     retrieve,
 )
 from tests.pynetdicom.scoped.index import Index
-from tests.pynetdicom.scoped.rows import study
+from tests.pynetdicom.scoped.rows import ALL
 from tests.pynetdicom.support import echo
 from useridentity import Policy
 
 SCOPE = {"PatientID": "P1"}
-WORKLIST_SCOPE = {"ScheduledProcedureStepSequence.ScheduledStationAETitle": "CT_1"}
-
-
-@pytest.fixture
-def index() -> Index:
-    return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
-
-
-ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
 
 
 RELOADED = """

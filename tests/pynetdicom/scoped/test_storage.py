@@ -11,18 +11,10 @@ from pynetdicom import evt
 
 from tests.pynetdicom.scoped.asking import STUDY_ROOT, archive, association, find, identifier, retrieve
 from tests.pynetdicom.scoped.index import Index, instance
-from tests.pynetdicom.scoped.rows import study
+from tests.pynetdicom.scoped.rows import ALL
 
 SCOPE = {"PatientID": "P1"}
 WORKLIST_SCOPE = {"ScheduledProcedureStepSequence.ScheduledStationAETitle": "CT_1"}
-
-
-@pytest.fixture
-def index() -> Index:
-    return Index([study(1, "P1"), study(2, "P2"), study(3, "P1")])
-
-
-ALL = identifier("STUDY", StudyInstanceUID=None, PatientID=None)
 
 
 @pytest.mark.threat("Q7")
