@@ -41,7 +41,6 @@ Columns = Annotated[
 @command
 def find(
     peer: Peer,
-    options: Options,
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
     columns: Columns = (),  # type: ignore[assignment]
@@ -49,6 +48,8 @@ def find(
     model: Annotated[
         Literal["study", "patient", "worklist"], typer.Option(help="The information model to ask in.")
     ] = "study",
+    *,
+    options: Options,
 ) -> None:
     """Ask an acceptor what matches (C-FIND).
 

@@ -33,7 +33,6 @@ useridentity get pacs --identifier series.json --json
 @command
 def get(
     peer: Peer,
-    options: Options,
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
     level: LevelWord = None,
@@ -47,6 +46,8 @@ def get(
         ),
     ] = [],  # noqa: B006  typer copies it
     output: OutputFolder = Path(),
+    *,
+    options: Options,
 ) -> None:
     """Retrieve from an acceptor, on the same association (C-GET).
 

@@ -37,7 +37,6 @@ useridentity move pacs --receive 11112 --to WS_1 --policy identity.toml -k Patie
 @command
 def move(
     peer: Peer,
-    options: Options,
     keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
     identifier: Identifier = None,
     level: LevelWord = None,
@@ -58,6 +57,8 @@ def move(
         typer.Option(metavar="FILE", help="The policy file that says who may store here; everybody if left out."),
     ] = None,
     output: OutputFolder = Path(),
+    *,
+    options: Options,
 ) -> None:
     """Have an acceptor store what it has elsewhere, or here (C-MOVE).
 

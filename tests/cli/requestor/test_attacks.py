@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from tests.cli.requestor.conftest import Command
-from tests.cli.requestor.test_retrieve import finder, received
+from tests.cli.requestor.test_retrieve import finder
 from tests.lib.archive import free_port, orthanc
 from tests.pynetdicom.support import Acceptor
 from useridentity import Username
-from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.retrieving import Counts
 from useridentity.pynetdicom import AE, OutcomeKind, outcome_of
 
@@ -100,27 +98,6 @@ def test_a_file_name_that_is_too_long_is_reported(command: Command, acceptor: Ac
     done = command("store", "127.0.0.1", acceptor.port, "a" * 300)
     assert done.code == 8
     assert "File name too long" in done.err
-
-
-def test_files_that_come_at_once_leave_the_umask_as_it_is(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        folder = Folder(tmp_path / "kept")
-        threads = [threading.Thread(target=folder.keep, args=(received(f"1.2.{n}"),)) for n in range(40)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join(HANG)
-        assert {path.stat().st_mode & 0o777 for path in folder.path.iterdir()} == {0o640}
-    finally:
-        assert os.umask(before) == 0o027
-
-
-def test_a_fifo_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "kept")
-    assert folder.keep(received("1.2.3")) == 0x0000
-    os.mkfifo(folder.path / "1.2.4.dcm")
-    assert folder.keep(received("1.2.4")) == 0x0111
 
 
 @pytest.mark.parametrize("value", [None, [1, 2]])

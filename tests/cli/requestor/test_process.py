@@ -15,12 +15,17 @@ import pytest
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    CTImageStorage,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 
 from tests.cli.conftest import Terminal
+from tests.lib.archive import free_port
 from tests.pynetdicom.support import PASSCODE, Acceptor, serving, until
-from useridentity import Policy
-from useridentity.pynetdicom import identity_of
+from useridentity import Policy, Username
+from useridentity.pynetdicom import AE, identity_of
 
 RunOnTerminal = Callable[..., AbstractContextManager[Terminal]]
 HANG = 60.0  # seconds; a command takes well under one
@@ -129,6 +134,45 @@ def test_control_c_before_the_association_leaves_at_once(script: str) -> None:
                 process.send_signal(signal.SIGINT)
                 _, err = process.communicate(timeout=HANG)
         assert (process.returncode, err) == (130, "error: interrupted\n")
+
+
+def test_a_receiver_reads_its_policy_again_on_a_signal(script: str, tmp_path: Path) -> None:
+    """While the acceptor that was asked to move is at it; whoever may store is asked for anew from then on."""
+    path = tmp_path / "identity.toml"
+    text = 'version = 1\n[validator.names]\ntype = "username"\n[[authenticate]]\naccept = ["names"]\n'
+    path.write_text(text)
+    workstation, told = free_port(), threading.Event()
+
+    def may_store() -> bool:
+        assoc = AE("ARCHIVE").associate(
+            "127.0.0.1", workstation, [build_context(CTImageStorage)], identity=Username("archive")
+        )
+        established = assoc.is_established
+        assoc.release()
+        return established
+
+    def on_move(event: Any) -> Iterator[Any]:
+        assert may_store()
+        path.write_text(text.replace("[[authenticate]]", '[[authenticate]]\nwhen = { network = ["192.0.2.0/24"] }'))
+        process.send_signal(signal.SIGHUP)
+        until(lambda: not may_store())
+        path.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        until(may_store)
+        told.set()
+        yield None, None
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelMove)]
+    with (
+        serving(Policy.unguarded(), handlers=[(evt.EVT_C_MOVE, on_move)], contexts=contexts) as scp,
+        running(
+            script, "move", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--receive", workstation,
+            "--policy", path, "--output", tmp_path / "here",
+        ) as process,
+    ):  # fmt: skip
+        _, err = process.communicate(timeout=HANG)
+        assert told.is_set(), err
+        assert "move destination unknown" in err
 
 
 def test_a_passcode_is_asked_for_and_not_shown(terminal: RunOnTerminal, acceptor: Acceptor) -> None:

@@ -24,7 +24,6 @@ from tests.lib.archive import Archive, archive, free_port
 from tests.lib.certificates import Certificates
 from tests.pynetdicom.support import serving
 from useridentity import Policy
-from useridentity.cli.requestor.keeping import Folder
 from useridentity.tls import client_context, server_context
 
 CT_STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
@@ -223,57 +222,6 @@ def test_a_number_failing_of_several_is_partial(command: Command, tmp_path: Path
     assert done.code == 9
     assert (tmp_path / "1.2.4.dcm").read_text() == "precious"
     assert (tmp_path / "1.2.3.dcm").exists()
-
-
-@pytest.mark.threat("R2")
-@pytest.mark.parametrize("uid", ["../../evil", "/etc/passwd", "..", "", "1.2/3", "1.2\0", "a" * 300, ".1", "1..2"])
-def test_a_uid_that_is_none_names_no_file(tmp_path: Path, uid: str) -> None:
-    folder = Folder(tmp_path / "kept")
-    assert folder.keep(received("1.2.3")) == 0x0000
-    assert folder.keep(received(uid)) == 0x0117
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["1.2.3.dcm"]
-    assert len(folder.problems) == 1
-
-
-@pytest.mark.threat("R2")
-def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.write_bytes(b"content of 1.2.3")
-    folder = Folder(tmp_path / "kept")
-    (folder.path / "1.2.3.dcm").symlink_to(outside)
-    (folder.path / "1.2.4.dcm").symlink_to(tmp_path / "not there yet")
-    assert folder.keep(received("1.2.3")) == 0x0111
-    assert folder.keep(received("1.2.4")) == 0x0111
-    assert not (tmp_path / "not there yet").exists()
-    assert outside.read_bytes() == b"content of 1.2.3"
-
-
-def received(uid: str) -> Any:
-    """What `Folder.keep` asks of an event."""
-
-    class Request:
-        AffectedSOPInstanceUID = uid
-
-    class Event:
-        request = Request()
-
-        def encoded_dataset(self) -> bytes:
-            return f"content of {uid}".encode()
-
-    return Event()
-
-
-def test_a_disk_that_is_full_is_told_to_the_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Folder(tmp_path)
-
-    def full(*_arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    assert folder.keep(received("1.2.3")) == 0
-    monkeypatch.setattr("os.link", full)
-    assert folder.keep(received("1.2.4")) == 0xA700
-    assert "No space left" in folder.problems[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["1.2.3.dcm"]
 
 
 def finder(*answers: Any) -> Any:

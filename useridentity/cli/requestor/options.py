@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import typer
 
+from useridentity.cli.gathering import gathering
 from useridentity.cli.requestor.completion import identity_words, keywords, peer_and_file_names, peer_names
 from useridentity.cli.requestor.identity import KINDS
 from useridentity.credential import ConfirmationWord
@@ -137,31 +137,14 @@ class Options:
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give `function` the shared options, gathered into its parameter `options`, and a way to end."""
+    """Give `function` an option for each field of its parameter `options`, and have it say nothing but its results."""
     from useridentity.cli.requestor.output import results_only
 
-    hints = get_type_hints(function, include_extras=True)
-    own = [each for each in inspect.signature(function).parameters.values() if each.name != "options"]
-    shared = _shared()
-
     @wraps(function)
-    def with_options(**given: Any) -> None:
-        options = Options(**{each.name: given.pop(each.name) for each in shared})
-        if options.passcode_file == given.get("identifier") == "-":
+    def with_results_only(**given: Any) -> None:
+        if given["options"].passcode_file == given.get("identifier") == "-":
             raise typer.BadParameter("standard input cannot be this and --identifier too", param_hint="--passcode-file")
         with results_only():
-            function(**given, options=options)
+            function(**given)
 
-    parameters = [each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    with_options.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in (*parameters, *shared)}
-    return with_options
-
-
-def _shared() -> list[inspect.Parameter]:
-    hints = get_type_hints(Options, include_extras=True)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter(each.name, kind, annotation=hints[each.name], default=each.default)
-        for each in fields(Options)
-    ]
+    return gathering(with_results_only)
