@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom import sop_class as stock
@@ -241,6 +244,13 @@ def test_only_the_star_is_a_pattern() -> None:
     assert title_matches("A*C", "ABC")
     assert title_matches("A.C", "A.C")
     assert not title_matches("A.C", "ABC")
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text("AB*", max_size=6), st.text("AB", max_size=8))
+def test_a_pattern_matches_as_its_regular_expression_does(pattern: str, title: str) -> None:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    assert title_matches(pattern, title) is (re.fullmatch(expression, title) is not None)
 
 
 # Properties

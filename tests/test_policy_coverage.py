@@ -70,6 +70,15 @@ def test_a_rule_that_is_never_reached_is_an_error_that_names_those_before_it(
     assert problems(rules) == [expected]
 
 
+def test_a_large_policy_is_looked_through() -> None:
+    """Each title against every pattern, or every example of every grant, would take minutes at each reload."""
+    rules = [Rule([STAFF], When(tuple(f"A{number}_{each}*" for each in range(30)))) for number in range(300)]
+    values = tuple(map(str, range(10)))
+    whos = [Who(groups=values, claims={"a": values, f"b{number}": values}) for number in range(300)]
+    policy = Policy(rules, [Grant(["echo"], who) for who in whos])
+    assert (len(policy.rules), len(policy.grants)) == (300, 300)
+
+
 def test_a_rule_without_a_name_is_called_as_logs_call_it() -> None:
     everywhere, devices = Rule([STAFF]), Rule([STAFF], When(("CT_1",)))
     assert [rule.name for rule in Policy([devices, everywhere]).rules] == ["rule 1", "rule 2"]

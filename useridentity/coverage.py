@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from itertools import islice, product
+from itertools import product
 from typing import Any
 
 from useridentity.claim_path import planted
@@ -39,9 +39,8 @@ def unreached_rules(whens: Sequence[When]) -> Iterator[tuple[int, list[int]]]:
     """The position of each rule that no connection gets to, and of those that get all of its own."""
     index, borders = WhenIndex(whens), _Borders(network for when in whens for network in when.network)
     for position, when in enumerate(whens):
-        examples = list(islice(_connections(when, borders), MAX_EXAMPLES + 1))
-        before = _all_before(position, (_first(whens, index, facts) for facts in examples))
-        if before is not None and len(examples) <= MAX_EXAMPLES:
+        before = _all_before(position, (_first(whens, index, facts) for facts in _connections(when, borders)))
+        if before is not None:
             yield position, before
 
 
@@ -53,17 +52,16 @@ def unreached_grants(grants: Sequence[Grant], accepting: Accepting) -> Iterator[
     """The same of grants, for the identities there may be; a grant that matches nobody has none before it."""
     index = WhoIndex([grant.who for grant in grants])
     for position, grant in enumerate(grants):
-        examples = list(islice(_identities(grant, accepting), MAX_EXAMPLES + 1))
-        before = _all_before(position, (_first_grant(grants, index, *each) for each in examples))
-        if before is not None and len(examples) <= MAX_EXAMPLES:
+        before = _all_before(position, (_first_grant(grants, index, *each) for each in _identities(grant, accepting)))
+        if before is not None:
             yield position, before
 
 
 def _all_before(position: int, firsts: Iterable[int]) -> list[int] | None:
-    """Who comes first, if it is always somebody before `position`."""
+    """Who comes first, if it is always somebody before `position`; most rules are told by their first example."""
     found = set()
-    for first in firsts:
-        if first >= position:
+    for tried, first in enumerate(firsts):
+        if first >= position or tried >= MAX_EXAMPLES:
             return None
         found.add(first)
     return sorted(found)

@@ -180,12 +180,19 @@ class Destination:
 
 def title_matches(pattern: str, ae_title: str) -> bool:
     """Whether an AE title is one of a pattern's, in which `*` stands for any characters."""
-    return _expression(pattern).fullmatch(ae_title) is not None
-
-
-@lru_cache(maxsize=4096)  # a policy's patterns, which are asked for with every association
-def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    first, *others = pattern.split("*")
+    if not others:
+        return pattern == ae_title
+    *between, last = others
+    at, end = len(first), len(ae_title) - len(last)
+    if at > end or not ae_title.startswith(first) or not ae_title.endswith(last):
+        return False
+    for part in between:  # each at the first place there is: what could match after a later one does after this one
+        found = ae_title.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

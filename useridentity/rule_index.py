@@ -84,10 +84,15 @@ class WhenIndex:
 
 
 def _titles(masks: Masks[str]) -> Callable[[str], int]:
-    patterns = [pattern for pattern in masks.named if "*" in pattern]
+    by_beginning: dict[str, list[str]] = defaultdict(list)
+    for pattern in masks.named:
+        if "*" in pattern:
+            by_beginning[pattern.partition("*")[0]].append(pattern)
 
     @lru_cache(maxsize=CACHED)
     def mask(title: str) -> int:
+        beginnings = (title[:end] for end in range(len(title) + 1))
+        patterns = (pattern for each in beginnings for pattern in by_beginning.get(each, ()))
         return masks.any_of({title, *(pattern for pattern in patterns if title_matches(pattern, title))})
 
     return mask
