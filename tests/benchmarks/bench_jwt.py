@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jwt
 
-from tests.benchmarks.figure import EFFORT, Figure, compare
+from tests.benchmarks.figure import Figure, compare, seconds_each
 from tests.mechanisms.builders import context, facts
 from tests.mechanisms.jwt.issuer import AUDIENCE, ISSUER, Draft, jwk, validator
 from useridentity.credential import Credential
@@ -45,24 +43,9 @@ def _figure(algorithm: str) -> Figure:
 
         return compare(
             f"JWT {algorithm}, beside jwt.decode",
-            lambda: _milliseconds(lambda: ours.validate(credential, told, time_left)),
-            lambda: _milliseconds(library),
+            lambda: 1000 * seconds_each(lambda: ours.validate(credential, told, time_left), COUNT),
+            lambda: 1000 * seconds_each(library, COUNT),
             "ms",
             aim=RATIO,
             higher_is_better=False,
         )
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    """The mean of one call."""
-    count = EFFORT.get().times(COUNT)
-    began = time.perf_counter()
-    for _ in range(count):
-        call()
-    return 1000 * (time.perf_counter() - began) / count
-
-
-if __name__ == "__main__":
-    for figure in measure():
-        ratio = "" if figure.ratio is None else f"  ratio {figure.ratio:.2f}"
-        print(f"{figure.name:32}{figure.ours:8.4f} {figure.unit}{ratio}  reached: {figure.reached}")

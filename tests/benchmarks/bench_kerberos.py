@@ -79,9 +79,3 @@ def _milliseconds(founded: Hospital, form: Form, judge: Callable[[Credential], o
     for ticket in tickets:
         judge(ticket)
     return 1000 * (time.perf_counter() - began) / len(tickets)
-
-
-if __name__ == "__main__":
-    for figure in measure():
-        ratio = "" if figure.ratio is None else f"  ratio {figure.ratio:.2f}"
-        print(f"{figure.name:36}{figure.ours:8.4f} {figure.unit}{ratio}  reached: {figure.reached}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import ldap  # type: ignore[import-untyped]
 
-from tests.benchmarks.figure import EFFORT, Figure, compare
+from tests.benchmarks.figure import Figure, compare, seconds_each
 from tests.lib.certificates import make_certificates
 from tests.lib.slapd import PEOPLE, Directory, slapd
 from useridentity.mechanisms.ldap_settings import LdapSettings
@@ -62,10 +61,5 @@ def _bind_and_read(connection: Any) -> None:
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
-    """The mean of one call."""
     call()  # the first one connects
-    count = EFFORT.get().times(COUNT)
-    began = time.perf_counter()
-    for _ in range(count):
-        call()
-    return 1000 * (time.perf_counter() - began) / count
+    return 1000 * seconds_each(call, COUNT)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from tests.benchmarks.figure import EFFORT, Figure, compare
+from tests.benchmarks.figure import Figure, compare, seconds_each
 from tests.mechanisms.builders import context, facts
 from useridentity.credential import Credential
 from useridentity.mechanisms.passcode import PasscodeValidator
@@ -33,24 +31,10 @@ def measure() -> list[Figure]:
         credential, told, time_left = Credential(2, USERNAME.encode(), PASSCODE), facts(), context()
         figure = compare(
             "passcode, beside PasswordHasher.verify",
-            lambda: _milliseconds(lambda: ours.validate(credential, told, time_left)),
-            lambda: _milliseconds(lambda: library.verify(hashed, PASSCODE)),
+            lambda: 1000 * seconds_each(lambda: ours.validate(credential, told, time_left), COUNT),
+            lambda: 1000 * seconds_each(lambda: library.verify(hashed, PASSCODE), COUNT),
             "ms",
             aim=RATIO,
             higher_is_better=False,
         )
     return [figure]
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    """The mean of one call."""
-    count = EFFORT.get().times(COUNT)
-    began = time.perf_counter()
-    for _ in range(count):
-        call()
-    return 1000 * (time.perf_counter() - began) / count
-
-
-if __name__ == "__main__":
-    for figure in measure():
-        print(f"{figure.name:40}{figure.ours:8.2f} {figure.unit}  ratio {figure.ratio:.2f}  reached: {figure.reached}")

@@ -85,8 +85,3 @@ def _microseconds(policy: Policy, associations: list[tuple[Facts, Verified]]) ->
         assert isinstance(plan, Checks)
         assert isinstance(policy.conclude(plan, {"idp": verified}), Accepted)
     return 1e6 * (time.perf_counter() - began) / count
-
-
-if __name__ == "__main__":
-    for figure in measure():
-        print(f"{figure.name:50}{figure.ours:8.1f} {figure.unit}  reached: {figure.reached}")

@@ -86,8 +86,3 @@ def _cpu(work: Callable[[], object]) -> float:
     with suppress(Refused):
         work()
     return time.process_time() - begun
-
-
-if __name__ == "__main__":
-    for figure in measure():
-        print(figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks.figure import EFFORT, Figure, spread
+from tests.benchmarks.figure import EFFORT, Figure, seconds_each, spread
 from tests.state.redis_server import real_redis
 from useridentity.state import Store, open_store
 from useridentity.state.penalties import Penalties
@@ -60,14 +59,5 @@ def _asking(penalties: Penalties) -> Callable[[], object]:
 
 
 def _figure(name: str, call: Callable[[], object]) -> Figure:
-    turns = [_microseconds(call) for _ in range(EFFORT.get().rounds)]
+    turns = [1e6 * seconds_each(call, COUNT) for _ in range(EFFORT.get().rounds)]
     return Figure(name, median(turns), None, "us", higher_is_better=False, spread=spread(turns))
-
-
-def _microseconds(call: Callable[[], object]) -> float:
-    """The mean of one call."""
-    times = EFFORT.get().times(COUNT)
-    began = time.perf_counter()
-    for _ in range(times):
-        call()
-    return 1_000_000 * (time.perf_counter() - began) / times

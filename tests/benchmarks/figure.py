@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -105,6 +106,15 @@ def _insisting(peer: Callable[[], float]) -> float:
         except RuntimeError as error:
             print(f"-- the peer failed, and is measured again: {error}", file=sys.stderr)
     return peer()
+
+
+def seconds_each(call: Callable[[], object], count: int) -> float:
+    """The mean of one call, over this effort's share of `count`."""
+    times = EFFORT.get().times(count)
+    began = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - began) / times
 
 
 def spread(values: list[float]) -> float:
