@@ -28,6 +28,7 @@ from tests.audit.balp import (
     codes,
     problems,
 )
+from tests.audit.hostile import WORDS, spoiled
 from tests.audit.samples import JWT, OPAQUE, SAML, USERS, corpus, record
 from tests.parts import require
 from useridentity.audit.fhir import audit_events, batch
@@ -146,6 +147,16 @@ def test_every_golden_event_is_fhir_and_fulfils_the_pattern_of_its_user(path: Pa
 def test_every_event_fulfils_the_pattern_that_it_claims() -> None:
     for _, resource in everything():
         assert problems(resource) == []
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_whatever_stands_in_every_field_it_is_fhir_and_fulfils_its_pattern(text: str) -> None:
+    for user in (JWT, SAML):
+        for made in corpus(user).values():
+            for resource in (*resources(made, COMPREHENSIVE), *resources(spoiled(made, text), COMPREHENSIVE)):
+                admit(resource)
+                assert problems(resource) == []
+                assert json.dumps(resource, ensure_ascii=False).isprintable()
 
 
 def test_there_are_golden_events_of_every_identity() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +12,7 @@ from lxml import etree
 
 from tests.audit import golden, schemas
 from tests.audit.golden import DICOM, documents, told
+from tests.audit.hostile import HOSTILE, WORDS, spoiled
 from tests.audit.samples import JWT, NODE, PASSCODE, corpus, record
 from tests.audit.tables import problems
 from useridentity.audit.message import MessageStyle, messages, to_xml
@@ -76,16 +75,6 @@ def test_many_studies_make_several_messages_each_with_the_patient() -> None:
         assert uids == [study.study_instance_uid for study in studies]
 
 
-HOSTILE = [
-    '"/><Injected UserID="x',
-    "]]>&lt;&#0;",
-    "a\x00b\x1b[31m\r\nc\x85\u2028",
-    "\ud800",
-    "\ufffe\uffff",
-    "\U0001d518<ñ>'",
-]
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.threat("F1")
 def test_a_peers_words_stay_the_value_of_their_attribute(text: str) -> None:
@@ -100,27 +89,7 @@ def test_a_peers_words_stay_the_value_of_their_attribute(text: str) -> None:
         assert shown == text
 
 
-def spoiled(value: Any, word: str) -> Any:
-    """A record with `word` in each of its strings: in lists and mappings, however deep, but for what is ours."""
-    if isinstance(value, str):
-        return word
-    if isinstance(value, tuple):
-        return tuple(spoiled(each, word) for each in value)
-    if isinstance(value, Mapping):
-        return {key: spoiled(each, word) for key, each in value.items()}
-    if is_dataclass(value):
-        changed = {each.name: spoiled(getattr(value, each.name), word) for each in fields(value) if each.init}
-        return replace(value, **{name: each for name, each in changed.items() if name not in OURS})  # type: ignore[type-var]
-    return value
-
-
-OURS = ("event_id", "association", "assurance", "kind", "reason", "address", "head", "journal")
-"""Fields that no peer writes."""
-
-
-@pytest.mark.parametrize(
-    "text", [*HOSTILE, "\x1b$B;3ED\x1b(B", "P1\\P2^A|B&C", " ", "; event x, association y", "<none>"]
-)
+@pytest.mark.parametrize("text", WORDS)
 @pytest.mark.threat("F1")
 def test_whatever_stands_in_every_field_the_message_is_the_same_but_for_its_words(text: str) -> None:
     """ISO 2022 escapes, delimiters of DICOM and HL7, blanks and our own words among it."""
