@@ -46,7 +46,8 @@ def find(
     columns: Columns = (),  # type: ignore[assignment]
     level: LevelWord = None,
     model: Annotated[
-        Literal["study", "patient", "worklist"], typer.Option(help="The information model to ask in.")
+        Literal["study", "patient", "worklist"],
+        typer.Option(metavar="MODEL", help="The information model to ask in: study, patient or worklist."),
     ] = "study",
     *,
     options: Options,

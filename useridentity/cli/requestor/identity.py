@@ -20,14 +20,15 @@ from useridentity.settings import nearest
 PASSCODE_VARIABLE = "USERIDENTITY_PASSCODE"
 
 KINDS = {
-    "none": "no identity, whatever the profile says",
-    "username": "a username (type 1)",
-    "passcode": "a username with a passcode, which is asked for (type 2)",
-    "kerberos": "a ticket for this service, name@host (type 3)",
-    "saml": "the SAML assertion in this file (type 4)",
-    "jwt": "the JSON Web Token in this file (type 5)",
-    "oidc": "a token from this OpenID provider of the profiles file (type 5)",
+    "username": "username:NAME",
+    "passcode": "passcode:NAME, whose passcode is asked for",
+    "kerberos": "kerberos:SERVICE@HOST, with a ticket",
+    "saml": "saml:FILE, an assertion",
+    "jwt": "jwt:FILE, a token",
+    "oidc": "oidc:NAME, a provider of the profiles file that gives a token",
+    "none": "none, whatever the profile says",
 }
+"""The kinds of identity, and how each is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ LONGEST = 86_400
 """Seconds of a time-out, a day: the system takes no endless ones."""
 
 IDENTITY, TLS, OUTPUT = "Identity", "TLS (PS3.15 B.12; used where there is --ca)", "Output"
-_KINDS = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
 
 
 def _peer(metavar: str, more: str, completed: Callable[[str], list[str]]) -> Any:
@@ -51,11 +50,14 @@ Identifier = Annotated[
 ]
 LevelWord = Annotated[
     Literal["patient", "study", "series", "image"] | None,
-    typer.Option(help="The query/retrieve level; that of the lowest UID given if left out."),
+    typer.Option(metavar="LEVEL", help="patient, study, series or image; that of the lowest UID given if left out."),
 ]
 ModelWord = Annotated[
     Literal["study", "patient"] | None,
-    typer.Option(help="The information model; study, or patient for all of a patient, if left out."),
+    typer.Option(
+        metavar="MODEL",
+        help="The information model, study or patient; study, or patient for all of a patient, if left out.",
+    ),
 ]
 OutputFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go; made if missing; here if left out.")
@@ -82,12 +84,15 @@ class Options:
         ),
     ] = 30.0
     profiles: Annotated[
-        Path | None, _option("The profiles file; ~/.config/useridentity/profiles.toml.", metavar="FILE")
+        Path | None, _option("The profiles file; profiles.toml of ~/.config/useridentity if left out.", metavar="FILE")
     ] = None
     identity: Annotated[
         str | None,
         _option(
-            f"Who calls, as KIND:WHO. {_KINDS}.", metavar="KIND:WHO", panel=IDENTITY, autocompletion=identity_words
+            f"Who calls: {'; '.join(KINDS.values())}.",
+            metavar="KIND:WHO",
+            panel=IDENTITY,
+            autocompletion=identity_words,
         ),
     ] = None
     passcode_file: Annotated[
@@ -101,11 +106,19 @@ class Options:
     ] = None
     confirmation: Annotated[
         ConfirmationWord | None,
-        _option("Whether the acceptor must confirm the identity; required if left out.", panel=IDENTITY),
+        _option(
+            "Whether the acceptor must confirm the identity: required, wanted or none; required if left out.",
+            metavar="WORD",
+            panel=IDENTITY,
+        ),
     ] = None
     plaintext: Annotated[
         Literal["refuse", "allow"] | None,
-        _option("What to do with a secret where no TLS certificate is verified; refuse if left out.", panel=IDENTITY),
+        _option(
+            "What to do with a secret where no TLS certificate is verified: refuse or allow; refuse if left out.",
+            metavar="WORD",
+            panel=IDENTITY,
+        ),
     ] = None
     ca: Annotated[
         Path | None,
