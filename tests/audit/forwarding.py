@@ -39,20 +39,22 @@ class Listed:
     def __init__(self, name: str = "list", batch: int = 10, confirm_after: Confirm = AT_ONCE) -> None:
         self.name, self.batch, self.confirm_after = name, batch, confirm_after
         self.received: list[Record] = []
+        self.tried: list[float] = []
         self.failures: list[Exception] = []
         self.gate = threading.Event()
         self.gate.set()
 
     def send(self, records: Sequence[Record]) -> int:
         self.gate.wait(HANG)
-        if self.failures:
-            raise self.failures.pop(0)
+        self.tried.append(time.monotonic())
+        if failures := self.failures:  # which a test may replace
+            raise failures.pop(0)
         self.received += records
         return sum(made.detail == "refused" for made in records)
 
     def confirm(self) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
+        if failures := self.failures:  # which a test may replace
+            raise failures.pop(0)
 
     def close(self) -> None:
         """Nothing is open."""

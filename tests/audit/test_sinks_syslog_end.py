@@ -27,6 +27,12 @@ RECORD = corpus()["stored"]
 APPLICATION_DATA = 23  # ContentType of a TLS record (RFC 8446 5.1)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine nothing else ends what should not."""
+    monkeypatch.setattr(syslog_tls, "SECONDS", HANG)
+
+
 class Receiver:
     """Reads what comes and ends connections as RFC 5425 4.4 has it; `says` is told it at three times."""
 
@@ -62,10 +68,8 @@ def relay(to: int, passes: int) -> Act:
                 found += record[0] == APPLICATION_DATA
                 if found <= passes:
                     onward.sendall(record)
-                elif passes < ALL:
+                if found == passes + THROWN_AWAY:
                     break
-            while passes < ALL and _comes(accepted):
-                pass
             accepted.shutdown(socket.SHUT_WR)
             onward.shutdown(socket.SHUT_RDWR)
             back.join(HANG)
@@ -74,20 +78,13 @@ def relay(to: int, passes: int) -> Act:
 
 
 ALL = 10**6
+THROWN_AWAY = 2  # records: the message, and close_notify
 
 
 def _tls_records(source: socket.socket) -> Iterator[bytes]:
     with source.makefile("rb") as stream:
         while header := stream.read(5):
             yield header + stream.read(int.from_bytes(header[3:], "big"))
-
-
-def _comes(source: socket.socket) -> bool:
-    """Whether anything more does, within a moment."""
-    source.settimeout(0.3)
-    with suppress(TimeoutError):
-        return bool(source.recv(65536))
-    return False
 
 
 def _copy(source: socket.socket, to: socket.socket) -> None:
