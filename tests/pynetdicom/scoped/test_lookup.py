@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from pydicom import DataElement, Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
 
@@ -118,6 +120,27 @@ def test_a_study_that_is_stored_meanwhile_counts_in_the_next_request() -> None:
             index.studies = [*index.studies, *stored]
             index._indexes.clear()
             assert retrieve(assoc.send_c_get(wanted, PATIENT_ROOT["GET"]))[0].Status == status
+
+
+@pytest.mark.parametrize(("level", "model"), [("STUDY", STUDY_ROOT["FIND"]), ("PATIENT", PATIENT_ROOT["FIND"])])
+@pytest.mark.parametrize("scope", [{"PatientName": "Doe^P1"}, {"AccessionNumber": ["A1", "A3"]}])
+@pytest.mark.threat("Q7")
+def test_a_study_out_of_scope_leaves_no_trace_though_it_cannot_be_read(scope: object, level: str, model: str) -> None:
+    """An element that pydicom raises for is out of scope like one that is empty, and so in whatever is looked up."""
+    name = Tag("PatientName")
+    broken = RawDataElement(name, "SQ", 3, b"abc", 0, False, True)
+
+    def on_find(event: evt.Event) -> Rows:
+        for found in INDEX.find(event.identifier):
+            yield 0xFF00, found if found.PatientID != spoilt else Dataset({**dict(found.items()), name: broken})
+
+    wanted = identifier(level, StudyInstanceUID=None, PatientID=None, PatientName=None)
+    spoilt = ""
+    honest = answers(on_find, wanted, model, scope)
+    assert (honest[0], set(patients(honest[1]))) == (0x0000, {"P1"})
+    spoilt = "P2"
+    assert answers(on_find, wanted, model, None)[0] == 0xC312, "nobody can be sent it"
+    assert answers(on_find, wanted, model, scope) == honest
 
 
 def test_a_date_of_a_database_is_compared_as_it_is_written_out() -> None:

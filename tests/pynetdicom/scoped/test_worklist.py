@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pynetdicom import evt
 
 from tests.pynetdicom.scoped.asking import WORKLIST, archive, association, find, identifier
@@ -64,6 +66,25 @@ def test_items_of_a_worklist_are_those_of_the_station(scheduled: Index) -> None:
     assert items(scheduled, worklist_query(ScheduledStationAETitle="MR_1"), WORKLIST_SCOPE) == (0x0000, [])
     all_of_it = identifier(PatientID=None, ScheduledProcedureStepSequence=[])
     assert items(scheduled, all_of_it, WORKLIST_SCOPE) == (0x0000, ["P1", "P3", "P5"])
+
+
+@pytest.mark.threat("Q7")
+def test_an_item_that_cannot_be_read_is_out_of_scope_and_leaves_no_trace(scheduled: Index) -> None:
+    steps = Tag("ScheduledProcedureStepSequence")
+    broken = item(9, "CT_1")
+    wanted = worklist_query(ScheduledStationAETitle=None)
+
+    def on_find(event: evt.Event) -> Iterator[Any]:
+        yield from ((0xFF00, entry) for entry in (broken, *scheduled.worklist))
+
+    def seen(scope: object) -> tuple[int, int]:
+        with archive([(evt.EVT_C_FIND, on_find)], scope) as acceptor, association(acceptor) as assoc:
+            status, rows = find(assoc, wanted, WORKLIST)
+            return status, len(rows)
+
+    assert (seen(None), seen(WORKLIST_SCOPE)) == ((0x0000, 7), (0x0000, 4))
+    broken = Dataset({**dict(broken.items()), steps: RawDataElement(steps, "SQ", 3, b"abc", 0, False, True)})
+    assert (seen(None), seen(WORKLIST_SCOPE)) == ((0xC312, 0), (0x0000, 3))
 
 
 def test_items_may_be_scoped_by_patient(scheduled: Index) -> None:

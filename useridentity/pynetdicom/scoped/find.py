@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydicom.tag import BaseTag
 
 from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
 from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, OF_A_PATIENT, unique_key
-from useridentity.pynetdicom.scoped.values import as_texts, values_of
+from useridentity.pynetdicom.scoped.values import UNDECODED, values_of
 from useridentity.scope import BoundScope
 
 Row = tuple[int, Dataset | None]
@@ -46,7 +46,7 @@ class Rows:
     def __init__(self, bound: BoundScope, studies: Studies) -> None:
         self._bound = bound
         self._studies = studies
-        self._shown: Counter[tuple[object, ...]] = Counter()
+        self._shown: Counter[frozenset[tuple[str, tuple[str, ...]]]] = Counter()
 
     def below_patient(self, row: Dataset) -> Dataset | None:
         """A row at STUDY level or below: kept if its study is in scope, and it does not say otherwise itself."""
@@ -73,9 +73,9 @@ class Rows:
         studies = self._studies.of_patient(patient_id, keywords)
         if not any(study.in_scope for study in studies):
             return None
-        told = [row[keyword] for keyword in sorted(keywords)]
+        told = values_of(row, keywords)
         whole = all(study.in_scope for study in studies)
-        mine = [each for each in studies if each.in_scope and all(_says(each, element, whole) for element in told)]
+        mine = [each for each in studies if each.in_scope and all(_says(each, *what, whole) for what in told.items())]
         patient = self._next_patient(mine, told)
         if patient is None:
             return None
@@ -85,9 +85,9 @@ class Rows:
         """An item of a worklist, kept if it is in scope itself."""
         return row if self._bound.admits(values_of(row, self._bound.values)) else None
 
-    def _next_patient(self, mine: Sequence[Study], told: Sequence[DataElement]) -> Study | None:
+    def _next_patient(self, mine: Sequence[Study], told: Mapping[str, tuple[str, ...]]) -> Study | None:
         """A study of whom the next row with this content is about: one for each issuer of the ID, and no more."""
-        content = tuple((element.tag, as_texts(element.value)) for element in told)
+        content = frozenset(told.items())
         patients = {study.said.get(ISSUER): study for study in reversed(mine)}
         shown, self._shown[content] = self._shown[content], self._shown[content] + 1
         return list(reversed(patients.values()))[shown] if shown < len(patients) else None
@@ -140,13 +140,13 @@ def _keyword(tag: BaseTag) -> str:
     return dictionary_keyword(tag) if dictionary_has_tag(tag) else ""
 
 
-def _says(study: Study, element: DataElement, whole: bool) -> bool:
-    """Whether the index says of `study` what a row says in `element`.
+def _says(study: Study, keyword: str, value: tuple[str, ...], whole: bool) -> bool:
+    """Whether the index says of `study` what a row says of this attribute.
 
     What is empty says something where it is the patient's; of a study nothing is told then. Where the `whole` patient
     is in scope, an attribute that the index does not answer at STUDY level tells nobody apart.
     """
-    value = as_texts(element.value)
-    if whole and element.keyword != ISSUER and element.keyword not in study.said:
+    if whole and keyword != ISSUER and keyword not in study.said:
         return True
-    return (not value and element.keyword not in OF_A_PATIENT) or study.said.get(element.keyword, ()) == value
+    is_same = study.said.get(keyword, ()) == value != (UNDECODED,)
+    return is_same or (not value and keyword not in OF_A_PATIENT)

@@ -129,6 +129,8 @@ class Studies:
 
     def _judged(self, answer: Dataset, keywords: frozenset[str]) -> Study:
         """The study of an answer; what was not asked for is not read."""
+        if not isinstance(answer, Dataset):
+            raise TypeError("the lookup has answered with what is no data set")
         uid = unique_key(answer, "STUDY")
         admitted = bool(uid) and self._bound.admits(values_of(answer, self._bound.values))
         return Study(uid, admitted, {keyword: texts(answer, keyword) for keyword in keywords if keyword in answer})
