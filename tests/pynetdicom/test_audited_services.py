@@ -154,6 +154,19 @@ def test_a_step_that_was_created_elsewhere_is_named_by_its_uid(served: Archive) 
     assert performed(served)[1:] == [Told("110111", "U", [NONE], NONE, ["1.2.3.4"])]
 
 
+def test_an_instance_is_known_by_the_uid_that_the_acceptor_gives_it(served: Archive) -> None:
+    def given(_: evt.Event) -> tuple[int, Dataset]:
+        made = Dataset()
+        made.AffectedSOPInstanceUID = "1.2.3.70"
+        return 0, made
+
+    served.server.bind(evt.EVT_N_CREATE, given)
+    with modality(served) as assoc:
+        assert assoc.send_n_create(step(), MPPS)[0].Status == 0
+        assert assoc.send_n_set(progress(), MPPS, "1.2.3.70")[0].Status == 0
+    assert performed(served) == [Told("110111", action, ["1.2.9"], "P9", ["1.2.3.70"]) for action in ("C", "U")]
+
+
 def test_a_step_that_was_not_created_is_no_step_to_remember(served: Archive) -> None:
     with modality(served) as assoc:
         assert assoc.send_n_create(step(), MPPS, "1.2.3.4")[0].Status == 0

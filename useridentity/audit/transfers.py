@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
@@ -132,6 +132,19 @@ def study_of(instances: list[Instance]) -> Study:
         text(first.patient_name),
         _texts(islice(accessions, MAX_ACCESSIONS)),
         tuple(SopClass(text(uid), len(found), _texts(found)) for uid, found in classes.items()),
+    )
+
+
+def created_as(uid: str, studies: Iterable[Study]) -> tuple[Study, ...]:
+    """`studies` of an instance that was created, with its UID where the request had left that open."""
+    return tuple(
+        replace(
+            study,
+            sop_classes=tuple(
+                each if each.instances else replace(each, instances=(uid,)) for each in study.sop_classes
+            ),
+        )
+        for study in studies
     )
 
 

@@ -19,7 +19,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from useridentity.audit.association import AssociationTrail, Ends, application_entity, outcome_of
 from useridentity.audit.record import MAX_IDENTIFIER, EndedBy, Kind, Operation, Outcome, Record, Study, text
 from useridentity.audit.trail import Trail
-from useridentity.audit.transfers import Instance, Transfers
+from useridentity.audit.transfers import Instance, Transfers, created_as
 from useridentity.credential import Credential
 from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Unavailable
@@ -59,8 +59,11 @@ class Served:
     asked: tuple[Study, ...] = ()
     sent: Transfers = field(default_factory=Transfers)
 
-    def answered(self, status: int | None) -> None:
-        """A response goes out."""
+    def answered(self, response: Any) -> None:
+        """A response goes out; that to an N-CREATE may say which UID the instance was given (PS3.7 10.1.5.1.4)."""
+        status = response.Status
+        if self.operation.request == "N-CREATE" and response.AffectedSOPInstanceUID:
+            self.asked = created_as(str(response.AffectedSOPInstanceUID), self.asked)
         pending = self.operation.request == "C-FIND" and status in PENDING
         self.operation = replace(self.operation, status=status, matches=self.operation.matches + pending)
 
@@ -93,7 +96,7 @@ class WatchedDIMSE(GuardedDIMSE):
     def send_msg(self, primitive: Any, context_id: int) -> None:
         served = SERVED.get()
         if served is not None and served.trail is self.assoc.audit and primitive.is_valid_response:  # type: ignore[attr-defined]
-            served.answered(primitive.Status)
+            served.answered(primitive)
         super().send_msg(primitive, context_id)
 
 
