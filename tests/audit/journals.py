@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.audit.builders import record
-from useridentity.audit.journal import Journal
+from tests.audit.builders import opened, record
+from useridentity.audit.journal import ANCHOR_RECORDS, Journal
 from useridentity.audit.mark import mark_of
-from useridentity.audit.record import Anchor, Kind
+from useridentity.audit.record import Anchor, Kind, Record
 from useridentity.audit.verify import Report, verify
 from useridentity.decision import Reason
 from useridentity.errors import Unavailable
 
+SMALL = 100_000  # bytes of a file that a test fills
 HANG = 60.0  # seconds; ten times what a process here needs
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +51,14 @@ def is_sound(folder: Path) -> bool:
 
 def mark_in(folder: Path) -> Path:
     return mark_of(folder / "audit.db", folder / "audit.key")
+
+
+def rotated(folder: Path, **settings: Any) -> list[Record]:
+    """What a journal of several files holds, written by a process that was started three times."""
+    written = []
+    for start in range(3):
+        with opened(folder, rotate_bytes=SMALL, **settings) as journal:
+            for number in range(ANCHOR_RECORDS):
+                written.append(record(number + start * ANCHOR_RECORDS))
+                journal.append(written[-1], wait=number % 100 == 99)
+    return written

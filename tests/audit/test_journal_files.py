@@ -6,34 +6,24 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.audit.builders import NOON, filled, opened, record, tampering
-from tests.audit.journals import HANG, ROOT, is_sound, refusal
+from tests.audit.builders import filled, opened, record
+from tests.audit.journals import HANG, ROOT, is_sound, refusal, rotated
 from useridentity.audit import journal as module
 from useridentity.audit.archive import Archive, alone, archives, full_name
 from useridentity.audit.here import host
-from useridentity.audit.journal import ANCHOR_RECORDS, Journal
+from useridentity.audit.journal import Journal
 from useridentity.audit.record import Acceptor, Kind, Record
-from useridentity.audit.segment import Segment
+from useridentity.audit.search import Filter, by_number, every, newest, since_number
+from useridentity.audit.segment import connect
 from useridentity.audit.verify import _Verification, verify
-
-SMALL = 100_000  # bytes of a file that a test fills
-
-
-def rotated(folder: Path, **settings: Any) -> list[Record]:
-    """What a journal of several files holds, written by a process that was started three times."""
-    written = []
-    for start in range(3):
-        with opened(folder, rotate_bytes=SMALL, **settings) as journal:
-            for number in range(ANCHOR_RECORDS):
-                written.append(record(number + start * ANCHOR_RECORDS))
-                journal.append(written[-1], wait=number % 100 == 99)
-    return written
 
 
 def test_a_full_file_is_put_away_and_the_journal_goes_on_as_one(tmp_path: Path) -> None:
@@ -182,8 +172,8 @@ def test_a_file_that_is_put_away_while_the_journal_is_verified_is_not_missed(
     rotated(tmp_path)
     read, put = _Verification.read, list[Path]()
 
-    def then_put_away(self: _Verification, path: Path) -> None:
-        read(self, path)
+    def then_put_away(self: _Verification, path: Path, opening: Any) -> None:
+        read(self, path, opening)
         if put_away_meanwhile and not put:
             put.append(tmp_path / "audit.db")
             put[0].rename(full_name(put[0]))
@@ -196,105 +186,43 @@ def test_a_file_that_is_put_away_while_the_journal_is_verified_is_not_missed(
     assert len(put) == put_away_meanwhile
 
 
+SEARCHES: dict[str, Callable[[Path], Iterable[tuple[int, Record]]]] = {
+    "list": lambda path: newest(path, Filter(), 10_000),
+    "export": lambda path: every(path, Filter()),
+    "follow": lambda path: since_number(path, 0),
+    "show": lambda path: [found for number in range(1, 16) if (found := by_number(path, number))],
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("put_away_meanwhile", [False, True])
+def test_whoever_looks_while_a_file_is_put_away_sees_all_of_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: str, *, put_away_meanwhile: bool
+) -> None:
+    """Between opening the newest file and looking for full ones; some see what has come since, too."""
+    path = filled(tmp_path, 10)
+    with closing(connect(path, "rw")) as database:
+        database.execute("PRAGMA journal_mode = DELETE")  # as just before a file is put away
+
+    def then_listed(journal: Path) -> list[Archive]:
+        if put_away_meanwhile:
+            monkeypatch.undo()
+            path.rename(full_name(path))
+            filled(tmp_path, 5)
+        return archives(journal)
+
+    monkeypatch.setattr("useridentity.audit.archive.archives", then_listed)
+    numbers = [number for number, _ in SEARCHES[search](path)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) in ((10, 15) if put_away_meanwhile else (10,))
+
+
 def test_one_full_file_can_be_verified_by_itself(tmp_path: Path) -> None:
     rotated(tmp_path)
     second = archives(tmp_path / "audit.db")[1]
     report = verify(second.path, tmp_path / "audit.key")
     assert report.findings == []
     assert report.notes == [f"{second.path.name} continues record {second.first - 1}, which is in an older file"]
-
-
-def test_files_older_than_they_are_to_be_kept_are_removed_and_not_missed(tmp_path: Path) -> None:
-    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds())
-    full = archives(tmp_path / "audit.db")
-    assert not full or full[0].first > 1
-    with opened(tmp_path) as journal:
-        retired = [each for _, each in journal.read(0, 10_000) if each.kind is Kind.RETIRED]
-    assert retired[-1].anchor is not None
-    assert is_sound(tmp_path)
-
-
-def test_files_within_their_time_are_kept(tmp_path: Path) -> None:
-    rotated(tmp_path, keep=timedelta(days=36_500).total_seconds())
-    assert archives(tmp_path / "audit.db")[0].first == 1
-    assert NOON.year == 2026
-
-
-@pytest.mark.threat("A1")
-@pytest.mark.parametrize("forged", ["", "its index", "its name"])
-def test_a_file_made_to_look_old_or_taken_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forged: str) -> None:
-    """Who can write a full file must not have the server remove it, and vouch for that."""
-    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
-    rotated(tmp_path)
-    first = archives(tmp_path / "audit.db")[0]
-    if forged == "its index":
-        with tampering(first.path) as database:
-            database.execute("UPDATE record SET time = ?", (-(2**61),))
-    elif forged == "its name":
-        first.path.rename(tmp_path / "audit-000000000001-000000000002.db")
-    keep = timedelta(days=-100_000 if forged == "its name" else 36_500).total_seconds()
-    with opened(tmp_path, keep=keep, sinks=["arr"]) as journal:
-        journal.advance("arr", 5 if forged == "its name" else first.last)
-        for number in range(3):
-            journal.append(record(number), wait=True)
-    assert archives(tmp_path / "audit.db")[0].first == 1
-
-
-@pytest.mark.threat("A1")
-def test_a_file_whose_last_record_was_altered_is_not_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
-    rotated(tmp_path)
-    first, second = archives(tmp_path / "audit.db")[:2]
-    with tampering(second.path) as database:
-        database.execute("UPDATE record SET body = replace(body, '2026', '1999') WHERE sequence = ?", (second.last,))
-    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds()) as journal:
-        for number in range(3):
-            journal.append(record(number), wait=True)
-    assert not first.path.exists()
-    assert second.path.exists()
-    assert f"record {second.last} was altered; see audit verify" in caplog.text
-
-
-def test_a_disk_that_is_full_just_as_a_file_is_removed_stops_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What could not be said of the removal was not said, and is not missed."""
-    rotated(tmp_path)
-    monkeypatch.setattr(module, "ANCHOR_RECORDS", 1)
-    append = Segment.append
-
-    def full(self: Segment, entries: Any, after: Any) -> Any:
-        head = append(self, entries, after)
-        if any(Kind.RETIRED.value in each.body for each in entries):
-            self._database.execute("ROLLBACK")  # as SQLite does where a commit finds the disk full
-        return head
-
-    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds()) as journal:
-        with monkeypatch.context() as patched:
-            patched.setattr(Segment, "append", full)
-            for number in range(3):
-                journal.append(record(number), wait=True)
-        assert "files are put away and removed later" in caplog.text
-        assert archives(tmp_path / "audit.db")[0].first == 1
-        for number in range(3):
-            journal.append(record(number), wait=True)
-    assert archives(tmp_path / "audit.db") == []
-    assert is_sound(tmp_path)
-
-
-def test_files_that_a_sink_has_not_taken_are_kept_whatever_their_age(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        journal.append(record(), wait=True)
-        journal.advance("arr", 1)
-        journal.advance("a sink of last year", 0)
-    rotated(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr", "new"])
-    assert archives(tmp_path / "audit.db")[0].first == 1
-    with opened(tmp_path, keep=timedelta(days=-100_000).total_seconds(), sinks=["arr"]) as journal:
-        journal.advance("arr", journal.last)
-        journal.append(record(), wait=True)
-    assert not [each for each in archives(tmp_path / "audit.db") if each.first == 1], "nobody waits for it any more"
 
 
 def test_what_the_journal_says_of_itself_names_this_machine_and_process(

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,26 +78,35 @@ def _lock(descriptor: int, key: Path) -> None:
         time.sleep(LOOK_AGAIN)
 
 
-def in_order(journal: Path) -> Iterator[Path]:
+Opening = AbstractContextManager[sqlite3.Connection]
+
+
+def in_order(journal: Path) -> Iterator[tuple[Path, Opening]]:
     """All files, oldest first, looked for one by one: those that are put away while others are read, too."""
     before = None
     while True:
-        with held(journal):
-            more = next((each for each in archives(journal) if before is None or each > before), None)
+        with at_once(journal) as (full, newest):
+            more = next((each for each in full if before is None or each > before), None)
             if more is None:
-                yield from [journal] if journal.exists() else ()
+                yield from [(journal, newest)] if journal.exists() else []
                 return
         before = more
-        yield before.path
+        yield more.path, reading(more.path)
 
 
 @contextmanager
-def held(journal: Path) -> Iterator[None]:
-    """The newest file, where there is one that can be read, is not put away until the block ends."""
+def at_once(journal: Path) -> Iterator[tuple[list[Archive], Opening]]:
+    """The full files and the newest one as they are at one moment: that is opened, and may be put away meanwhile."""
     with ExitStack() as stack:
-        with suppress(sqlite3.Error, ConfigurationError):
-            stack.enter_context(reading(journal))
-        yield
+        newest: Opening = reading(journal)
+        before = math.inf  # are the numbers of full ones; what was put away since it was opened, has higher ones
+        try:
+            database = stack.enter_context(newest)
+            newest = nullcontext(database)
+            before = database.execute("SELECT CAST(sequence AS INTEGER) FROM seal WHERE name = 'base'").fetchone()[0]
+        except (sqlite3.Error, ConfigurationError, TypeError):  # which whoever reads it is told
+            newest = reading(journal)
+        yield [each for each in archives(journal) if each.last <= before], newest
 
 
 def full_name(journal: Path) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from useridentity.audit.archive import archives, files, held, in_order
+from useridentity.audit.archive import Opening, at_once, files, in_order
 from useridentity.audit.record import Record
 from useridentity.audit.segment import microseconds, problem, reading, rows
 from useridentity.audit.terms import EMERGENCY, Field, folded, terms_of
@@ -91,9 +91,9 @@ def _address(value: str) -> str:
 def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:
     """The newest records that match, oldest of them first; raises `ConfigurationError` where there is no journal."""
     found: list[Found] = []
-    with held(journal):
-        for path in reversed(_files(journal)):
-            with _searching(path) as database:
+    with _files(journal) as everything:
+        for path, opening in reversed(everything):
+            with _searching(path, opening) as database:
                 found += _search(database, wanted, "DESC", limit - len(found))
             if len(found) >= limit:
                 break
@@ -102,17 +102,17 @@ def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:
 
 def every(journal: Path, wanted: Filter) -> Iterator[Found]:
     """All records that match, oldest first, of files that are put away meanwhile, too."""
-    _files(journal)
-    for path in in_order(journal):
-        with _searching(path) as database:
+    _check_is_there(journal)
+    for path, opening in in_order(journal):
+        with _searching(path, opening) as database:
             yield from _search(database, wanted, "ASC", -1)
 
 
 def by_number(journal: Path, sequence: int) -> Found | None:
     """The record with this number."""
-    with held(journal):
-        for path in _files(journal):
-            with _searching(path) as database:
+    with _files(journal, sequence - 1) as everything:
+        for path, opening in everything:
+            with _searching(path, opening) as database:
                 for row in rows(database, max(sequence - 1, _base(database)), 1):
                     if row.sequence == sequence:
                         return sequence, Record.from_json(row.body)
@@ -121,26 +121,25 @@ def by_number(journal: Path, sequence: int) -> Found | None:
 
 def last_number(journal: Path) -> int:
     """The number of the newest record, 0 where there is none yet."""
-    with held(journal), _searching(_files(journal)[-1]) as database:
+    with _files(journal) as everything, _searching(*everything[-1]) as database:
         return int(database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone()[0])
 
 
 def since_number(journal: Path, after: int) -> list[Found]:
     """The records above a number, in order."""
     found: list[Found] = []
-    with held(journal):
-        full = [each.path for each in archives(journal) if each.last > after]
-        for path in [*full, *([journal] if journal.exists() else [])]:
-            with _searching(path) as database:
+    with _files(journal, after) as everything:
+        for path, opening in everything:
+            with _searching(path, opening) as database:
                 found += [(row.sequence, Record.from_json(row.body)) for row in rows(database, after)]
     return found
 
 
 @contextmanager
-def _searching(path: Path) -> Iterator[sqlite3.Connection]:
+def _searching(path: Path, opening: Opening) -> Iterator[sqlite3.Connection]:
     """A connection for reading; what is wrong with the file is told as a `ConfigurationError`."""
     try:
-        with reading(path) as database:
+        with opening as database:
             yield database
     except (sqlite3.Error, OSError, ConfigurationError) as error:
         raise ConfigurationError(f"{path}: {problem(error)}") from None
@@ -148,11 +147,18 @@ def _searching(path: Path) -> Iterator[sqlite3.Connection]:
         raise ConfigurationError(f"{path}: has what no journal has ({error}); see audit verify") from None
 
 
-def _files(journal: Path) -> list[Path]:
-    found = files(journal)
-    if not found:
+@contextmanager
+def _files(journal: Path, after: int = 0) -> Iterator[list[tuple[Path, Opening]]]:
+    """The files with records above a number as they are at one moment, oldest first."""
+    _check_is_there(journal)
+    with at_once(journal) as (full, newest):
+        found: list[tuple[Path, Opening]] = [(each.path, reading(each.path)) for each in full if each.last > after]
+        yield [*found, (journal, newest)] if journal.exists() else found
+
+
+def _check_is_there(journal: Path) -> None:
+    if not files(journal):
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
-    return found
 
 
 def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int) -> Iterator[Found]:

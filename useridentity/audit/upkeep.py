@@ -138,9 +138,10 @@ class WrittenFile:
 
     def _put_away(self, segment: Segment) -> None:
         with self._reader.paused(), alone(self._key):
-            if segment.settle():
-                base, cursors = segment.head, segment.cursors()
-                self.close()
+            is_settled = segment.settle()
+            base, cursors = segment.head, segment.cursors()
+            self.close()  # where it is not settled, its log may be another one by now
+            if is_settled:
                 begin(self._path, Chain(read_key(self._key)), base, cursors, instead_of=full_name(self._path))
 
     def _retire(self, keep: float) -> None:

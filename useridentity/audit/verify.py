@@ -14,11 +14,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from useridentity.audit.archive import alone, files, in_order
+from useridentity.audit.archive import Opening, alone, files, in_order
 from useridentity.audit.chain import Chain, Head, read_key
 from useridentity.audit.mark import mark_of, read_mark
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem, reading
+from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem
 from useridentity.audit.terms import terms_of
 from useridentity.errors import ConfigurationError
 
@@ -81,8 +81,8 @@ def verify(journal: Path, key: Path, anchors: Iterable[Anchor] = ()) -> Report:
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
     verification = _Verification(Chain(read_key(key)), anchors)
     verification.read_mark(path)
-    for each in in_order(journal):
-        verification.read(each)
+    for each, opening in in_order(journal):
+        verification.read(each, opening)
     with alone(key):  # who has just put a full file away has not begun the next one yet
         is_missing = not journal.exists()
     return verification.concluded(journal, is_missing=is_missing)
@@ -119,12 +119,12 @@ class _Verification:
             journal, head = self._mark
             self._expected.setdefault((journal, head.sequence), head.mac.hex())
 
-    def read(self, path: Path) -> None:
+    def read(self, path: Path, opening: Opening) -> None:
         """Verify one file as the continuation of those before."""
         self._path = path
         self._first = self._first or path
         try:
-            with reading(path) as database:
+            with opening as database:
                 self._verify_file(database)
         except (sqlite3.Error, OSError, ConfigurationError) as error:
             after = self._before.sequence if self._before else 0
