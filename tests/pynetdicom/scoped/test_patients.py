@@ -167,6 +167,23 @@ def test_counts_over_a_patients_studies_are_of_those_in_scope() -> None:
     assert rows[0].NumberOfPatientRelatedStudies == 2, "the handler's own is left alone"
 
 
+@pytest.mark.parametrize(("scope", "counted"), [(None, 2), ({"PatientID": "P1"}, 2), ({"AccessionNumber": "A1"}, 1)])
+@pytest.mark.parametrize("level", ["STUDY", "PATIENT"])
+def test_an_index_that_knows_no_issuers_is_counted_all_the_same(level: str, scope: object, counted: int) -> None:
+    index = Index([study(1, "P1"), study(2, "P1")])
+
+    def on_find(event: evt.Event) -> Rows:
+        for row in index.find(event.identifier):
+            if "IssuerOfPatientID" in row:
+                del row.IssuerOfPatientID
+            yield 0xFF00, row
+
+    wanted = identifier(level, PatientID=None, StudyInstanceUID=None, NumberOfPatientRelatedStudies=None)
+    model = (STUDY_ROOT if level == "STUDY" else PATIENT_ROOT)["FIND"]
+    for row in answers(on_find, wanted, model, scope)[1]:
+        assert row.NumberOfPatientRelatedStudies == counted
+
+
 @pytest.mark.parametrize(("scope", "counted"), [({"PatientID": "P1"}, "2"), ({"AccessionNumber": "A1"}, "")])
 @pytest.mark.threat("Q7")
 def test_a_count_that_cannot_be_made_again_is_left_out(scope: object, counted: str) -> None:

@@ -98,7 +98,9 @@ class Studies:
             if found:
                 # Where the index contradicts itself, the study is in scope only if every answer says so.
                 worst = min(found, key=lambda study: study.in_scope)
-                self._known[uid] = worst._replace(said={word: worst.said.get(word, ()) for word in PATIENT})
+                self._known[uid] = worst._replace(
+                    said={word: worst.said[word] for word in PATIENT if word in worst.said}
+                )
         return self._known.get(uid)
 
     def of_patient(self, patient_id: str, more: Iterable[str] = ()) -> tuple[Study, ...]:
