@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from tests.parts import require
-from useridentity.cli.demo import show
+from useridentity.cli.demo import peers, show
 from useridentity.cli.demo.table import Row, table
 
 COMMAND = [str(Path(sys.executable).with_name("useridentity")), "demo"]
@@ -116,6 +116,19 @@ def test_what_is_not_installed_is_left_out_with_a_line_that_says_how_to_get_it(t
     }
     for name, extra in extras.items():
         assert f"Without {name}: pip install 'useridentity[{extra}]'" in without
+
+
+def test_pynetdicoms_program_of_that_name_is_not_taken_for_dcmtks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a virtual environment, where it comes first; of another's options it ends without an association."""
+    require("storescu")
+    installed = peers.dcmtk()
+    assert installed is not None
+    theirs = Path(sys.executable).with_name("storescu")
+    assert theirs.exists()
+    monkeypatch.setenv("PATH", str(theirs.parent))
+    assert peers.dcmtk() is None
+    monkeypatch.setenv("PATH", f"{theirs.parent}:{Path(installed).parent}")
+    assert peers.dcmtk() == installed
 
 
 def test_a_kdc_that_is_missing_or_does_not_start_costs_the_kerberos_rows_only(

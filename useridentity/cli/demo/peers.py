@@ -53,7 +53,7 @@ def _saw(outcome: Outcome) -> str:
 
 def storescu(what: str, *options: str, tls: bool = False) -> tuple[Attempt, ...]:
     """DCMTK's storescu with these options, where it is installed. A passcode it takes as one, and nowhere else."""
-    program = shutil.which("storescu")
+    program = dcmtk()
     if program is None:
         return ()
 
@@ -70,6 +70,17 @@ def storescu(what: str, *options: str, tls: bool = False) -> tuple[Attempt, ...]
         return accepted if done.returncode == 0 else _complaint(done.stderr)
 
     return (Attempt(f"DCMTK storescu, {what}", run, tls),)
+
+
+def dcmtk() -> str | None:
+    """DCMTK's storescu. Pynetdicom has a program of that name too, which comes first in a virtual environment."""
+    found = filter(None, (shutil.which("storescu", path=folder) for folder in os.get_exec_path()))
+    return next((program for program in found if b"$dcmtk" in _version(program)), None)
+
+
+def _version(program: str) -> bytes:
+    asked = [program, "--version"]
+    return subprocess.run(asked, capture_output=True, timeout=PATIENCE, check=False).stdout  # noqa: S603  our own
 
 
 def _complaint(stderr: str) -> str:

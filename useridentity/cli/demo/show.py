@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from useridentity.cli.demo.broken import broken
 from useridentity.cli.demo.certificates import certificates
 from useridentity.cli.demo.names import passcode, username
 from useridentity.cli.demo.part import Attempt, Part
+from useridentity.cli.demo.peers import dcmtk
 from useridentity.cli.demo.table import Row, table
 from useridentity.cli.demo.tickets import kerberos
 from useridentity.cli.demo.tokens import jwt
@@ -80,7 +80,7 @@ def show() -> None:
 
 def _begin(folder: Path, running: ExitStack) -> tuple[list[Part], dict[str, str]]:
     """The parts that are possible here, and for the others why they are not."""
-    parts, absent = [], {} if which("storescu") else {"DCMTK's storescu": "apt-get install dcmtk"}
+    parts, absent = [], {} if dcmtk() else {"DCMTK's storescu": "apt-get install dcmtk"}
     for name, kind in KINDS.items():
         reason = kind.lacks()
         try:
