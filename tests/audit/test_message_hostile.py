@@ -124,6 +124,9 @@ def test_a_peers_words_are_not_taken_for_ours() -> None:
         (document,) = documents(replace(corpus()["stored"], requestor=requestor))
         assert document.find("ActiveParticipant").get("AlternativeUserID") == titles
         assert document.find("ActiveParticipant").get("UserID") == title
+    for name, said in (("WS_2", "C-MOVE to WS_2 0124H"), ("A, by root", 'C-MOVE to "A, by root" 0124H')):
+        refused = corpus()["refused"]
+        assert said in told(replace(refused, operation=replace(refused.operation, destination=name)))
 
 
 def test_patients_without_an_id_are_not_taken_for_one() -> None:

@@ -99,6 +99,8 @@ def _outcome(record: Record, event: Code) -> EventOutcome:
 def _description(record: Record, told: Told = ()) -> str:
     """What happened, in words: the kind of record, the parts of the policy that decided, the reason and details."""
     operation, traffic = record.operation, record.traffic
+    if operation:
+        operation = replace(operation, destination=_quoted(operation.destination))
     named = (
         ("SOP class", operation.sop_class if operation and operation.request.startswith("N-") else ""),
         ("rule", record.rule),
