@@ -39,10 +39,11 @@ def failed(outcome: Outcome, target: Target) -> Failure:
             return Failure(Exit.NOT_CONFIRMED, f"not confirmed: {outcome.detail}", _advice_on_confirmation(target))
         case OutcomeKind.UNREACHABLE:
             return unreachable(target, outcome.detail)
-        case OutcomeKind.ABORTED:
-            return Failure(Exit.ABORTED, f"aborted: {outcome.detail}", f"ask the log of {target.where}")
-        case _:
+        case OutcomeKind.UNSENT:
             return not_sent(outcome.detail)
+        case _:
+            cause = outcome.detail or "the peer ended the association as soon as it was accepted"
+            return Failure(Exit.ABORTED, f"aborted: {cause}", f"ask the log of {target.where}")
 
 
 def unreachable(target: Target, cause: str) -> Failure:

@@ -183,9 +183,10 @@ def _wait_for_room(assoc: Association, window: int) -> None:
 def _answer(assoc: Association) -> object:
     """The response, None where there is none in time: what still waits here has that time from when it has gone."""
     while True:
-        taken = taken_octets(assoc)
+        taken, since = taken_octets(assoc), time.monotonic()
         _, response = assoc.dimse.get_msg(block=True)
-        if response is not None or not assoc.is_established or taken_octets(assoc) == taken:
+        ended = time.monotonic() - since < (assoc.dimse_timeout or math.inf)  # and nothing will come any more
+        if response is not None or ended or taken_octets(assoc) <= taken:
             return response
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_PDU = 256 * 1024
 """Bytes of a PDU that a peer may send us: an image in a few system calls."""
 
+SMALLEST_PDU = 8
+"""Octets of a PDU that an acceptor must take: a PDV item's header and two of a fragment (PS3.8 9.3.5.1)."""
+
 
 @contextmanager
 def association(
@@ -45,17 +48,35 @@ def association(
         raise failed(outcome_of(assoc), target)
     stop.association = assoc
     try:
+        _check_answer(assoc, target)
         _require(needed, assoc, target, contexts)
         yield assoc
     except Failure:
         raise
-    except BaseException:  # in the middle of something, whose answers would come for nobody
+    except BaseException as error:  # in the middle of something, whose answers would come for nobody
+        ended = isinstance(error, RuntimeError) and not assoc.is_established  # as pynetdicom says it before a request
         hang_up(assoc)
+        if ended:
+            raise lost(assoc) from None
         raise
     finally:
         stop.association, stop.cancel = None, None
         if assoc.is_established:
             assoc.release()
+
+
+def _check_answer(assoc: Association, target: Target) -> None:
+    """Raises `Failure` where the acceptor agreed to what was not proposed, or takes nothing at all."""
+    proposed = {each.context_id: each.transfer_syntax for each in assoc.requestor.requested_contexts}
+    most = assoc.dimse.maximum_pdu_size
+    if not all(set(each.transfer_syntax) & set(proposed[each.context_id]) for each in assoc.accepted_contexts):
+        problem = "chose a transfer syntax that was not proposed"
+    elif 0 < most < SMALLEST_PDU:
+        problem = f"takes PDUs of no more than {most} octets"
+    else:
+        return
+    hang_up(assoc)
+    raise Failure(Exit.ABORTED, f"aborted here: {target.where} {problem}", "ask those who look after it")
 
 
 def _require(needed: str, assoc: Association, target: Target, contexts: Sequence[PresentationContext]) -> None:
