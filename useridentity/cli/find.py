@@ -61,7 +61,7 @@ def find(
     from useridentity.cli.requestor.querying import completed, matches
 
     output = Output(options)
-    query = identifiers.identifier(keys, identifier)
+    query = identifiers.identifier(keys, identifier, options)
     asked = identifiers.check_columns(columns)
     shown = completed(query, Level(level) if level else None, Model(model), asked)
     where = only_target(peer, options)

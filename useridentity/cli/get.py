@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,16 +9,7 @@ import typer
 from useridentity.cli.requestor.completion import storage_names
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
-from useridentity.cli.requestor.options import (
-    Identifier,
-    Keys,
-    LevelWord,
-    ModelWord,
-    Options,
-    OutputFolder,
-    Peer,
-    command,
-)
+from useridentity.cli.requestor.options import Options, Peer, Wanted, command
 from useridentity.cli.requestor.output import Output
 from useridentity.cli.requestor.peer import only_target
 
@@ -33,10 +23,7 @@ useridentity get pacs --identifier series.json --json
 @command
 def get(
     peer: Peer,
-    keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
-    identifier: Identifier = None,
-    level: LevelWord = None,
-    model: ModelWord = None,
+    wanted: Wanted,
     sop_class: Annotated[
         list[str],
         typer.Option(
@@ -45,7 +32,6 @@ def get(
             autocompletion=storage_names,
         ),
     ] = [],  # noqa: B006  typer copies it
-    output: OutputFolder = Path(),
     *,
     options: Options,
 ) -> None:
@@ -58,11 +44,11 @@ def get(
     from useridentity.cli.requestor.keeping import Folder
 
     shown = Output(options)
-    query, chosen = retrieved.wanted(keys, identifier, level, model)
+    query, chosen = retrieved.identifier(wanted, options)
     classes = retrieve.storage_classes(sop_class)
     where = only_target(peer, options)
     with shown.progress("retrieving", None, "files") as meter:
-        folder = Folder(output, meter.moved)
+        folder = Folder(wanted.output, meter.moved)
         with retrieved.telling(folder, shown):
             counts = interruptible(
                 lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note

@@ -11,16 +11,7 @@ import typer
 
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
-from useridentity.cli.requestor.options import (
-    Identifier,
-    Keys,
-    LevelWord,
-    ModelWord,
-    Options,
-    OutputFolder,
-    Peer,
-    command,
-)
+from useridentity.cli.requestor.options import Options, Peer, Wanted, command
 from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import Target, only_target
 
@@ -37,10 +28,7 @@ useridentity move pacs --receive 11112 --to WS_1 --policy identity.toml -k Patie
 @command
 def move(
     peer: Peer,
-    keys: Keys = (),  # type: ignore[assignment]  # a list, once it is parsed
-    identifier: Identifier = None,
-    level: LevelWord = None,
-    model: ModelWord = None,
+    wanted: Wanted,
     to: Annotated[
         str | None,
         typer.Option(metavar="AE_TITLE", help="The destination; our own AE title if left out."),
@@ -56,7 +44,6 @@ def move(
         Path | None,
         typer.Option(metavar="FILE", help="The policy file that says who may store here; everybody if left out."),
     ] = None,
-    output: OutputFolder = Path(),
     *,
     options: Options,
 ) -> None:
@@ -69,7 +56,7 @@ def move(
     from useridentity.cli.requestor import retrieving as retrieve
 
     shown = Output(options)
-    query, chosen = retrieved.wanted(keys, identifier, level, model)
+    query, chosen = retrieved.identifier(wanted, options)
     where = only_target(peer, options)
     port = receive or (where.profile.receive if to in (None, where.calling) else None)
     if to is None and port is None:
@@ -77,7 +64,7 @@ def move(
     destination = to or where.calling
     with (
         shown.progress("moving", None, "files") as meter,
-        _reception(where, destination, port, policy, receive_tls, output, meter, shown) as folder,
+        _reception(where, destination, port, policy, receive_tls, wanted.output, meter, shown) as folder,
         retrieved.telling(folder, shown),
     ):
         counts = interruptible(lambda stop: retrieve.move(where, query, chosen, destination, stop, meter), shown.note)

@@ -90,16 +90,6 @@ def test_a_link_to_nothing_is_found_to_be_told(files: Path) -> None:
     assert "study/gone.dcm" in names("study")
 
 
-def test_folders_in_one_another_may_be_deeper_than_calls(files: Path) -> None:
-    here = os.getcwd()
-    for _ in range(1500):
-        os.mkdir("d")
-        os.chdir("d")
-    Path("deep.dcm").touch()
-    os.chdir(here)
-    assert len(names("d")) == 1
-
-
 def test_files_and_folders_that_cannot_be_read_are_told_and_the_rest_sent(
     script: str, ct_path: Path, tmp_path: Path
 ) -> None:

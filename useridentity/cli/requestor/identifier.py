@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pynetdicom.dsutils import encode
 
+from useridentity.cli.requestor.options import Options
 from useridentity.errors import ConfigurationError
 
 MAX_JSON = 1024 * 1024
@@ -33,9 +34,11 @@ UTF_8 = "ISO_IR 192"
 _STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*|\(?[0-9A-Fa-f]{4},?[0-9A-Fa-f]{4}\)?)(?:\[(\d{1,4})\])?")
 
 
-def identifier(keys: SequenceOf[str], file: str | None) -> Dataset:
+def identifier(keys: SequenceOf[str], file: str | None, options: Options) -> Dataset:
     """The identifier that `--identifier` and `-k` say, in this order; raises `typer.BadParameter` or
     `ConfigurationError`."""
+    if file == options.passcode_file == "-":
+        raise typer.BadParameter("standard input cannot be this and --identifier too", param_hint="--passcode-file")
     dataset = Dataset() if file is None else _from_json(_read(file), file)
     for key in keys:
         path, _, value = key.partition("=")

@@ -64,6 +64,17 @@ OutputFolder = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the options of `get` and `move` say is to be retrieved, and the folder for files."""
+
+    keys: Keys = ()  # type: ignore[assignment]  # a list, once it is parsed
+    identifier: Identifier = None
+    level: LevelWord = None
+    model: ModelWord = None
+    output: OutputFolder = Path()
+
+
 def _option(help_: str, *names: str, panel: str | None = None, **more: Any) -> Any:
     return typer.Option(*names, help=help_, rich_help_panel=panel, show_default=False, **more)
 
@@ -155,8 +166,6 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def with_results_only(**given: Any) -> None:
-        if given["options"].passcode_file == given.get("identifier") == "-":
-            raise typer.BadParameter("standard input cannot be this and --identifier too", param_hint="--passcode-file")
         with results_only():
             function(**given)
 

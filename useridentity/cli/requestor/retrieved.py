@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor import identifier as identifiers
 from useridentity.cli.requestor.keeping import Folder
 from useridentity.cli.requestor.models import Level, Model, retrieved
+from useridentity.cli.requestor.options import Options, Wanted
 from useridentity.cli.requestor.output import Meter, Output
 from useridentity.cli.requestor.peer import Target
 from useridentity.cli.requestor.retrieving import Counts
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def wanted(keys: Sequence[str], file: str | None, level: str | None, model: str | None) -> tuple[Dataset, Model]:
+def identifier(wanted: Wanted, options: Options) -> tuple[Dataset, Model]:
     """The identifier and the information model that the options say; raises `typer.BadParameter`."""
-    query = identifiers.identifier(keys, file)
+    query = identifiers.identifier(wanted.keys, wanted.identifier, options)
     identifiers.check_encodable(query)
+    level, model = wanted.level, wanted.model
     return query, retrieved(query, Level(level) if level else None, Model(model) if model else None)
 
 
