@@ -19,11 +19,12 @@ from useridentity.credential import Credential
 from useridentity.decision import CONGESTED, Accepted, Decision, Reason, Rejected
 from useridentity.errors import Refused, Unavailable
 from useridentity.facts import Tls
+from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.passcode import passcode_check
 from useridentity.policy import Limits, Policy, Rule
 from useridentity.state.limits import PenaltyLimits
 from useridentity.state.penalties import AGAIN, Address
-from useridentity.validator import FunctionValidator
+from useridentity.validator import FunctionValidator, Verified
 
 GUESSES = 10_000
 STRANGER, WARD, HOME = map(ip_address, ("203.0.113.9", "10.1.1.1", "192.0.2.1"))
@@ -121,6 +122,26 @@ def test_guesses_count_while_another_validator_cannot_tell(hospital: Callable[..
     assert here.asked == LIMITS.account_free + 1
     assert isinstance(answers[0], Rejected)
     assert answers[0].reason is Reason.VALIDATOR_UNAVAILABLE
+
+
+def test_what_nobody_could_tell_is_checked_again_at_once(hospital: Callable[..., Hospital]) -> None:
+    """A passcode that one store refused may be another's, which was down: it is not wrong for a few seconds."""
+    is_up = False
+
+    def directory(presented: Credential | None, *_: object) -> Verified:
+        if not is_up:
+            raise Unavailable("the directory is down")
+        return Verified(Identity("directory:alice", "alice", "directory", Assurance.AUTHENTICATED, 2))
+
+    here = hospital(FunctionValidator("directory", 2, directory, cpu_short=True))
+    assert isinstance(here.log_in(WARD), Accepted), "by the other store"
+    undecided = here.log_in(WARD, passcode=b"the directory's")
+    assert isinstance(undecided, Rejected)
+    assert undecided.reason is Reason.VALIDATOR_UNAVAILABLE
+    is_up = True
+    accepted = here.log_in(WARD, passcode=b"the directory's", at=AGAIN / 2)
+    assert isinstance(accepted, Accepted)
+    assert accepted.validator == "directory"
 
 
 def test_tokens_that_are_wrong_are_charged_to_their_source(hospital: Callable[..., Hospital]) -> None:
