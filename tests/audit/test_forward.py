@@ -225,6 +225,24 @@ def test_a_receiver_that_asks_to_be_left_alone_is(tmp_path: Path) -> None:
     assert second - first >= 1.0
 
 
+def test_a_receiver_that_is_too_slow_for_a_batch_gets_smaller_ones(tmp_path: Path) -> None:
+    """It keeps what it gets, and answers too late for more than three."""
+    sink = Slow(batch=100)
+    with opened(tmp_path) as journal:
+        append(journal, 30)
+        with forwarding(journal, sink, longest_pause=0.001):
+            until(lambda: journal.cursor("list") == 30)
+        assert set(sink.events) == set(event_ids(journal))
+
+
+class Slow(Listed):
+    def send(self, records: Sequence[Record]) -> int:
+        refused = super().send(records)
+        if len(records) > 3:
+            raise Undelivered("timed out")
+        return refused
+
+
 def test_nobody_is_left_alone_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("useridentity.audit.forward.LONGEST_ASKED", 0.1)
     sink = Listed()

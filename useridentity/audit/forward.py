@@ -96,6 +96,7 @@ class Forwarder:
         self._after = after
         self._longest_pause = longest_pause
         self._pause = FIRST_PAUSE
+        self._batch = sink.batch
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"audit-forward {sink.name}", daemon=True)
         self._confirmed = 0
@@ -158,7 +159,7 @@ class Forwarder:
         self._resume()
         while not self._stopping.is_set():
             self._journal.wait(self._position, POLL)  # what other processes wrote it does not tell; that is read anyway
-            self._send(self._journal.read(self._position, self._sink.batch))
+            self._send(self._journal.read(self._position, self._batch))
             if self._is_due():
                 self._confirm()
         self._finish()
@@ -176,7 +177,7 @@ class Forwarder:
         """Send what was recorded before the stop; the journal writes a place after all that waits to be written."""
         deadline = time.monotonic() + STOP_SECONDS
         self._journal.advance(self._sink.name, self._confirmed)
-        while (entries := self._journal.read(self._position, self._sink.batch)) and time.monotonic() < deadline:
+        while (entries := self._journal.read(self._position, self._batch)) and time.monotonic() < deadline:
             self._send(entries)
         if self._unconfirmed:
             self._confirm()
@@ -201,6 +202,7 @@ class Forwarder:
             if taken := undelivered.taken:
                 self._advance(entries[taken - 1][0], taken, undelivered.refused)
             raise
+        self._batch = min(2 * self._batch, self._sink.batch)
         self._sent_to(entries[-1][0], len(entries), refused)
 
     def _pass_over(self, entry: tuple[int, Record], error: NoForm) -> None:
@@ -238,8 +240,12 @@ class Forwarder:
         self._pause, self._problem, self._oldest = FIRST_PAUSE, "", None
 
     def _fail(self, problem: str, taken: int = 0, wait: float = 0.0) -> None:
-        """Say it once per outage, and wait longer each time, or as long as the receiver asks."""
+        """Say it once per outage, and wait longer each time, or as long as the receiver asks.
+
+        Half as many are sent then: a receiver that is too slow for a batch would get the same one for ever.
+        """
         self._sink.close()
+        self._batch = max(1, self._batch // 2)
         self._failed += 1
         if not self._problem:
             LOGGER.warning("audit records wait: %s", problem)
