@@ -82,7 +82,11 @@ def test_times_are_written_as_utc_whatever_zone_they_came_in() -> None:
 @pytest.mark.parametrize(
     "line",
     ["", "[]", "{}", "null", '{"kind":"stored","unknown":1}', '{"kind":"eaten"}', '{"kind":"stored","time":7}',
-     '{"kind":"stored","user":{"nobody":1}}', '{"kind":"stored","studies":[1]}', "[" * 100_000],
+     '{"kind":"stored","user":{"nobody":1}}', '{"kind":"stored","studies":[1]}', "[" * 100_000,
+     '{"kind":"stored","detail":7}', '{"kind":"stored","count":"7"}', '{"kind":"stored","user":{"groups":"ab"}}',
+     '{"kind":"stored","user":{"attributes":{"role":["MD",null]}}}', '{"kind":"stored","user":{"emergency":null}}',
+     '{"kind":"stored","time":"2026-11-22T12:00:00"}', '{"kind":"stored","time":"0001-01-01T00:00:00+14:00"}',
+     '{"kind":"stored","time":"9999-12-31T23:59:59-12:00"}'],
 )  # fmt: skip
 def test_what_is_no_record_is_a_value_error(line: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the kinds of JSON's and of ours

@@ -5,8 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
-from enum import Enum
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import cache
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -63,24 +62,40 @@ def _readers(cls: Any) -> dict[str, Callable[[Any], Any]]:
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """What makes a value of the annotation `hint` from JSON's."""
+    """What makes a value of the annotation `hint` from JSON's; it raises what fitted badly."""
     if NoneType in get_args(hint):
         hint = get_args(hint)[0]
     if get_origin(hint) is tuple:
-        item = _reader(get_args(hint)[0])
-        return lambda value: tuple(item(each) for each in value)
+        item, items = _reader(get_args(hint)[0]), _typed(list)
+        return lambda value: tuple(item(each) for each in items(value))
     if get_origin(hint) is Mapping:
-        return lambda value: {key: tuple(items) for key, items in value.items()}
+        of_key, table = _reader(get_args(hint)[1]), _typed(dict)
+        return lambda value: {key: of_key(each) for key, each in table(value).items()}
     if is_dataclass(hint):
         return lambda value: restored(hint, value)  # type: ignore[arg-type]  # a class, as annotations are
-    return _SCALARS.get(hint, hint if isinstance(hint, type) and issubclass(hint, Enum) else _same)
+    return _SCALARS.get(hint) or (_typed(hint) if hint in AS_THEY_ARE else hint)
 
 
-def _same(value: Any) -> Any:
-    return value
+def _typed(cls: type) -> Callable[[Any], Any]:
+    """Lets a value of this very type pass; where a number is expected, a whole one too."""
+    known = (float, int) if cls is float else (cls,)
+
+    def check(value: Any) -> Any:
+        if type(value) not in known:
+            raise TypeError(f"{type(value).__name__} where {cls.__name__} is due")
+        return value
+
+    return check
+
+
+def _time(value: Any) -> datetime:
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None or not MINYEAR < found.year < MAXYEAR:  # others have no local time everywhere
+        raise ValueError(f"{value} is no time with a zone")
+    return found
 
 
 _SCALARS: Mapping[Any, Callable[[Any], Any]] = {
-    datetime: datetime.fromisoformat,
+    datetime: _time,
     bytes: lambda value: b64decode(value, validate=True),
 }
