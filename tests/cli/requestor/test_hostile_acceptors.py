@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import struct
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from tests.cli.requestor.conftest import Command, Done
 from tests.lib.pdus import pdu
@@ -24,6 +27,7 @@ from tests.lib.rawacceptor import (
     data_set,
     raw_acceptor,
 )
+from useridentity.cli.requestor import interrupt
 
 Codes = int | Mapping[str, int]
 KEYS = ("-k", "StudyInstanceUID=1.2.3")
@@ -254,3 +258,45 @@ def test_a_release_that_fails_takes_nothing_back(
         release(peer)
 
     assert run(name, behave, timeout).code == 0
+
+
+# Ctrl-C once
+
+
+def press_control_c() -> None:
+    """To the thread that runs the command, so that it wakes up."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def test_control_c_ends_a_command_whose_acceptor_stands_still(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupt, "LAST", SHORT)
+
+    def behave(peer: Peer) -> None:
+        peer.asked()
+        press_control_c()
+        peer.hold()
+
+    for name in ("store", "find", "get"):
+        done = run(name, behave)
+        assert (done.code, done.err.count("error: interrupted")) == (130, 1), done
+
+
+def test_control_c_ends_a_store_that_nobody_reads(
+    command: Command, ct_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More is on its way than all queues and buffers take."""
+    monkeypatch.setattr(interrupt, "LAST", SHORT)
+    image, left = dcmread(ct_path), threading.Event()
+    image.PixelData = bytes(40_000_000)
+    image.save_as(tmp_path / "large.dcm")
+
+    def behave(peer: Peer) -> None:
+        peer.accept()
+        peer.read()
+        press_control_c()
+        left.wait(HANG)
+
+    with raw_acceptor(behave) as port:
+        done = command("store", "127.0.0.1", port, "large.dcm")
+        left.set()
+    assert (done.code, done.err.count("error: interrupted")) == (130, 1), done

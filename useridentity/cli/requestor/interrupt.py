@@ -1,12 +1,13 @@
 """Ctrl-C ends what a command does in order: the operation is cancelled, the association released.
 
 The dealings with the peer run in a thread of their own, so that the one that gets the signal is free to
-act on it. A second Ctrl-C aborts the association.
+act on it. A second Ctrl-C aborts the association, and so does a peer that stands still.
 """
 
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LAST = 10.0
+"""Seconds, after Ctrl-C, in which a peer must at least take something, or the work end."""
+
 PATIENCE = 2.0
 """Seconds for a peer to take an abort and close; whoever pressed Ctrl-C twice has no more."""
+
+BYTES_ACKED = 120
+"""Where `struct tcp_info` has tcpi_bytes_acked (linux/tcp.h), since Linux 4.1."""
 
 GRACE = 5.0
 """Seconds for the work to end once its association has."""
@@ -68,6 +75,16 @@ def _cut(association: Association) -> None:
             socket.socket.shutdown(held, socket.SHUT_RDWR)  # TLS's own would wait for whoever is sending
 
 
+def taken_octets(assoc: Association) -> int:
+    """What the peer's system has acknowledged so far (tcp(7), TCP_INFO): it grows while a slow link is at work."""
+    try:
+        held = assoc.dul.socket.socket  # type: ignore[union-attr]
+        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)  # type: ignore[union-attr]
+    except (AttributeError, OSError):  # the connection has ended
+        return 0
+    return int.from_bytes(info[BYTES_ACKED:], sys.byteorder)
+
+
 class _Working(threading.Thread, Generic[T]):
     """A daemon, so that no peer that is silent keeps the process from ending."""
 
@@ -106,11 +123,16 @@ def interruptible(work: Callable[[Stop], T], note: Callable[[str], None]) -> T:
         association = stop.association
     if association is None:  # nothing is established that could be released
         raise interrupted()
-    try:
+    with suppress(KeyboardInterrupt):
         note("ending; Ctrl-C again aborts the association")
         stop.ask()
-        return working.result()
-    except KeyboardInterrupt:
-        hang_up(association)
-        working.ended.wait(GRACE)
-        raise interrupted() from None
+        taken = taken_octets(association)
+        while not working.ended.wait(LAST):
+            before, taken = taken, taken_octets(association)
+            if taken <= before:
+                break
+        else:
+            return working.result()
+    hang_up(association)
+    working.ended.wait(GRACE)
+    raise interrupted()

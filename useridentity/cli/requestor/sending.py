@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +22,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 
 from useridentity.cli.requestor.files import Instance, state_of
-from useridentity.cli.requestor.interrupt import hang_up
+from useridentity.cli.requestor.interrupt import hang_up, taken_octets
 from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.session import lost, status_of
 
@@ -39,9 +37,6 @@ MAX_FRAGMENT = 1024 * 1024
 
 MAX_WAITING = 8 * 1024 * 1024
 """Octets read that still wait to be sent: enough to keep the sender busy, little beside an image."""
-
-BYTES_ACKED = 120
-"""Where `struct tcp_info` has tcpi_bytes_acked (linux/tcp.h), since Linux 4.1."""
 
 HAS_DATA_SET = 0x0001
 """CommandDataSetType: anything but 0101H (PS3.7 Table 9.3-1)."""
@@ -188,13 +183,3 @@ def _answer(assoc: Association) -> object:
         ended = time.monotonic() - since < (assoc.dimse_timeout or math.inf)  # and nothing will come any more
         if response is not None or ended or taken_octets(assoc) <= taken:
             return response
-
-
-def taken_octets(assoc: Association) -> int:
-    """What the peer's system has acknowledged so far (tcp(7), TCP_INFO): it grows while a slow link is at work."""
-    try:
-        held = assoc.dul.socket.socket  # type: ignore[union-attr]
-        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)  # type: ignore[union-attr]
-    except (AttributeError, OSError):  # the connection has ended
-        return 0
-    return int.from_bytes(info[BYTES_ACKED:], sys.byteorder)
