@@ -120,6 +120,7 @@ HANDSHAKES: dict[str, tuple[Behaviour, Codes]] = {
 }
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("name", ["echo", "store"])
 @pytest.mark.parametrize(("behave", "code"), HANDSHAKES.values(), ids=HANDSHAKES)
 def test_an_association_that_does_not_come_about(run: Run, behave: Behaviour, code: int, name: str) -> None:
@@ -187,6 +188,7 @@ ANSWERS: dict[str, tuple[Behaviour, Codes]] = {
 }
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(("behave", "codes"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_is_none(run: Run, name: str, behave: Behaviour, codes: Codes) -> None:
@@ -216,12 +218,14 @@ STALLS: dict[str, Behaviour] = {
 }
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("name", ["find", "get"])
 @pytest.mark.parametrize("behave", STALLS.values(), ids=STALLS)
 def test_an_acceptor_that_stalls_is_left(run: Run, behave: Behaviour, name: str) -> None:
     assert run(name, behave, SHORT).code == 7
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_acceptor_that_drips_is_left(run: Run, name: str) -> None:
     """An octet now and then is no answer."""
@@ -268,6 +272,7 @@ def press_control_c() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+@pytest.mark.threat("R6")
 def test_control_c_ends_a_command_whose_acceptor_stands_still(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupt, "LAST", SHORT)
 
