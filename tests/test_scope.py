@@ -11,7 +11,7 @@ from pydicom.datadict import dictionary_VM, dictionary_VR
 
 from useridentity.errors import ConfigurationError
 from useridentity.identity import Assurance, Identity
-from useridentity.scope import BoundScope, Scope
+from useridentity.scope import MAX_VALUE, BoundScope, Scope
 from useridentity.scope_attributes import ATTRIBUTES
 
 AE_TITLE = "ScheduledProcedureStepSequence.ScheduledStationAETitle"
@@ -100,6 +100,13 @@ def test_a_value_that_is_missing_empty_or_has_a_wildcard_never_matches(value: st
     assert bound({"PatientID": "{claims.cohort}"}, cohort=["P1"]).admits({"PatientID": "P1"})
     assert not bound({"PatientID": ["P1", "{claims.cohort}"]}, cohort=claim).admits({"PatientID": value})
     assert not bound({"PatientName": ["P1", "{claims.cohort}"]}, cohort=claim).admits({"PatientName": value})
+
+
+def test_a_value_longer_than_any_that_is_compared_never_matches() -> None:
+    """Composing it would take the square of its length."""
+    for length, admitted in ((MAX_VALUE, True), (MAX_VALUE + 1, False)):
+        scope = bound({"PatientID": "{claims.cohort}"}, cohort="P" * length)
+        assert scope.admits({"PatientID": "P" * length}) is admitted
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ NEVER = re.compile(r"[*?\\\ufffd\x00-\x1f\x7f-\x9f]")
 """What a comparable value never holds: PS3.4 C.2.2.2 wildcards, the delimiter of values (PS3.5 6.2), U+FFFD, by which
 decoders say that they could not decode, and control characters, escape sequences among them."""
 
+MAX_VALUE = 256
+"""Characters of a value that is compared; three component groups of a name have 194 (PS3.5 Table 6.2-1).
+
+Composing takes the square of a run of combining characters, and nobody else's turn comes meanwhile.
+"""
+
 SHAPES: Mapping[Vr, tuple[re.Pattern[str], str]] = MappingProxyType(
     {
         Vr.UI: (re.compile(r"[0-9.]{1,64}"), "a UID: digits and dots, at most 64"),
@@ -124,7 +130,7 @@ class BoundScope:
 
 def comparable(vr: Vr, value: str) -> str:
     """`value` as it is compared: without padding, canonically composed; empty where it never matches (PS3.5 6.2)."""
-    if NEVER.search(value.rstrip("\0")):
+    if len(value) > MAX_VALUE or NEVER.search(value.rstrip("\0")):
         return ""
     stripped = value.strip(" \0")
     return _comparable_name(stripped) if vr is Vr.PN else unicodedata.normalize("NFC", stripped)
