@@ -7,13 +7,15 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from tests.pynetdicom.support import PASSCODE, Acceptor, serving, usual_policy
-from useridentity.cli import main
+from useridentity import cli
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,20 @@ def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
+_application = cache(lambda make=cli._application: get_command(make()))
+"""To make it from the annotations takes longer than most commands."""
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Runs `useridentity` with these arguments."""
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["useridentity", *map(str, arguments)])
+        monkeypatch.setattr(cli, "_application", _application)
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            main()
+            cli.main()
         captured = capsys.readouterr()
         return Done(int(ended.value.code or 0), captured.out, captured.err)
 

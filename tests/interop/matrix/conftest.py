@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from typer.main import get_command
 
 from tests.cli.requestor.conftest import Command, Done, _own_configuration, command
 from tests.interop.matrix import peers
@@ -16,7 +14,6 @@ from tests.interop.matrix.hospital import Hospital, hospital
 from tests.interop.matrix.peers import Running
 from tests.interop.matrix.table import TRANSPORTS, Identity, cells
 from tests.lib.certificates import Certificates
-from useridentity import cli
 from useridentity.mechanisms import https
 
 __all__ = ["_own_configuration", "command"]
@@ -39,15 +36,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each cell of the class's acceptor."""
     if "cell" in metafunc.fixturenames:
         metafunc.parametrize("cell", list(cells(metafunc.cls.acceptor)), ids=str)
-
-
-_application = cache(lambda make=cli._application: get_command(make()))
-
-
-@pytest.fixture(autouse=True)
-def _application_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To make it from the annotations takes longer than most commands."""
-    monkeypatch.setattr(cli, "_application", _application)
 
 
 @pytest.fixture(autouse=True)
