@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,14 +15,11 @@ from pathlib import Path
 
 from useridentity.audit.archive import Opening, alone, files, in_order
 from useridentity.audit.chain import Chain, Head, read_key
+from useridentity.audit.index import Index
 from useridentity.audit.mark import mark_of, read_mark
 from useridentity.audit.record import Anchor, Kind, Record
-from useridentity.audit.segment import SCHEMA, Row, checked_seal, microseconds, problem
-from useridentity.audit.terms import terms_of
+from useridentity.audit.segment import SCHEMA, Row, checked_seal, problem
 from useridentity.errors import ConfigurationError
-
-BUCKET = 256
-"""Records that are looked at together for whether the index finds them: few to look through, many to count."""
 
 MAX_MOVED = 1000
 """Altered records for which it is tried whether they are others in the wrong place: each with each."""
@@ -196,7 +192,7 @@ class _Verification:
         elif base != self._before:
             self._judge_gap(self._before, base)
             self._before = base
-        index, altered, missing = _Index(), list[Row](), list[tuple[int, int]]()
+        index, altered, missing = Index(), list[Row](), list[tuple[int, int]]()
         for row in map(Row._make, database.execute("SELECT * FROM record ORDER BY sequence")):
             if row.sequence > base.sequence:
                 self._verify_row(row, index, altered, missing)
@@ -235,7 +231,7 @@ class _Verification:
             return self._before or Head(0, b"")
         return head
 
-    def _verify_row(self, row: Row, index: _Index, altered: list[Row], missing: list[tuple[int, int]]) -> None:
+    def _verify_row(self, row: Row, index: Index, altered: list[Row], missing: list[tuple[int, int]]) -> None:
         report, before = self.report, self._before or Head(0, b"")
         report.records += 1
         report.first = report.first or row.sequence
@@ -255,7 +251,7 @@ class _Verification:
             self._learn(row, index)
         self._before, self._genuine = Head(row.sequence, row.mac), genuine
 
-    def _learn(self, row: Row, index: _Index) -> None:
+    def _learn(self, row: Row, index: Index) -> None:
         """What a genuine record says of the journal."""
         try:
             record = Record.from_json(row.body)
@@ -316,38 +312,3 @@ def _check_schema(database: sqlite3.Connection) -> None:
             made.execute(statement)
         if database.execute(everything).fetchall() != made.execute(everything).fetchall():
             raise ConfigurationError("its tables and indexes are not those of a journal: the file was tampered with")
-
-
-class _Index:
-    """Whether the index has exactly what the records say: sums of hashes, for a group of records each.
-
-    What is hashed is the `repr`, whose hash differs between types and is keyed anew by Python for each process: that
-    of a number is the number, and that of bytes is that of the text.
-    """
-
-    def __init__(self) -> None:
-        self._sums: Counter[int] = Counter()
-        self._ignored: set[int] = set()
-
-    def expect(self, row: Row, record: Record) -> None:
-        """Count what is to be found of a record."""
-        time = microseconds(record.time)
-        terms = [(*term, time, row.sequence) for term in terms_of(record)]
-        # The record's own time stands in an index as well.
-        self._sums[row.sequence // BUCKET] += sum(hash(repr(term)) for term in terms) + (0 if row.time == time else 1)
-
-    def ignore(self, row: Row) -> None:
-        """What is to be found of this record is not known."""
-        self._ignored.add(row.sequence // BUCKET)
-
-    def hidden(self, database: sqlite3.Connection, known: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Groups of records that the index finds otherwise, but for those `known` to be wrong themselves."""
-        for term in database.execute("SELECT field, value, time, sequence FROM term"):
-            number = term[3] if isinstance(term[3], int) else 0
-            self._sums[max(number, 0) // BUCKET] -= hash(repr(term))
-        spoilt = {
-            bucket for first, last in known if first <= last for bucket in range(first // BUCKET, last // BUCKET + 1)
-        }
-        spoilt |= self._ignored
-        for bucket in sorted(bucket for bucket, rest in self._sums.items() if rest and bucket not in spoilt):
-            yield bucket * BUCKET, (bucket + 1) * BUCKET - 1
