@@ -44,12 +44,17 @@ def given_back() -> GivenBack:
         acceptor.settle()
         until(lambda: threading.active_count() <= threads)
         acceptor.served.clear()
-        for handler in logging.getLogger().handlers:  # pytest's hold tracebacks, and by them associations
-            getattr(handler, "records", []).clear()
-        until(lambda: gc.collect() is not None and not remains(earlier))
+        until(lambda: not remains_after_collection(earlier))
         assert resident() - memory < SPENT
 
     return check
+
+
+def remains_after_collection(but: Sequence[object]) -> list[object]:
+    for handler in logging.getLogger().handlers:  # pytest's hold tracebacks, and by them associations
+        getattr(handler, "records", []).clear()
+    gc.collect()
+    return remains(but)
 
 
 def remains(but: Sequence[object] = ()) -> list[object]:
