@@ -8,13 +8,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lib import dcmtk
 from tests.lib.certificates import Certificates
 from tests.lib.node import script
+from tests.lib.ports import free_port
 from tests.parts import require
 
 HANG = 20.0  # seconds; ten times what an archive takes to start on a busy machine
@@ -144,10 +145,3 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def free_port() -> int:
-    """A port that nobody listens on, at any address."""
-    with closing(socket.socket()) as free:
-        free.bind(("", 0))
-        return int(free.getsockname()[1])

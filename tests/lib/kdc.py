@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tests.lib.ports import free_port
 from tests.parts import require
 from useridentity import testing
-from useridentity.testing.kdc import free_port
 from useridentity.testing.programs import PACKAGES, run
 
 __all__ = ["Realm", "realms", "run", "shifted", "trust"]

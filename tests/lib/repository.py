@@ -9,7 +9,6 @@ everything is told to come later.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.parts import require
 from useridentity.tls import server_context
 
@@ -176,9 +176,7 @@ def repository(folder: Path, certificates: Certificates, *, mutual: bool = False
     """A running repository, until the block ends."""
     require("fhir")
     folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    running = RunningRepository(folder, certificates, mutual, port)
+    running = RunningRepository(folder, certificates, mutual, free_port())
     running.start()
     try:
         yield running

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.parts import require
 
 HANG = 60.0  # seconds; it is ready within half of one, with GnuTLS within six on a busy machine
@@ -104,15 +105,9 @@ def rsyslog(
     """A running receiver; `prefix` is a command that runs it elsewhere, such as in a network namespace."""
     require("rsyslogd")
     folder.mkdir()
-    receiver = Rsyslog(folder, certificates, driver, address, *_free_ports(), prefix)
+    receiver = Rsyslog(folder, certificates, driver, address, free_port(), free_port(), prefix)
     receiver.start()
     try:
         yield receiver
     finally:
         receiver.kill()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return tcp.getsockname()[1], udp.getsockname()[1]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lib.certificates import Pair
+from tests.lib.ports import free_port
 from tests.lib.processes import suspend
 from tests.parts import require
 
@@ -257,15 +258,10 @@ def slapd(folder: Path, ca: Path, pair: Pair) -> Iterator[Directory]:
     }
     conf = SLAPD_CONF.format(folder=folder, ca=ca, cert=pair.cert, key=pair.key, **names)
     (folder / "slapd.conf").write_text(conf)
-    directory = Directory(folder, ca, *_free_ports())
+    directory = Directory(folder, ca, free_port(), free_port())
     directory.start()
     try:
         directory.add(LDIF)
         yield directory
     finally:
         directory.stop()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]

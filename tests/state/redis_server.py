@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
+from tests.lib.ports import free_port
 from tests.lib.processes import suspend
 from tests.parts import require
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-PORTS = range(20_000, 32_000)  # below those that Linux gives to clients (ip_local_port_range)
 HANG = 20.0  # seconds; a server starts and ends within one
 
 
@@ -25,7 +23,7 @@ class RealRedis:
     """One server with its folder and port; what it keeps in its append-only file outlives it."""
 
     def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         listen = ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
         self._command = [
             require("setpriv"), "--pdeathsig", "KILL", require("redis-server"), "--bind", *ADDRESSES,
@@ -78,13 +76,3 @@ def real_redis(folder: Path, *options: str, tls: bool = False) -> Iterator[RealR
         yield server
     finally:
         server.kill()
-
-
-def _free_port() -> int:
-    """A port that nobody uses, and that no client is given while the server is down."""
-    while True:
-        port = random.choice(PORTS)
-        with ExitStack() as bound, suppress(OSError):
-            for address in ADDRESSES:
-                bound.enter_context(socket.create_server((address, port)))
-            return port

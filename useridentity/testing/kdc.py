@@ -7,14 +7,18 @@ ends with its block, and with the thread that started it however that ends.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from useridentity.testing.programs import program, run
+
+PORTS = range(30_000, 32_000)
+"""Of KDCs: below those that Linux gives to clients (ip_local_port_range), which would be in the way."""
 
 _MASTER_PASSWORD = "of a database that ends with the test"  # noqa: S105
 
@@ -185,12 +189,10 @@ def _replace_environment(**ours: str) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses at the moment, for UDP and TCP."""
+    """A port of 127.0.0.1 that nothing uses at the moment, for UDP and TCP; nor will a client be given it."""
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = random.choice(PORTS)  # noqa: S311  no secret
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            for each in (tcp, udp):
+                each.bind(("127.0.0.1", port))
             return port

@@ -15,7 +15,8 @@ from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from tests.cli.requestor.conftest import Command
 from tests.cli.requestor.test_retrieve import finder
-from tests.lib.archive import free_port, orthanc
+from tests.lib.archive import orthanc
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import Acceptor
 from useridentity import Username
 from useridentity.cli.requestor.retrieving import Counts

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.requestor.conftest import Command
-from tests.lib.archive import free_port
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import PASSCODE, Acceptor, serving, usual_policy
 from useridentity import Policy
 from useridentity.pynetdicom import identity_of

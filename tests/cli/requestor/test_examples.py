@@ -25,8 +25,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.cli.requestor.conftest import Command
-from tests.lib.archive import free_port
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import Acceptor, passcodes, serving
 from useridentity import (
     FunctionValidator,

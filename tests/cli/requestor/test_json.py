@@ -21,7 +21,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 from tests.cli.conftest import Run
 from tests.cli.requestor.conftest import Command, Done
 from tests.cli.requestor.test_retrieve import finder, hostile_archive
-from tests.lib.archive import free_port
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import Acceptor, serving, until
 from useridentity import Policy
 from useridentity.cli.ending import Exit

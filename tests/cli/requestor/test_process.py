@@ -22,7 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.cli.conftest import Terminal
-from tests.lib.archive import free_port
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import PASSCODE, Acceptor, serving, until
 from useridentity import Policy, Username
 from useridentity.pynetdicom import AE, identity_of

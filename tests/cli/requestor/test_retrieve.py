@@ -20,8 +20,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.cli.requestor.conftest import Command
-from tests.lib.archive import Archive, archive, free_port
+from tests.lib.archive import Archive, archive
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import serving
 from useridentity import Policy
 from useridentity.tls import client_context, server_context

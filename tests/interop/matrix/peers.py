@@ -24,8 +24,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.lib import dcmtk
-from tests.lib.archive import Archive, archive, dcmjs, free_port, orthanc, storescp
+from tests.lib.archive import Archive, archive, dcmjs, orthanc, storescp
 from tests.lib.certificates import Certificates
+from tests.lib.ports import free_port
 from tests.lib.stock import StockScp, _serving, stock_scp
 from tests.lib.tunnel import tunnel
 from tests.pynetdicom.support import serving
