@@ -98,6 +98,7 @@ class Endpoint:
         host = self._parts.hostname or ""
         port = self._parts.port or (http.client.HTTPS_PORT if self._context else http.client.HTTP_PORT)
         plain = socket.create_connection((host, port), deadline.left)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a body waits until its header is acknowledged
         if self._context is None:
             return plain
         plain.settimeout(deadline.left)
