@@ -272,10 +272,18 @@ def test_ten_thousand_guesses_at_once_are_not_more_than_one_when_a_delay_is_over
         assert sum(threads.map(guess, range(20))) == 1
 
 
-@pytest.mark.parametrize("name", ["ALICE", " alice ", "alice\0", "\uff41lice", "Alice", "al\u00edce", "ALI\u0327CE"])
+@pytest.mark.parametrize(
+    "name", ["ALICE", " alice ", "alice\0", "\uff41lice", "Alice", "al\u00edce", "ALI\u0327CE", "a\u0142ice"]
+)
 def test_spellings_that_a_directory_takes_for_one_user_are_one_account(name: str) -> None:
     assert account_of(wrong(name=name)) == account_of(wrong(name="alice")) == "alice"
     assert account_of(wrong(name="alicia")) != "alice"
+
+
+@pytest.mark.parametrize(("name", "other"), [("hana", "\u0127ana"), ("\u306f\u306a", "\u30cf\u30ca")])
+def test_strokes_and_the_kind_of_kana_make_no_other_account(name: str, other: str) -> None:
+    assert account_of(wrong(name=name)) == account_of(wrong(name=other)) == name
+    assert account_of(wrong(name=name[:1])) != name
 
 
 def test_a_name_that_is_longer_than_any_username_is_not_folded_to_its_end() -> None:

@@ -231,12 +231,24 @@ def source_of(address: Address) -> str:
 def account_of(credential: Credential) -> str | None:
     """The account whose passcode `credential` may guess; None for other types, which nobody guesses.
 
-    Folded as the most lenient directories do (RFC 4518; Active Directory, which ignores accents too: MS-ADTS 6.5), so
-    that "Alíce" is no second chance at "alice". Accounts that a stricter store tells apart share their penalties.
+    Folded as the most lenient directories do (RFC 4518; Active Directory, which ignores accents, strokes and the kind
+    of kana too: MS-ADTS 6.5), so that "Alíce" is no second chance at "alice". Accounts that a stricter store tells
+    apart share their penalties.
     """
     if credential.identity_type != IdentityType.USERNAME_PASSCODE:
         return None
     sent = credential.primary_field[:MAX_NAME].decode("utf-8", "replace")
     name = unicodedata.normalize("NFKD", sent).casefold()
-    letters = (each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    letters = map(_bare, unicodedata.normalize("NFKD", name))
     return " ".join("".join(letters).replace("\0", " ").split())
+
+
+def _bare(letter: str) -> str:
+    """A letter without what its name in Unicode says that it is with, hiragana for katakana; of an accent nothing."""
+    if unicodedata.combining(letter):
+        return ""
+    name = unicodedata.name(letter, "").partition(" WITH ")[0].replace("KATAKANA", "HIRAGANA")
+    try:
+        return unicodedata.lookup(name)
+    except KeyError:
+        return letter
