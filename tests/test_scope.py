@@ -163,6 +163,7 @@ def test_the_values_of_one_claim_are_not_split() -> None:
         ({"PatientID": "P*"}, "PatientID: 'P*' has a wildcard"),
         ({"PatientID": "P1\\P2"}, "PatientID: 'P1\\\\P2' has a wildcard, backslash"),
         ({"PatientID": ""}, "PatientID: '' is empty"),
+        ({"PatientID": "P" * (MAX_VALUE + 1)}, "PatientID: has 257 characters and would never match; at most 256"),
         ({"PatientName": " ^ = "}, "PatientName: ' ^ = ' is empty"),
         ({"PatientID": []}, "PatientID: is an empty list"),
         ({"PatientID": 7}, "PatientID: 7 should be a string"),

@@ -5,8 +5,8 @@ scope = { PatientID = "{claims.cohort}", IssuerOfPatientID = ["HOSP_A", "HOSP_B"
 ```
 
 Attributes are AND-ed, the values of one are OR-ed. Compared are whole values, after character-set decoding, as
-PS3.5 6.2 has them for the VR. A value that is missing, empty or has a wildcard never matches, so an empty claim
-admits nothing.
+PS3.5 6.2 has them for the VR. A value that is missing, empty, longer than any, or has a wildcard never matches, so an
+empty claim admits nothing.
 """
 
 from __future__ import annotations
@@ -184,6 +184,8 @@ def _problem(vr: Vr, value: object) -> str:
         return f"{value!r} should be a string, or a list of them"
     if "{" in value or "}" in value:
         return _problem_of_claim(value)
+    if len(value) > MAX_VALUE:
+        return f"has {len(value)} characters and would never match; at most {MAX_VALUE} are compared"
     if NEVER.search(value):
         return f"{value!r} has a wildcard, backslash or control character; whole values are compared, write them out"
     if not comparable(vr, value).strip("=^"):

@@ -185,6 +185,27 @@ def test_a_look_up_without_end_ends_with_the_association(index: Index) -> None:
                 may_end.set()
 
 
+@pytest.mark.threat("Q8")
+def test_a_look_up_that_cannot_be_encoded_is_not_made_with_nothing_instead(index: Index) -> None:
+    """For a row with an attribute whose VR depends on others: pydicom cannot write LUT Data by itself."""
+    asked: list[Dataset] = []
+    extra: list[str] = []
+
+    def on_find(event: evt.Event) -> Rows:
+        asked.append(event.identifier)
+        for found in index.find(event.identifier) if event.identifier else []:
+            for keyword in extra:
+                found.add_new(keyword, "OW", None)
+            yield 0xFF00, found
+
+    wanted = identifier("PATIENT", PatientID=None, PatientName=None)
+    assert patients(answers(on_find, wanted, PATIENT_ROOT["FIND"], {"AccessionNumber": "A1"})[1]) == ["P1"]
+    extra.append("LUTData")
+    asked.clear()
+    assert answers(on_find, wanted, PATIENT_ROOT["FIND"], {"AccessionNumber": "A1"}) == (0xC311, [])
+    assert all(asked)
+
+
 def policy_scope() -> BoundScope:
     return Scope.of(SCOPE).bind(Identity("idp:alice", "alice", "idp", Assurance.AUTHENTICATED))
 

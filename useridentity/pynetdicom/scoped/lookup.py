@@ -182,11 +182,14 @@ def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
 
 def _request(identifier: Dataset) -> dict[str, Any]:
     """The attributes of an event of a C-FIND that no peer has sent; nobody can cancel it."""
+    encoded = encode(identifier, True, True)
+    if encoded is None:  # an empty identifier in its place would ask for everything
+        raise Undecided("the identifier of the look-up cannot be encoded")
     request = C_FIND()
     request.MessageID = 1
     request.Priority = 2
     request.AffectedSOPClassUID = UID(STUDY_ROOT_FIND)
-    request.Identifier = BytesIO(encode(identifier, True, True) or b"")
+    request.Identifier = BytesIO(encoded)
     context = PresentationContextTuple(1, UID(STUDY_ROOT_FIND), ImplicitVRLittleEndian)
     return {"request": request, "context": context, "_is_cancelled": lambda _message_id: False}
 
