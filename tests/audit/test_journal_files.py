@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -155,14 +156,30 @@ def test_nothing_is_put_away_or_begun_while_another_process_does(
         journal.append(record(), wait=True)
 
 
-def test_a_file_that_was_taken_out_is_missed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("which", "what"),
+    [(0, "removed: no file has them, and none says that they were outdated"), (1, "removed: no file has them")],
+)
+def test_a_file_that_was_taken_out_is_missed(tmp_path: Path, which: int, what: str) -> None:
     rotated(tmp_path)
-    taken = archives(tmp_path / "audit.db")[1]
+    full = archives(tmp_path / "audit.db")
+    assert len(full) >= 2, "so that a full file is the oldest though the first was taken"
+    assert is_sound(tmp_path)
+    taken = full[which]
     taken.path.unlink()
     findings = verify(tmp_path / "audit.db", tmp_path / "audit.key").findings
-    assert [(each.first, each.last, each.what) for each in findings] == [
-        (taken.first, taken.last, "removed: no file has them")
-    ]
+    assert [(each.first, each.last, each.what) for each in findings] == [(taken.first, taken.last, what)]
+
+
+def test_a_full_file_whose_name_says_more_than_it_has_keeps_nobody_from_reading_on(tmp_path: Path) -> None:
+    rotated(tmp_path)
+    first, second, *_ = archives(tmp_path / "audit.db")
+    with opened(tmp_path) as journal:
+        assert journal.read(first.last, 1)[0][0] == second.first
+        shutil.copy2(first.path, tmp_path / "audit-000000000001-999999999999.db")
+        assert journal.read(first.last, 1)[0][0] == second.first
+        last = journal.last
+        assert [number for number, _ in journal.read(last - 3, 10)] == [last - 2, last - 1, last]
 
 
 @pytest.mark.parametrize("put_away_meanwhile", [False, True])

@@ -44,6 +44,10 @@ TAMPERED = [
         "UPDATE record SET sequence = 11 WHERE sequence = 10",
         [(11, 11, "reordered"), (10, 10, "removed"), (11, 11, "are beyond the head")],
     ),
+    (
+        f"UPDATE record SET sequence = {2**62} WHERE sequence = 10",
+        [(2**62, 2**62, "altered"), (10, 2**62 - 1, "removed"), (11, 2**62, "are beyond the head")],
+    ),
     ("DELETE FROM record WHERE sequence = 5", [(5, 5, "removed")]),
     ("DELETE FROM record WHERE sequence IN (3, 4, 5)", [(3, 5, "removed")]),
     ("DELETE FROM record WHERE sequence = 1", [(1, 1, "removed")]),

@@ -41,9 +41,7 @@ class Index:
         for term in database.execute("SELECT field, value, time, sequence FROM term"):
             number = term[3] if isinstance(term[3], int) else 0
             self._sums[max(number, 0) // BUCKET] -= hash(repr(term))
-        spoilt = {
-            bucket for first, last in known if first <= last for bucket in range(first // BUCKET, last // BUCKET + 1)
-        }
-        spoilt |= self._ignored
-        for bucket in sorted(bucket for bucket, rest in self._sums.items() if rest and bucket not in spoilt):
-            yield bucket * BUCKET, (bucket + 1) * BUCKET - 1
+        spoilt = {(first // BUCKET, last // BUCKET) for first, last in known if first <= last}
+        for bucket in sorted(bucket for bucket, rest in self._sums.items() if rest and bucket not in self._ignored):
+            if not any(first <= bucket <= last for first, last in spoilt):
+                yield bucket * BUCKET, (bucket + 1) * BUCKET - 1

@@ -45,11 +45,11 @@ class JournalReader:
         """As `Journal.read`; records that are in no file any more are passed over, which is logged as an error."""
         with self._opened() as newest:
             # Listed while the newest file is open, and so not put away: those before it have their names by now.
-            full = next((each.path for each in archives(self._path) if each.last > after), None)
-            found = _records(newest, after, limit) if full is None and newest is not None else []
-        if full is not None:
-            with self._mended(), reading(full) as database:
-                found = _records(database, after, limit)
+            full = [each.path for each in archives(self._path) if each.last > after]
+            # Of a file whose name says more than it has, the next one is read.
+            found = next(filter(None, (_records_of(each, after, limit) for each in full)), [])
+            if not found and newest is not None:
+                found = _records(newest, after, limit)
         self._tell_gaps(after, found)
         return found
 
@@ -128,6 +128,11 @@ def _held(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _records_of(path: Path, after: int, limit: int) -> list[tuple[int, Record]]:
+    with reading(path) as database:
+        return _records(database, after, limit)
 
 
 def _records(database: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Record]]:

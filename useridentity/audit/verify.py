@@ -132,7 +132,7 @@ class _Verification:
         """The report, once every file was read."""
         report = self.report
         if self._first is not None:
-            self._judge_base(self._first)
+            self._judge_base(self._first, journal)
         self._path = journal
         if is_missing:
             what = "removed with the whole file, unless a server was killed just as it began it, and none has run since"
@@ -173,12 +173,12 @@ class _Verification:
         elif self._told_of <= report.last:
             self._find(report.last + 1, sequence, "cut off: the mark beside the key is of a later record")
 
-    def _judge_base(self, first: Path) -> None:
+    def _judge_base(self, first: Path, journal: Path) -> None:
         """Whether what the oldest file continues was removed by the journal itself."""
         report, base = self.report, self._base
         if base.sequence == 0 or any((a.sequence, a.head) == (base.sequence, base.mac.hex()) for a in self._retired):
             return
-        if re.search(r"-\d+-\d+$", first.stem):  # an archive, verified by itself
+        if first == journal and re.search(r"-\d+-\d+$", first.stem):  # a full file, verified by itself
             report.notes.append(f"{first.name} continues record {base.sequence}, which is in an older file")
             return
         self._path = first
