@@ -12,7 +12,8 @@ from tests.pynetdicom.support import until
 from useridentity import Policy, Username
 from useridentity.audit.message.build import messages
 from useridentity.audit.message.style import MessageStyle
-from useridentity.audit.record import Kind, Outcome
+from useridentity.audit.record import Kind, Outcome, Record
+from useridentity.audit.trail import Trail
 from useridentity.pynetdicom.acceptor import AcceptorAssociation
 
 PROOF_ENDED = "the user's proof of identity has ended"
@@ -98,3 +99,31 @@ def test_what_a_reload_makes_of_an_association_is_recorded_as_a_decision_about_i
     )
     (message,) = messages(told, MessageStyle())
     assert message.event.value == "110113"
+
+
+def test_a_grant_that_a_reload_changes_while_the_acceptance_is_written_is_that_of_all_that_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy is read again after the decision, and before it is on disk."""
+    file = tmp_path / "identity.toml"
+    file.write_text(POLICY.format(grant="before"))
+    must = Trail.must
+    with archive(Policy.load(file)) as running:
+
+        def reloaded(self: Trail, record: Record) -> None:
+            if record.kind is Kind.ACCEPTED:
+                file.write_text(POLICY.format(grant="afterwards"))
+                assert running.server.reload(drop=True) == 0
+            must(self, record)
+
+        monkeypatch.setattr(Trail, "must", reloaded)
+        with associated(running.port, Username("alice"), confirmation="none") as assoc:
+            assert assoc.is_established
+        found = [each for each in running.settled() if each.association]
+    assert [(each.kind, each.grant) for each in found] == [
+        (Kind.ACCEPTED, "before"),
+        (Kind.POLICY_RELOADED, "afterwards"),
+        (Kind.ESTABLISHED, "afterwards"),
+        (Kind.RELEASED, "afterwards"),
+    ]
+    assert found[1].user == found[0].user

@@ -110,7 +110,12 @@ class AssociationTrail:
         return decision
 
     def reconsidered(self, decision: Decision) -> None:
-        """Record what a reload made of the association; what follows is recorded under what it goes on under."""
+        """Record what a reload made of the association; what follows is recorded under what it goes on under.
+
+        Nothing of one whose decision is not on disk yet: that comes first.
+        """
+        if not self._is_open:
+            return
         if isinstance(decision, Rejected):
             reason, detail = decision.reason.word, text(decision.detail)
             self._trail.note(self._record(Kind.POLICY_RELOADED, Outcome.REFUSED, reason=reason, detail=detail))
@@ -176,12 +181,12 @@ class AssociationTrail:
 
     def begins_store(self, operation: Operation, instance: Instance) -> None:
         """As `begins`, for C-STORE: the first of a study is recorded, the others need a journal that works."""
-        if self._stored.begins(instance):
-            study = replace(study_of([instance]), sop_classes=())
-            self.begins(operation, (study,))
-        else:
+        if self._stored.has_begun(instance):
             self._operations += 1
             self._trail.ready()
+        else:
+            self.begins(operation, (replace(study_of([instance]), sop_classes=()),))
+            self._stored.begin(instance)  # not before: where that could not be recorded, the next instance has to be
 
     def stored(self, operation: Operation, instance: Instance) -> None:
         """An instance was stored, or was not, as the operation's status says."""

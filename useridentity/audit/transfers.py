@@ -69,14 +69,15 @@ class Transfers:
         self._begun: set[tuple[str, str, str]] = set()
         self.number = 0
 
-    def begins(self, instance: Instance) -> bool:
-        """Whether this is the first instance of its study, or of many studies; it is noted as begun."""
-        if instance.study in self._begun:
-            return False
+    def has_begun(self, instance: Instance) -> bool:
+        """Whether the study of this instance was noted as begun, and not many others since."""
+        return instance.study in self._begun
+
+    def begin(self, instance: Instance) -> None:
+        """Note its study as begun."""
         if len(self._begun) >= MAX_STUDIES:
             self._begun.clear()
         self._begun.add(instance.study)
-        return True
 
     def add(self, instance: Instance, outcome: Outcome) -> Iterator[Part]:
         """Count an instance; what is to be recorded now because it is enough."""

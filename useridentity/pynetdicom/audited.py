@@ -138,6 +138,8 @@ class AuditedAssociation(SubOperations, ServingAssociation):
         told = self.audit.decided(decision, credential, ends)
         if isinstance(told, Rejected):
             self.admission = None
+        elif self.admission is not None and self.admission.accepted is not told:  # by a reload, meanwhile
+            self.audit.reconsidered(self.admission.accepted)
         return told
 
     def record_reconsidered(self, decision: Decision) -> None:

@@ -207,15 +207,16 @@ class GuardedServer(ThreadedAssociationServer):
         return [assoc for assoc in running if assoc.admission is not None]
 
     def _goes_on(self, assoc: AcceptorAssociation) -> bool:
-        assert assoc.admission is not None  # noqa: S101  it was admitted
-        facts = assoc.admission.facts
-        decision = self._judged_anew(assoc, assoc.admission)
-        assoc.record_reconsidered(decision)
-        if isinstance(decision, Accepted):
-            assoc.admission = Admission(facts, decision)
-            assoc.identity = decision.identity
+        if (admission := assoc.admission) is None:  # refused meanwhile, for want of a record
             return True
-        who = json.dumps(assoc.admission.accepted.identity.subject)
+        facts, decision = admission.facts, self._judged_anew(assoc, admission)
+        if isinstance(decision, Accepted):
+            assoc.admission = Admission(facts, decision)  # first: who records the acceptance just now looks for it
+            assoc.identity = decision.identity
+            assoc.record_reconsidered(decision)
+            return True
+        assoc.record_reconsidered(decision)
+        who = json.dumps(admission.accepted.identity.subject)
         LOGGER.warning("dropped subject=%s address=%s: %s", who, facts.address, decision.detail)
         assoc.abort_for(f"the policy was reloaded: {decision.detail}", block=False)
         return False
