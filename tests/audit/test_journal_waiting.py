@@ -38,6 +38,31 @@ def test_what_nobody_waits_for_any_more_is_not_written(tmp_path: Path, monkeypat
     assert is_sound(tmp_path)
 
 
+def test_whoever_gives_up_takes_no_room_from_what_has_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs for hours, and peers that try again all the while."""
+    entered, leave, write = threading.Event(), threading.Event(), Journal._write
+
+    def slow(self: Journal, batch: Any) -> bool:
+        entered.set()
+        assert leave.wait(HANG)
+        return write(self, batch)
+
+    with opened(tmp_path) as journal:
+        journal.append(record(detail="in time"), wait=True)
+        monkeypatch.setattr(Journal, "_write", slow)
+        monkeypatch.setattr(module, "MAX_HELD", 5)
+        monkeypatch.setattr(module, "WAIT", 0.01)
+        journal.append(record(detail="is being written"), wait=False)
+        assert entered.wait(HANG)
+        for _ in range(10):
+            with pytest.raises(Unavailable, match="nothing was written"):
+                journal.append(record(detail="never was"), wait=True)
+        journal.append(record(detail="has happened"), wait=False)
+        leave.set()
+    with opened(tmp_path) as journal:
+        assert [each.detail for _, each in journal.read(0, 100)] == ["in time", "is being written", "has happened"]
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_server_ends_though_its_disk_hangs_and_says_what_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, hangs: bool

@@ -188,18 +188,25 @@ class Journal:
             if item.done is None and len(self._queue) >= MAX_HELD:
                 self._lost += 1
                 return
+            self._start()
             self._queue.append(item)
             self._awaited += item.done is not None
-            self._start()
             if item.done is not None or len(self._queue) in (1, MAX_BATCH):
                 self._changed.notify()
         if item.done is None:
             return
         if not item.done.wait(WAIT):
-            item.given_up = True
+            self._withdraw(item)
             raise _unavailable(f"{self._path}: nothing was written for {WAIT:g} s")
         if item.failure is not None:
             raise _unavailable(item.failure)
+
+    def _withdraw(self, item: _Item) -> None:
+        """Nobody waits for it any more: it is not written, and takes no room while the disk hangs."""
+        item.given_up = True
+        with self._lock, suppress(ValueError):  # in the batch that is being written
+            self._queue.remove(item)
+            self._awaited -= 1
 
     def _start(self) -> None:
         if self._thread is None:
@@ -232,7 +239,7 @@ class Journal:
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
             self._awaited -= sum(item.done is not None for item in batch)
             self._busy_since = time.monotonic()
-        return [item for item in batch if not item.given_up]
+        return batch
 
     def _is_pressing(self) -> bool:
         """Whether somebody waits, or there is enough to write."""
