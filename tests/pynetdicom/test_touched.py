@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
 from io import BytesIO
 from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_MOVE, C_STORE, N_ACTION, N_CREATE, N_GET, N_SET
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext
@@ -20,7 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from useridentity.audit.record import MAX_TEXT, SopClass, Study
 from useridentity.audit.transfers import MAX_ACCESSIONS, MAX_INSTANCES, MAX_STUDIES
-from useridentity.pynetdicom.touched import studies_of
+from useridentity.pynetdicom.touched import MAX_INFLATED, studies_of
 
 CONTEXT: Any = PresentationContext()
 CONTEXT.transfer_syntax = [ImplicitVRLittleEndian]
@@ -170,6 +172,25 @@ def test_a_request_without_a_data_set_is_named_by_its_instance() -> None:
     create.MessageID, create.AffectedSOPClassUID = 1, ModalityPerformedProcedureStep
     assert studies_of(create, CONTEXT) == (Study(sop_classes=(SopClass(str(ModalityPerformedProcedureStep), 1),)),)
     assert studies_of(C_ECHO(), CONTEXT) == ()
+
+
+def test_of_a_deflated_data_set_no_more_is_read_than_its_beginning() -> None:
+    """A peer may send a thousand times as much as it seems."""
+    deflated: Any = PresentationContext()
+    deflated.transfer_syntax = [DeflatedExplicitVRLittleEndian]
+    whole = encode(data_set(PatientID="P1", StudyInstanceUID="1.2.3"), False, True) or b""
+    pixels = 16 * MAX_INFLATED
+    for content in (whole, whole + b"\xe0\x7f\x10\x00OB\0\0" + pixels.to_bytes(4, "little") + bytes(pixels)):
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        sent = deflate.compress(content) + deflate.flush()
+        for make in (store, find, changed):
+            request = make(BytesIO(sent))
+            tracemalloc.start()
+            (found,) = studies_of(request, deflated)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert (found.study_instance_uid, found.patient_id) == ("1.2.3", "P1")
+            assert peak < 8 * MAX_INFLATED
 
 
 def test_the_data_set_is_left_as_it_was() -> None:

@@ -6,18 +6,18 @@ what could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import MAX_WBITS, decompressobj
 
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
-from pynetdicom.dsutils import decode
 
 from useridentity.audit.record import Study, text
 from useridentity.audit.transfers import MAX_ACCESSIONS, MAX_INSTANCES, MAX_STUDIES, Instance, grouped, study_of
@@ -30,6 +30,10 @@ STUDY_WORDS = ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber"
 
 LAST_TAG = 0x0020000D
 """Study Instance UID: the last of these elements in a data set."""
+
+MAX_INFLATED = 4 * 1024 * 1024
+"""Octets that are read of a deflated data set, which may be a thousand times as large as what a peer sent: whose it is
+stands at its beginning."""
 
 _STUDY_SEQUENCES = ("ScheduledStepAttributesSequence", "ReferencedRequestSequence", "InputInformationSequence")
 """Where MPPS has its studies (PS3.4 Table F.7.2-1), and UPS those that were ordered and those to be read (CC.2.5-3)."""
@@ -81,11 +85,15 @@ def _instance(found: Dataset, sop_class: str, sop_instance: str) -> Instance:
 
 def _head_of(octets: BytesIO, context: PresentationContext) -> Dataset:
     """The elements up to the Study Instance UID."""
+    return _decoded(octets, context, stop_when=_is_behind)
+
+
+def _decoded(octets: BytesIO, context: PresentationContext, stop_when: Callable[..., bool] | None = None) -> Dataset:
     syntax = context.transfer_syntax[0]
     octets.seek(0)
     if syntax.is_deflated:
-        return decode(octets, syntax.is_implicit_VR, syntax.is_little_endian, deflated=True)
-    return read_dataset(octets, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_behind)
+        octets = BytesIO(decompressobj(-MAX_WBITS).decompress(octets.read(), MAX_INFLATED))
+    return read_dataset(octets, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=stop_when)
 
 
 def _head_of_file(path: Path) -> Dataset:
@@ -131,12 +139,11 @@ def _asked(request: Any, context: PresentationContext) -> Iterator[Study]:
 def _manipulated(request: Any, context: PresentationContext) -> Iterator[Study]:
     """Of a DIMSE-N request: the studies and the patient in its data set, and the instance that it is about; of
     storage commitment those that are to be kept."""
-    octets, syntax = _data_set(request), context.transfer_syntax[0]
+    octets = _data_set(request)
     if octets is None:
         yield from _alone(request)
         return
-    octets.seek(0)
-    found = decode(octets, syntax.is_implicit_VR, syntax.is_little_endian, deflated=syntax.is_deflated)
+    found = _decoded(octets, context)
     patient, name = _value(found, "PatientID"), _value(found, "PatientName")
     instances = list(islice(_referenced(found), MAX_INSTANCES)) or list(_own(request))
     classes = study_of(instances).sop_classes if instances else ()
