@@ -444,7 +444,8 @@ def test_a_journal_that_was_cut_off_is_found_by_what_a_sink_has_kept(run: Run, j
 
 
 def test_a_file_without_anchors_is_not_taken_for_one_that_vouches(run: Run, journal: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.jsonl").write_text('{"anchor":{"journal":7}}\n{"anchor":')
+    lines = ['{"anchor":{"journal":7}}', '{"anchor":{"journal":"x","sequence":Infinity,"head":"y"}}']
+    (tmp_path / "empty.jsonl").write_text("\n".join([*lines, '"anchor":' + "[" * 100_000, '{"anchor":']))
     done = run("audit", "verify", str(journal), "--anchors", "empty.jsonl")
     assert done.returncode == 1
     assert "has no anchors" in done.stderr

@@ -119,10 +119,11 @@ def _put(path: Path, text: str, into_place: Callable[[str, Path], None]) -> None
     finally:
         with suppress(FileNotFoundError):
             os.unlink(beside)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """A power cut may take a new file's name, though not its content."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.sink import AT_ONCE, Undelivered
+from useridentity.mechanisms import private_file
 
 MODE = 0o640
 """The file says who saw which patient."""
@@ -50,7 +51,7 @@ class JsonLines:
                 _write_all(descriptor, lines)
                 os.fsync(descriptor)
                 if not end:
-                    _sync_folder(self._path.parent)
+                    private_file.sync_folder(self._path.parent)
             except OSError:
                 os.ftruncate(descriptor, end)
                 raise
@@ -65,15 +66,6 @@ def line(record: Record) -> str:
 
 def _words(error: OSError) -> str:
     return "another process is writing it" if isinstance(error, BlockingIOError) else error.strerror or str(error)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A power cut may take a new file's name, though not its content."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_all(descriptor: int, octets: bytes) -> None:

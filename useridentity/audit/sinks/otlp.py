@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from useridentity.audit.record import Outcome, Record
+from useridentity.audit.segment import microseconds
 from useridentity.audit.sinks.endpoint import Answer, Endpoint
 from useridentity.audit.sinks.posted import PostingSink
 from useridentity.audit.sinks.sink import in_form
@@ -22,7 +22,6 @@ _EMPTY = (201, 204)
 """Said for success by receivers that leave the specification's 200 and its object out (Fluent Bit; Loki)."""
 
 _INFO, _WARN = (9, "INFO"), (13, "WARN")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OtlpLogs(PostingSink):
@@ -62,7 +61,7 @@ def _log_record(record: Record) -> dict[str, Any]:
     number, text = _INFO if record.outcome is Outcome.SUCCESS else _WARN
     operation = record.operation
     return {
-        "timeUnixNano": str((record.time - _EPOCH) // timedelta(microseconds=1) * 1000),
+        "timeUnixNano": str(microseconds(record.time) * 1000),
         "severityNumber": number,
         "severityText": text,
         "eventName": f"useridentity.audit.{record.kind.value}",

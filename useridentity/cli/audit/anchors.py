@@ -34,6 +34,6 @@ def _anchors(line: str) -> Iterator[Anchor]:
         try:
             table: Any = json.JSONDecoder().raw_decode(line, at + len(MARK))[0]
             yield Anchor(str(table["journal"]), int(table["sequence"]), str(table["head"]))
-        except (ValueError, TypeError, KeyError):  # a line that was cut, or another program's
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # cut, or another program's
             pass
         at = line.find(MARK, at + 1)
