@@ -59,7 +59,7 @@ class Terminal:
         """Wait for `prompt`, then type `answer` and return."""
         while not self.shown.endswith(prompt):
             assert self._read(), f"no {prompt!r}; shown was: {self.shown}"
-        os.write(self.descriptor, answer.encode() + b"\n")
+        os.write(self.descriptor, answer.encode(errors="surrogateescape") + b"\n")
 
     def end(self) -> int:
         """Read to the end; the exit code."""

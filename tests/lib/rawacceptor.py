@@ -39,13 +39,17 @@ class Request:
     message_id: int
 
     def response(self, status: int, *, data_set: int = NO_DATA_SET, **wrong: int) -> bytes:
-        """A command set that answers it; `command`, `message_id` and `length` of its group may be wrong."""
+        """A command set that answers it, with how many sub-operations are `completed` if that is given.
+
+        `command`, `message_id` and `length` of its group may be wrong.
+        """
         body = (
             element(0x0002, self.sop_class)
             + element(0x0100, _us(wrong.get("command", RESPONSES[self.command])))
             + element(0x0120, _us(wrong.get("message_id", self.message_id)))
             + element(0x0800, _us(data_set))
             + element(0x0900, _us(status))
+            + (element(0x1021, _us(wrong["completed"])) if "completed" in wrong else b"")
         )
         return element(0x0000, struct.pack("<I", wrong.get("length", len(body)))) + body
 
@@ -171,10 +175,12 @@ def raw_acceptor(behave: Behaviour) -> Iterator[int]:
 
         threads.append(threading.Thread(target=accept))
         threads[0].start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        for thread in threads:
-            thread.join(HANG)
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(HANG)
 
 
 def context(context_id: int, transfer_syntax: bytes, result: int = 0) -> bytes:

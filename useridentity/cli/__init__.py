@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What is told of an output that takes no more."""
 
+STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
+"""How each is opened where whoever started us has closed it: what is opened next would be in its place."""
+
 EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
 """The extra that each module comes with."""
 
@@ -28,6 +31,9 @@ EXTRAS = {"typer": "cli", "rich": "cli", "argon2": "passcode"}
 def main() -> None:
     """The console script; leaves the process with one of the codes of `Exit`, or of the command's own."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold secrets
+    for name, mode in STREAMS.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that its encoding has not is no reason to fail
             stream.reconfigure(errors="backslashreplace")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from useridentity.cli.ending import Failure
-from useridentity.cli.requestor.completion import keywords
+from useridentity.cli.requestor import completion
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, Peer, command
@@ -33,7 +33,7 @@ Columns = Annotated[
     typer.Option(
         metavar="A,B",
         help="Attributes to ask for and show; those of the level, and of -k, if left out.",
-        autocompletion=keywords,
+        autocompletion=completion.columns,
     ),
 ]
 

@@ -87,19 +87,21 @@ def _table(users: tuple[User, ...]) -> Table:
 def _asked(name: str) -> bytes:
     if not sys.stdin.isatty():
         raise ConfigurationError("standard input is no terminal to ask on: give --passcode-file PATH, or - for a pipe")
-    try:
-        passcode, again = ask(f"Passcode for {name}: "), ask("Again: ")
-    except UnicodeDecodeError:
-        raise ConfigurationError("what was typed is not text of this locale; nothing was changed") from None
+    passcode, again = ask(f"Passcode for {name}: "), ask("Again: ")
     if passcode != again:
         raise ConfigurationError("the two passcodes differ; nothing was changed")
     return passcode.encode("utf-8", "surrogateescape")
 
 
 def ask(prompt: str) -> str:
-    """What is typed on the terminal, without showing it; the line ends where the user gives up, too."""
+    """What is typed on the terminal, without showing it; the line ends where the user gives up, too.
+
+    Raises `ConfigurationError` for what is no text.
+    """
     try:
         return getpass(prompt)
+    except UnicodeDecodeError:
+        raise ConfigurationError("what was typed is not text of this locale; nothing was done") from None
     except KeyboardInterrupt:
         print(file=sys.stderr)
         raise

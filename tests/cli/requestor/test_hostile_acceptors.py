@@ -203,6 +203,13 @@ def test_what_matched_before_it_aborted_is_shown(run: Run) -> None:
     assert (done.code, done.out.count("\n")) == (7, 3)
 
 
+@pytest.mark.parametrize(("status", "code"), [(0x0000, 0), (0xB000, 0), (0xA702, 9), (0xC001, 9), (0xFE00, 9)])
+def test_a_move_that_ends_early_is_partial(run: Run, status: int, code: int) -> None:
+    """Whatever the acceptor leaves out of its numbers."""
+    done = run("move", lambda peer: peer.answer(peer.asked(), status, completed=1))
+    assert (done.code, "ended early" in done.err) == (code, code != 0), done
+
+
 # Nothing more comes, and --timeout ends it
 
 SHORT = 0.5  # seconds that a command waits where it is to wait in vain

@@ -136,6 +136,20 @@ def test_a_query_that_is_refused(command: Command) -> None:
         failed(command("find", "127.0.0.1", scp.port, "--json"), Exit.REFUSED)
 
 
+@pytest.mark.parametrize("status", [0xA700, 0xC001, 0xFE00])
+def test_a_query_that_ends_early(command: Command, status: int) -> None:
+    """Without Ctrl-C nothing is cancelled in order."""
+    match = Dataset()
+    match.PatientID = "17"
+    with finder((0xFF00, match)) as scp:
+        assert command("find", "127.0.0.1", scp.port, "--json").code == 0
+    with finder((0xFF00, match), (status, None)) as scp:
+        told = failed(command("find", "127.0.0.1", scp.port, "--json"), Exit.PARTIAL)
+    assert told["matches"] == 1
+    with finder((status, None)) as scp:
+        failed(command("find", "127.0.0.1", scp.port, "--json"), Exit.REFUSED)
+
+
 def test_a_retrieval_of_which_some_fails_says_what_came(command: Command, tmp_path: Path) -> None:
     (tmp_path / "1.2.4.dcm").write_text("precious")
     peer = ("-k", "StudyInstanceUID=1.2", "--sop-class", "CTImageStorage", "--json")
@@ -189,6 +203,16 @@ def test_a_reader_that_has_enough_ends_a_query_quietly(script: str, as_json: tup
             process.stdout.close()
             assert (process.wait(HANG), process.stderr.read()) == (Exit.UNREAD, b"")
         until(lambda: "EVT_ABORTED" in scp.events)
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_make_no_difference(script: str, acceptor: Acceptor, closed: str) -> None:
+    """As by a program that starts others carelessly."""
+    shell = ["sh", "-c", f'exec "$0" "$@" {closed}', script, "echo", "127.0.0.1", str(acceptor.port), "--identity"]
+    for who, code in (("username:alice", Exit.DONE), ("passcode:alice", Exit.UNUSABLE)):
+        done = subprocess.run([*shell, who], stdin=subprocess.DEVNULL, capture_output=True, timeout=HANG, check=False)
+        assert done.returncode == code
+        assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("policy", "schema"), ("echo", "--help"), ("echo", "nobody", "--json")])

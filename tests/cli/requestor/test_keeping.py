@@ -62,7 +62,7 @@ def test_a_disk_that_is_full_is_told_to_the_peer(tmp_path: Path, monkeypatch: py
     assert folder.keep(received("1.2.3")) == 0
     monkeypatch.setattr("os.link", full)
     assert folder.keep(received("1.2.4")) == 0xA700
-    assert "No space left" in folder.problems[0]
+    assert "No space left" in folder.problems["1.2.4"]
     assert [path.name for path in tmp_path.iterdir()] == ["1.2.3.dcm"]
 
 

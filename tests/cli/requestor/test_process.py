@@ -196,6 +196,16 @@ def test_giving_up_at_the_prompt_sends_nothing(terminal: RunOnTerminal, acceptor
     assert acceptor.served == []
 
 
+def test_what_is_no_text_is_no_passcode(terminal: RunOnTerminal, acceptor: Acceptor) -> None:
+    who = ("--identity", "passcode:alice", "--plaintext", "allow")
+    with terminal("echo", "127.0.0.1", str(acceptor.port), *who) as person:
+        person.type("Passcode for alice: ", "not \udcff")
+        assert person.end() == 1
+    assert "what was typed is not text" in person.shown
+    assert "Traceback" not in person.shown
+    assert acceptor.served == []
+
+
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_table_fits_the_terminal(script: str, tmp_path: Path, columns: int) -> None:
     """As a table where there is room, as blocks where there is not; values stay whole, to be copied."""

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.requestor.conftest import Command
 from tests.lib.certificates import Certificates
 from tests.pynetdicom.support import Acceptor, serving, usual_policy
-from useridentity.cli.requestor.completion import identity_words, keywords, peer_names, storage_names
+from useridentity.cli.requestor.completion import columns, identity_words, keys, peer_names, storage_names
 from useridentity.pynetdicom import identity_of
 from useridentity.tls import server_context
 
@@ -142,7 +142,9 @@ def test_completion_knows_profiles_identities_attributes_and_classes(profiles: W
     assert peer_names("p") == ["pacs"]
     assert identity_words("o") == ["oidc:", "oidc:hospital"]
     assert identity_words("p") == ["passcode:"]
-    assert "PatientID=" in keywords("PatientI")
+    assert "PatientID=" in keys("PatientI")
+    assert "PatientID" in columns("PatientI")
+    assert "Modality,PatientID" in columns("Modality,PatientI")
     assert storage_names("CTIm") == ["CTImageStorage"]
 
 

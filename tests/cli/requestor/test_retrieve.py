@@ -199,15 +199,17 @@ def test_standard_input_is_for_one_thing(command: Command) -> None:
     assert "standard input cannot be this and --identifier too" in done.err
 
 
-def hostile_archive(*uids: str) -> Any:
-    """An acceptor of C-GET that sends CT images by these SOP Instance UIDs."""
+def hostile_archive(*uids: str, ends: int = 0x0000) -> Any:
+    """An acceptor of C-GET that sends CT images by these SOP Instance UIDs, and then this status."""
 
     def on_get(event: Any) -> Iterator[Any]:
-        yield len(uids)
+        yield len(uids) + bool(ends)
         for uid in uids:
             dataset = dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
             dataset.SOPInstanceUID = uid
             yield 0xFF00, dataset
+        if ends:
+            yield ends, Dataset()
 
     contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), build_context(CTImageStorage)]
     contexts[1].scu_role, contexts[1].scp_role = False, True
@@ -221,8 +223,43 @@ def test_a_number_failing_of_several_is_partial(command: Command, tmp_path: Path
         peer = ("get", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--sop-class", "CTImageStorage")
         done = command(*peer)
     assert done.code == 9
+    assert "error: 1 of 2 instances did not come" in done.err
+    assert done.err.count("1.2.4") == 1
     assert (tmp_path / "1.2.4.dcm").read_text() == "precious"
     assert (tmp_path / "1.2.3.dcm").exists()
+
+
+@pytest.mark.parametrize(("status", "code"), [(0x0000, 0), (0xFE00, 9), (0xA702, 9)])
+def test_a_retrieval_that_ends_early_is_partial(command: Command, status: int, code: int) -> None:
+    """Though nothing of it has failed, and nobody has cancelled it."""
+    with hostile_archive("1.2.3", ends=status) as scp:
+        peer = ("get", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--sop-class", "CTImageStorage")
+        done = command(*peer)
+    assert done.code == code, done
+    assert (f"({status:04X}H)" in done.err) is (code != 0)
+
+
+def test_instances_that_went_elsewhere_did_not_come(command: Command, ct_dataset: Dataset) -> None:
+    """To another machine, which the acceptor believes to be this one."""
+    workstation = free_port()
+
+    def on_move(event: Any) -> Iterator[Any]:
+        yield "127.0.0.1", ports.pop(), {"contexts": [build_context(CTImageStorage)]}
+        yield 1
+        yield 0xFF00, ct_dataset
+
+    contexts = [build_context(StudyRootQueryRetrieveInformationModelMove)]
+    with (
+        serving(Policy.unguarded(), handlers=[(evt.EVT_C_MOVE, on_move)], contexts=contexts) as scp,
+        serving(Policy.unguarded()) as elsewhere,
+    ):
+        ports = [elsewhere.port, workstation]
+        peer = ("move", "127.0.0.1", scp.port, "-k", "StudyInstanceUID=1.2", "--receive", workstation)
+        assert command(*peer).code == 0
+        done = command(*peer, "--json")
+        assert len(elsewhere.served) == 1
+    assert (done.code, done.json["completed"], done.json["files"]) == (8, 1, [])
+    assert "error: 1 of 1 instances did not come" in done.err
 
 
 def finder(*answers: Any) -> Any:
@@ -300,6 +337,8 @@ def test_json_identifiers_are_either_form_and_strict(command: Command, tmp_path:
         assert finder_saw[0].PatientID == "7"
 
 
-@pytest.mark.parametrize("key", ["PatientsID=7", "PatientID.Modality=CT", "=7", "Rows=many", "PatientID[0=1"])
+@pytest.mark.parametrize(
+    "key", ["PatientsID=7", "PatientID.Modality=CT", "=7", "Rows=many", "PatientID[0=1", "RequestAttributesSequence=CT"]
+)
 def test_a_key_that_is_none_is_a_wrong_command_line(command: Command, key: str) -> None:
     assert command("find", "127.0.0.1", 104, "-k", key).code == 2

@@ -21,7 +21,10 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 from tests.cli.requestor.conftest import Command
 from tests.pynetdicom.support import HANG, serving, until
 from useridentity import Policy
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor import sending, storing
+from useridentity.cli.requestor.files import Instance, instance
+from useridentity.cli.requestor.outcome import Status
 from useridentity.pynetdicom import AE
 
 
@@ -170,6 +173,26 @@ def test_octets_that_the_peers_system_has_acknowledged_are_counted() -> None:
         until(lambda: sending.taken_octets(assoc) > before + 10_000)
         assoc.release()
         until(lambda: sending.taken_octets(assoc) == 0)
+
+
+def test_an_answer_that_cannot_come_is_not_waited_for(ct_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an acceptor that aborts after an answer."""
+    image = instance(ct_path)
+    assert isinstance(image, Instance)
+
+    def send(message_id: int) -> Status:
+        with sending.data_set(image) as (data, length):
+            return sending.send(assoc, 1, message_id, image, data, length, lambda _: None)
+
+    with serving(Policy.unguarded()) as scp:
+        assoc = AE().associate("127.0.0.1", scp.port, [build_context(CTImageStorage, ExplicitVRLittleEndian)])
+        assert send(1).is_success
+        scp.served[0].assoc.abort()
+        until(lambda: not assoc.is_established)
+        monkeypatch.setattr(sending, "_answer", lambda _assoc: pytest.fail("it was waited for"))
+        with pytest.raises(Failure) as caught:
+            send(2)
+    assert caught.value.code == Exit.ABORTED
 
 
 def a_ct() -> Dataset:

@@ -45,8 +45,18 @@ def storage_names(incomplete: str) -> list[str]:
     )
 
 
-def keywords(incomplete: str) -> list[str]:
-    """The standard's attributes whose keywords begin so."""
+def keys(incomplete: str) -> list[str]:
+    """The standard's attributes whose keywords begin so, to go on with a value."""
+    return [f"{each}=" for each in _keywords(incomplete)]
+
+
+def columns(incomplete: str) -> list[str]:
+    """The same without, after the columns that are there."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + each for each in _keywords(last)]
+
+
+def _keywords(incomplete: str) -> list[str]:
     from pydicom.datadict import keyword_dict
 
-    return sorted(f"{keyword}=" for keyword in keyword_dict if incomplete and keyword.startswith(incomplete))
+    return sorted(each for each in keyword_dict if incomplete and each.startswith(incomplete))

@@ -59,6 +59,8 @@ def _set(dataset: Dataset, path: str, value: str) -> None:
         dataset = items[index]
     tag, _ = last
     vr = dictionary_VR(tag)
+    if vr == "SQ" and value:
+        raise typer.BadParameter(f"{path} is a sequence; write {path}.Attribute={value}", param_hint="-k")
     dataset[tag] = _element(tag, vr, [] if vr == "SQ" else value.split("\\") if "\\" in value else value)
 
 

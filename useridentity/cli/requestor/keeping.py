@@ -39,13 +39,13 @@ MODE = 0o666
 class Folder:
     """Where instances are kept; safe to use from many threads.
 
-    `kept` are the names, `problems` what could not be kept and why; `moved` is told of octets.
+    `kept` are the names, `problems` why what has these UIDs could not be kept; `moved` is told of octets.
     """
 
     path: Path
     moved: Callable[[int], None] = lambda _: None
     kept: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _mode: int = field(default_factory=lambda: MODE & ~_umask())  # once: asking sets it, for every thread
 
@@ -61,13 +61,13 @@ class Folder:
         """A handler of EVT_C_STORE; its status."""
         uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
         if not is_uid(uid):
-            return self._refuse(INVALID_INSTANCE, f"{uid!r} is no UID, and so no name for a file")
+            return self._refuse(uid, INVALID_INSTANCE, f"{uid!r} is no UID, and so no name for a file")
         octets = event.encoded_dataset()
         self.moved(len(octets))
         try:
             return self._put(uid, octets)
         except OSError as error:
-            return self._refuse(OUT_OF_RESOURCES, f"{uid}: {error.strerror}")
+            return self._refuse(uid, OUT_OF_RESOURCES, f"{uid}: {error.strerror}")
 
     def _put(self, uid: str, octets: bytes) -> int:
         path = self.path / f"{uid}.dcm"
@@ -80,7 +80,7 @@ class Folder:
                 _name(beside, path)
             except FileExistsError:
                 if path.is_symlink() or not path.is_file() or path.read_bytes() != octets:
-                    return self._refuse(DUPLICATE, f"{path} exists, with other content; it was left as it is")
+                    return self._refuse(uid, DUPLICATE, f"{path} exists, with other content; it was left as it is")
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
@@ -88,9 +88,9 @@ class Folder:
             self.kept.append(path.name)
         return SUCCESS
 
-    def _refuse(self, status: int, why: str) -> int:
+    def _refuse(self, uid: str, status: int, why: str) -> int:
         with self._lock:
-            self.problems.append(why)
+            self.problems[uid] = why
         return status
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from useridentity.cli.gathering import gathering
-from useridentity.cli.requestor.completion import identity_words, keywords, peer_and_file_names, peer_names
+from useridentity.cli.requestor.completion import identity_words, keys, peer_and_file_names, peer_names
 from useridentity.cli.requestor.identity import KINDS
 from useridentity.credential import ConfirmationWord
 from useridentity.tls import Profile
@@ -38,7 +38,7 @@ Keys = Annotated[
         "-k",
         metavar="NAME=VALUE",
         help="An attribute to match, by keyword or tag; in a sequence: Sequence.Attribute. May be repeated.",
-        autocompletion=keywords,
+        autocompletion=keys,
     ),
 ]
 Identifier = Annotated[

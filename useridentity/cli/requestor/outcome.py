@@ -104,10 +104,6 @@ class Status:
         """Done, with a reservation (PS3.7 C.3)."""
         return self.code in (0x0001, 0x0107, 0x0116) or 0xB000 <= self.code <= 0xBFFF
 
-    @property
-    def is_cancelled(self) -> bool:
-        return self.code == 0xFE00
-
     def __str__(self) -> str:
         said = f': "{self.comment}"' if self.comment else ""
         return f"{_meaning(self.code)} ({self.code:04X}H){said}"

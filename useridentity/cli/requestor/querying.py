@@ -50,8 +50,8 @@ def _advice(target: Target, query: Dataset) -> str:
 
 
 def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Generator[Dataset]:
-    """What the peer finds, as it comes; raises `Failure` where it refuses or the association ends."""
-    uid = FIND[model]
+    """What the peer finds, as it comes; raises `Failure` where it refuses, ends early or the association ends."""
+    uid, number = FIND[model], 0
     check_encodable(query)
     with association(target, [build_context(uid)], stop) as assoc:
         over = cancelling(stop, assoc, uid)
@@ -59,8 +59,11 @@ def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Generat
             status = status_of(response, assoc)
             if status.is_pending:
                 if match is not None:
+                    number += 1
                     yield match
-            elif not (status.is_success or status.is_warning or status.is_cancelled):
-                raise Failure(Exit.REFUSED, f"refused: C-FIND, {status}", _advice(target, query))
+            elif not (status.is_success or status.is_warning):
+                stop.check()
+                code, what = (Exit.PARTIAL, "ended early") if number else (Exit.REFUSED, "refused")
+                raise Failure(code, f"{what}: C-FIND, {status}", _advice(target, query))
         over()
         stop.check()

@@ -41,12 +41,13 @@ def telling(folder: Folder | None, output: Output) -> Iterator[None]:
 
 def conclude(where: Target, counts: Counts, folder: Folder | None, meter: Meter, output: Output) -> None:
     """Say what became of it; raises `Failure` unless all is well."""
-    problems = [] if folder is None else list(folder.problems)
-    problems += [f"{uid} was not sent" for uid in counts.failed_instances]
+    problems = _problems(counts, folder)
     for problem in problems:
         output.problem(problem)
+    came = counts.done if folder is None else len(folder.kept)
+    failure = _failure(where, counts, came, len(problems))
     output.ended(
-        "" if counts.is_refused else _sentence(where, counts, folder, meter),
+        "" if failure and not came else _sentence(where, counts, came, folder, meter),
         {
             "peer": where.where,
             "outcome": Exit.DONE.word,
@@ -59,8 +60,14 @@ def conclude(where: Target, counts: Counts, folder: Folder | None, meter: Meter,
             "seconds": round(meter.seconds, 3),
             "problems": problems,
         },
-        _failure(where, counts, len(problems)),
+        failure,
     )
+
+
+def _problems(counts: Counts, folder: Folder | None) -> list[str]:
+    """Of each instance one: what could not be kept here is what failed there."""
+    problems = {uid: f"{uid} was not sent" for uid in counts.failed_instances}
+    return list((problems | (folder.problems if folder else {})).values())
 
 
 def _kept(folder: Folder | None) -> dict[str, object]:
@@ -70,15 +77,19 @@ def _kept(folder: Folder | None) -> dict[str, object]:
     }
 
 
-def _failure(where: Target, counts: Counts, problems: int) -> Failure | None:
-    if counts.is_refused:
+def _failure(where: Target, counts: Counts, came: int, problems: int) -> Failure | None:
+    """What the peer counts, and what came here, whatever it counts."""
+    if not (came or counts.is_complete):
         return Failure(Exit.REFUSED, f"refused by {where.where}: {counts.status}", _advice(counts))
-    missing = max(counts.failed, problems)
-    if not missing:
-        return None
-    code = Exit.PARTIAL if counts.done else Exit.REFUSED
-    advice = "each is told above with its reason" if problems else f"ask the log of {where.where}"
-    return Failure(code, f"{missing} of {counts.total} instances did not come", advice)
+    missing = max(counts.total - came, problems)
+    why = "" if counts.is_complete else f": {counts.status}"
+    if missing:
+        code = Exit.PARTIAL if came else Exit.REFUSED
+        advice = "each is told above with its reason" if problems else f"ask the log of {where.where}"
+        return Failure(code, f"{missing} of {max(counts.total, missing)} instances did not come{why}", advice)
+    if why:
+        return Failure(Exit.PARTIAL, f"ended early by {where.where}{why}", _advice(counts))
+    return None
 
 
 def _advice(counts: Counts) -> str:
@@ -87,16 +98,16 @@ def _advice(counts: Counts) -> str:
     return "ask its log" + (f"; {counts.failed} sub-operations failed" if counts.failed else "")
 
 
-def _sentence(where: Target, counts: Counts, folder: Folder | None, meter: Meter) -> str:
-    if not counts.total and not (folder and folder.kept):
+def _sentence(where: Target, counts: Counts, came: int, folder: Folder | None, meter: Meter) -> str:
+    if not (counts.total or came):
         return f"{where.where} has nothing that matches"
     if folder is None:
-        return f"{where.where} moved {_instances(counts)}"
-    return f"{where.where} sent {_instances(counts)} to {folder.path}: {meter.summary}"
+        return f"{where.where} moved {_instances(counts, came)}"
+    return f"{where.where} sent {_instances(counts, came)} to {folder.path}: {meter.summary}"
 
 
-def _instances(counts: Counts) -> str:
-    number = f"{counts.done}" if counts.done == counts.total else f"{counts.done} of {counts.total}"
+def _instances(counts: Counts, came: int) -> str:
+    number = f"{came} of {counts.total}" if came < counts.total else f"{came}"
     return f"{number} instance{'' if number == '1' else 's'}"
 
 

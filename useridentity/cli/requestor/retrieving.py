@@ -96,9 +96,9 @@ class Counts:
     failed_instances: list[str] = field(default_factory=list)
 
     @property
-    def is_refused(self) -> bool:
-        """Whether the peer did nothing of it."""
-        return not (self.done or self.status.is_success or self.status.is_warning)
+    def is_complete(self) -> bool:
+        """Whether the peer says that it has done what it could."""
+        return self.status.is_success or self.status.is_warning
 
     @property
     def done(self) -> int:

@@ -89,6 +89,8 @@ def send(
 ) -> Status:
     """Store one instance with this data set; raises `Failure` where the association ends, or `CutShort`."""
     with _Exchange(assoc):
+        if not assoc.is_established:  # it ended with the answer before, and no other will come
+            raise lost(assoc)
         _request(assoc, context_id, message_id, instance)
         try:
             _stream(assoc, context_id, _fragments(assoc, instance, data, length), moved)
