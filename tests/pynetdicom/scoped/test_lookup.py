@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -13,6 +14,7 @@ from pydicom import DataElement, Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from tests.pynetdicom.scoped.asking import (
@@ -34,6 +36,7 @@ from useridentity.pynetdicom.scoped.lookup import Studies
 from useridentity.scope import BoundScope
 
 SCOPE = {"PatientID": "P1"}
+A_RELEASE_RQ = bytes.fromhex("0500 00000004 00000000")  # PS3.8 9.3.6
 
 
 def test_a_study_is_looked_up_once_for_an_association(index: Index) -> None:
@@ -155,8 +158,19 @@ def test_a_date_of_a_database_is_compared_as_it_is_written_out() -> None:
         assert [row.PatientBirthDate for row in answers(on_find, wanted, STUDY_ROOT["FIND"], scope)[1]] == born
 
 
+def abort(assoc: Association) -> None:
+    assoc.abort()
+
+
+def ask_for_release_and_hang_up(assoc: Association) -> None:
+    connection = assoc.dul.socket.socket  # type: ignore[union-attr]
+    connection.sendall(A_RELEASE_RQ)
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("leave", [abort, ask_for_release_and_hang_up])
 @pytest.mark.threat("Q8")
-def test_a_look_up_without_end_ends_with_the_association(index: Index) -> None:
+def test_a_look_up_without_end_ends_with_the_association(index: Index, leave: Callable[[Association], None]) -> None:
     started, may_end, ended = Event(), Event(), Event()
 
     def on_find(event: evt.Event) -> Rows:
@@ -179,7 +193,7 @@ def test_a_look_up_without_end_ends_with_the_association(index: Index) -> None:
             pool.submit(list, assoc.send_c_find(EVERYTHING, STUDY_ROOT["FIND"]))
             try:
                 assert started.wait(30)
-                assoc.abort()
+                leave(assoc)
                 assert ended.wait(30)
             finally:
                 may_end.set()

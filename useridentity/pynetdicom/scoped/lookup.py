@@ -154,11 +154,12 @@ class LookupEvent(evt.Event):
 
 
 def has_gone(assoc: ServingAssociation) -> bool:
-    """Whether the association was aborted.
+    """Whether the association was aborted, or its connection has ended.
 
-    A release that the peer asks for meanwhile is left to be answered: pynetdicom forgets one that it is asked about.
+    A release that the peer asks for meanwhile is left to be answered: pynetdicom forgets one that it is asked about,
+    and sees no abort that comes behind it.
     """
-    return assoc.acse.is_aborted()
+    return assoc.acse.is_aborted() or assoc.dul.state_machine.current_state == "Sta1"
 
 
 def asking_the_application(assoc: ServingAssociation) -> StudyLookup:
