@@ -14,13 +14,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.audit.builders import opened, record
+from tests.lib import threads
 from tests.lib.certificates import make_certificates
 from tests.lib.rsyslog import rsyslog
 from useridentity.audit.forward import Forwarder
@@ -75,11 +77,7 @@ def forwarding(journal: Journal, sink: Sink, longest_pause: float = 0.2) -> Iter
         forwarder.stop(HANG)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + HANG
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.01)
+until = partial(threads.until, within=HANG)
 
 
 def takes_datagrams(port: int) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from tests.audit.builders import opened, record
 from tests.audit.forwarding import HANG, append, event_ids, forwarding, received_events, takes_datagrams, until
 from tests.lib.certificates import Certificates
+from tests.lib.processes import in_namespaces, suspend
 from tests.lib.repository import repository
 from tests.lib.rsyslog import Rsyslog, rsyslog
 from tests.parts import require
@@ -138,7 +139,7 @@ def test_a_receiver_that_does_not_read_for_a_while_gets_what_was_sent_at_once(
         until(lambda: takes_datagrams(receiver.udp_port))
         sink = open_sink(receiver.udp_url, tmp_path)
         assert receiver.process
-        receiver.process.send_signal(signal.SIGSTOP)
+        suspend(receiver.process)
         sink.send([record(number) for number in range(sink.batch)])
         receiver.process.send_signal(signal.SIGCONT)
         until(lambda: len(receiver.received) == sink.batch)
@@ -147,13 +148,8 @@ def test_a_receiver_that_does_not_read_for_a_while_gets_what_was_sent_at_once(
 
 def run_in_namespaces(flags: str, prepare: str, what: str, folder: Path, table: dict[str, Any]) -> dict[str, Any]:
     """What `tests.audit.forwarding` printed, run as root of its own in namespaces of its own."""
-    if subprocess.run([require("unshare"), flags, "true"], capture_output=True, check=False).returncode:
-        pytest.skip(f"this machine lets nobody have namespaces of their own (unshare {flags})")
     command = [sys.executable, "-m", "tests.audit.forwarding", what, str(folder), json.dumps(table)]
-    done = subprocess.run(
-        ["unshare", flags, "sh", "-c", f'{prepare} && exec "$@"', str(folder), *command],
-        cwd=ROOT, capture_output=True, text=True, timeout=10 * HANG, check=False,
-    )  # fmt: skip
+    done = in_namespaces(flags, prepare, folder, *command, within=10 * HANG)
     assert done.returncode == 0, done.stderr
     outcome: dict[str, Any] = json.loads(done.stdout)
     return outcome

@@ -15,7 +15,7 @@ import pytest
 
 from tests.audit.builders import filled, opened, record
 from tests.audit.journals import HANG, ROOT, is_sound, kinds, refusal
-from tests.parts import require
+from tests.lib.processes import on_a_small_disk
 from useridentity.audit import journal as module
 from useridentity.audit.journal import MAX_HELD, Journal
 from useridentity.audit.record import Kind
@@ -55,15 +55,9 @@ def test_several_processes_write_one_chain(tmp_path: Path) -> None:
 
 
 def test_on_a_full_disk_it_refuses_until_there_is_room_and_then_says_so(tmp_path: Path) -> None:
-    mounted = 'mount -t tmpfs -o size=512k none "$0" && exec "$@"'
-    if subprocess.run([require("unshare"), "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system of their own (unshare -rm)")
     shown = "import sys; from tests.audit.test_journal_failing import show; show(sys.argv[1])"
     script = f'"{sys.executable}" -m tests.audit.journal_writer full "$1" && "{sys.executable}" -c "{shown}" "$1"'
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", mounted, str(tmp_path), "sh", "-c", script, "sh", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=False,
-    )  # fmt: skip
+    done = on_a_small_disk(tmp_path, "sh", "-c", script, "sh", str(tmp_path), within=HANG)
     kept, refused, again, *after = done.stdout.splitlines()
     assert kept == "kept", done.stderr
     assert refused == f"{tmp_path}/audit.db: is full, or its disk is (database or disk is full)"

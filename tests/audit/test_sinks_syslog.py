@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -20,6 +19,7 @@ from tests.audit import schemas
 from tests.audit.forwarding import HANG, takes_datagrams, until
 from tests.audit.samples import ACCEPTOR, JWT, STUDY, corpus, record
 from tests.lib.certificates import Certificates
+from tests.lib.processes import suspend
 from tests.lib.rsyslog import Rsyslog, rsyslog
 from useridentity.audit.message import MessageStyle
 from useridentity.audit.record import Kind, Operation, Record, SopClass
@@ -218,7 +218,7 @@ def test_what_a_killed_receiver_had_not_read_is_not_confirmed(receiver: Rsyslog,
     sink = tls_sink(receiver, certificates)
     sink.send(numbered(1))
     assert receiver.process
-    receiver.process.send_signal(signal.SIGSTOP)
+    suspend(receiver.process)
     sink.send(numbered(1))
     receiver.kill()
     with pytest.raises(Undelivered):
@@ -242,8 +242,7 @@ def test_a_receiver_that_hangs_is_given_up_and_not_confirmed(
     sink = tls_sink(receiver, certificates)
     sink.send(numbered(1))
     assert receiver.process
-    receiver.process.send_signal(signal.SIGSTOP)
-    os.waitpid(receiver.process.pid, os.WUNTRACED)  # all its threads, or one would still answer
+    suspend(receiver.process)
     monkeypatch.setattr(syslog_tls, "SECONDS", 0.2)
     with pytest.raises(Undelivered, match="timed out"):
         sink.confirm()

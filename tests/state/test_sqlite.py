@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import require
+from tests.lib.processes import on_a_small_disk
 from tests.state.builders import NOW, T0, once
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
@@ -106,20 +106,14 @@ def test_an_acceptor_starts_while_the_file_is_locked(
         assert not started.spend([once()], NOW)
 
 
-def on_a_small_disk(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`tests.state.full_disk` with a file system of its own, 512 KiB, at `folder`."""
-    mounted = 'mount -t tmpfs -o size=512k none "$0" && shift 0 && exec "$@"'
-    if subprocess.run([require("unshare"), "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system of their own (unshare -rm)")
-    return subprocess.run(
-        ["unshare", "-rm", "sh", "-c", mounted, str(folder),
-         sys.executable, "-m", "tests.state.full_disk", str(folder), *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=False,
-    )  # fmt: skip
+def filling(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`tests.state.full_disk` with a small file system of its own at `folder`."""
+    command = [sys.executable, "-m", "tests.state.full_disk", str(folder), *arguments]
+    return on_a_small_disk(folder, *command, within=HANG)
 
 
 def test_on_a_full_disk_it_refuses_until_there_is_room(tmp_path: Path) -> None:
-    done = on_a_small_disk(tmp_path)
+    done = filling(tmp_path)
     first, refused, restarted, *after = done.stdout.splitlines()
     assert first == "fresh", done.stderr
     assert refused == f"{tmp_path}/state.db: is full, or its disk is (database or disk is full)"
