@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
+from tests.lib.processes import on_a_small_disk
 from tests.state.attack import HOUR, looked_at
 from tests.state.builders import NOW, once
 from tests.state.worker import answer
 from useridentity.errors import Unavailable
 from useridentity.state.penalties import Penalties
 from useridentity.state.sqlite import SqliteStore
+
+HANG = 30.0  # seconds; ten times what it takes
+
+
+def filling(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What this program prints with a small file system of its own at `folder`."""
+    return on_a_small_disk(folder, sys.executable, "-m", __name__, str(folder), *arguments, within=HANG)
 
 
 def fill(file: Path) -> None:

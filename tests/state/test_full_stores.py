@@ -12,8 +12,8 @@ import pytest
 
 from tests.state.attack import HELD, HOUR, looked_at
 from tests.state.builders import NOW, after, once
+from tests.state.full_disk import filling
 from tests.state.redis_server import RealRedis
-from tests.state.test_sqlite import on_a_small_disk
 from useridentity.errors import Unavailable
 from useridentity.state import Kind, Store
 from useridentity.state.books import RETRY
@@ -64,7 +64,7 @@ def test_guesses_are_held_to_the_penalty_while_the_store_is_full(
 
 @pytest.mark.threat("T27")
 def test_guesses_are_held_to_the_penalty_while_the_disk_is_full(tmp_path: Path) -> None:
-    done = on_a_small_disk(tmp_path, "penalties")
+    done = filling(tmp_path, "penalties")
     assert done.stdout, done.stderr
     with_room, full = map(int, done.stdout.split())
     assert with_room <= HELD

@@ -6,16 +6,14 @@ import logging
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.lib.processes import on_a_small_disk
 from tests.state.builders import NOW, T0, once
+from tests.state.full_disk import filling
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.state import Debt, Kind, Store, open_store
@@ -23,7 +21,6 @@ from useridentity.state.keys import digest
 from useridentity.state.sqlite import SqliteStore
 
 HANG = 30.0  # seconds; ten times what the full disk takes
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -104,12 +101,6 @@ def test_an_acceptor_starts_while_the_file_is_locked(
     assert "locked by another process" in caplog.text
     with closing(started):
         assert not started.spend([once()], NOW)
-
-
-def filling(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`tests.state.full_disk` with a small file system of its own at `folder`."""
-    command = [sys.executable, "-m", "tests.state.full_disk", str(folder), *arguments]
-    return on_a_small_disk(folder, *command, within=HANG)
 
 
 def test_on_a_full_disk_it_refuses_until_there_is_room(tmp_path: Path) -> None:
