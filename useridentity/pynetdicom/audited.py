@@ -17,13 +17,13 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from useridentity.audit.association import AssociationTrail, Ends, application_entity, outcome_of
-from useridentity.audit.record import MAX_IDENTIFIER, EndedBy, Kind, Operation, Outcome, Record, Study, text
+from useridentity.audit.record import MAX_IDENTIFIER, EndedBy, Kind, Operation, Outcome, Record, Requestor, Study, text
 from useridentity.audit.trail import Trail
 from useridentity.audit.transfers import Instance, Transfers, created_as
 from useridentity.credential import Credential
 from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Unavailable
-from useridentity.facts import Facts
+from useridentity.facts import Facts, peer_address
 from useridentity.pynetdicom.messages import GuardedDIMSE
 from useridentity.pynetdicom.scoped import Refusal
 from useridentity.pynetdicom.service import ServingAssociation
@@ -228,7 +228,8 @@ class AuditedAssociation(SubOperations, ServingAssociation):
 
 
 class AuditedServer:
-    """A server's part of the trail: it is open while the server is, and has its start, its stop and its reloads."""
+    """A server's part of the trail: it is open while the server is, and has its start, its stop, its reloads, and whom
+    it turns away at the door."""
 
     def __init__(self, trail: Trail | None, ae_title: str, address: Any) -> None:
         self._trail = trail
@@ -243,6 +244,12 @@ class AuditedServer:
         if trail is not None:
             trail.note(Record(Kind.APPLICATION_STOPPED, acceptor=self._own))
             trail.let_go()
+
+    def refused(self, rejected: Rejected, peer: Any) -> None:
+        """A connection from `peer`, host and port, was closed as soon as it was accepted; never waits."""
+        if self._trail is not None:
+            requestor = Requestor(address=str(peer_address(peer[0])), port=peer[1])
+            AssociationTrail(self._trail).decided(rejected, None, Ends(requestor, self._own))
 
     @contextmanager
     def reload(self) -> Iterator[None]:

@@ -253,9 +253,19 @@ class GuardedServer(ThreadedAssociationServer):
         return request, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  socketserver's signature
-        if not self.lobby.has_place(client_address[0]):
-            return False
-        return not self.driver.penalties.refuses_source(peer_address(client_address[0]), datetime.now(UTC))
+        refused = self._refused_at_accept(client_address[0])
+        if refused is not None:
+            self._recording.refused(refused, client_address)
+        return refused is None
+
+    def _refused_at_accept(self, address: str) -> Rejected | None:
+        """Why a connection from `address` is closed before anything is read of it."""
+        if not self.lobby.has_place(address):
+            detail = f"closed at accept: {self.limits.max_pending_per_peer} connections of this address wait already"
+            return Rejected(Reason.CAPACITY, detail)
+        if self.driver.penalties.refuses_source(peer_address(address), datetime.now(UTC)):
+            return Rejected(Reason.PENALTY, "closed at accept: too many wrong credentials from this source")
+        return None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         assoc = AcceptorAssociation(self, request, client_address)
