@@ -155,6 +155,34 @@ def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
     assert "is not signed by it" in problem
 
 
+def _partition(*, users: bool = False, authorities: bool = False, indirect: bool = False) -> x509.ExtensionType:
+    return x509.IssuingDistributionPoint(None, None, users, authorities, None, indirect, False)
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        x509.DeltaCRLIndicator(1),
+        _partition(users=True),
+        _partition(authorities=True),
+        _partition(indirect=True),
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("2.999.1"), b"\x05\x00"),
+    ],
+    ids=["delta", "users", "authorities", "indirect", "unknown"],
+)
+def test_a_list_of_some_certificates_only_is_an_error_also_behind_a_complete_one(
+    site: Site, extension: x509.ExtensionType
+) -> None:
+    """OpenSSL took a delta list for the newest of all, and accepted whom the complete one revokes."""
+    complete = site.root.revoke(site.node, start=NOW - 2 * DAY)
+    server_context(*site.server, client_ca=site.ca, crl=site.crl(complete, site.root.revoke()))
+    newer = site.root.revoke(extensions=[extension])
+    for content in (newer, complete + newer):
+        (problem,) = problems(site, content)
+        assert "is no complete list of all certificates" in problem
+        assert type(extension).__name__ in problem
+
+
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_of_an_authoritys_old_and_new_list_the_newest_that_holds_counts(site: Site, newest_first: bool) -> None:
     """As OpenSSL does it, and as we do for what began before."""

@@ -55,7 +55,7 @@ class RevocationLists:
         path = Path(path)
         lists = _lists(path)
         signed = {each: tuple(one for one in lists if _signed(one, each)) for each in authorities(ca)}
-        problems = (*_missing(signed, lists), *_forged(signed, lists), *_outside_time(lists))
+        problems = (*_missing(signed, lists), *_forged(signed, lists), *_partial(lists), *_outside_time(lists))
         if problems:
             raise ConfigurationError(f"crl {path}: {problem}" for problem in dict.fromkeys(problems))
         lives = [(each.last_update_utc, _end(each)) for each in _last_to_end(signed, lists)]
@@ -138,6 +138,26 @@ def _forged(signed: _Signed, lists: tuple[_List, ...]) -> Iterator[str]:
 
 def _not_its_own(name: x509.Name) -> str:
     return f"a list of {name.rfc4514_string()!r} is not signed by it"
+
+
+def _partial(lists: tuple[_List, ...]) -> Iterator[str]:
+    """Lists of some certificates only: delta, indirect, of one purpose, or who knows which (RFC 5280 5.2).
+
+    OpenSSL takes a delta list for a newer list of all: whom the complete one revokes would be accepted.
+    """
+    for each in lists:
+        for kind in _kinds(each):
+            yield f"the list of {each.issuer.rfc4514_string()!r} is no complete list of all certificates ({kind})"
+
+
+def _kinds(revoked: _List) -> list[str]:
+    try:
+        return [type(one.value).__name__ for one in revoked.extensions if one.critical or isinstance(one.value, _PARTS)]
+    except (ValueError, x509.DuplicateExtension) as error:
+        return [str(error)]
+
+
+_PARTS = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)
 
 
 def _outside_time(lists: tuple[_List, ...]) -> Iterator[str]:

@@ -75,7 +75,12 @@ class Ca:
         return Leaf(_sign(builder, self.key, ca=False), key)
 
     def revoke(
-        self, *leaves: Leaf, start: datetime = NOW - DAY, ends: datetime = NOW + 30 * DAY, name: str = ""
+        self,
+        *leaves: Leaf,
+        start: datetime = NOW - DAY,
+        ends: datetime = NOW + 30 * DAY,
+        name: str = "",
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> bytes:
         """A revocation list, PEM, that holds these certificates; another authority's `name` makes it a forgery."""
         issuer = _name([("CN", name)]) if name else self.certificate.subject
@@ -83,6 +88,8 @@ class Ca:
         for leaf in leaves:
             revoked = x509.RevokedCertificateBuilder(leaf.certificate.serial_number, start).build()
             builder = builder.add_revoked_certificate(revoked)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def revoke_for_ever(self) -> bytes:
