@@ -197,11 +197,16 @@ class AssociationTrail:
         self._over(Kind.QUERIED, operation, asked)
 
     def retrieved(self, operation: Operation, sent: Transfers, asked: tuple[Study, ...] = ()) -> None:
-        """A C-MOVE or C-GET is over; `sent` are the instances of its sub-operations."""
+        """A C-MOVE or C-GET is over; `sent` are the instances of its sub-operations.
+
+        What none of them tells is told for itself: that there were none, or that the whole ended worse than each.
+        """
         self._sent += sent.number
-        if not sent.number:
+        rest = list(sent.rest())
+        self._tell(Kind.RETRIEVED, operation, rest)
+        outcome = outcome_of(operation.status)
+        if not sent.number or outcome not in {Outcome.SUCCESS, *(part.outcome for part in rest)}:
             self._over(Kind.RETRIEVED, operation, asked)
-        self._tell(Kind.RETRIEVED, operation, sent.rest())
 
     def sends(self, operation: Operation, sent: Transfers, instance: Instance, outcome: Outcome) -> None:
         """An instance was sent by a C-MOVE or C-GET, or could not be."""

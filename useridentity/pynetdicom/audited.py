@@ -24,7 +24,7 @@ from useridentity.credential import Credential
 from useridentity.decision import Decision, Reason, Rejected
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.facts import Facts, peer_address
-from useridentity.pynetdicom.messages import GuardedDIMSE
+from useridentity.pynetdicom.messages import CANCELLABLE, GuardedDIMSE
 from useridentity.pynetdicom.scoped import Refusal
 from useridentity.pynetdicom.service import ServingAssociation
 from useridentity.pynetdicom.touched import instance_received, instance_sent, studies_of
@@ -61,17 +61,18 @@ class Served:
 
     def answered(self, response: Any) -> None:
         """A response goes out; that to an N-CREATE may say which UID the instance was given (PS3.7 10.1.5.1.4)."""
-        status = response.Status
-        if self.operation.request == "N-CREATE" and response.AffectedSOPInstanceUID:
+        status, request = response.Status, self.operation.request
+        if request == "N-CREATE" and response.AffectedSOPInstanceUID:
             self.asked = created_as(str(response.AffectedSOPInstanceUID), self.asked)
-        pending = self.operation.request == "C-FIND" and status in PENDING
-        self.operation = replace(self.operation, status=status, matches=self.operation.matches + pending)
+        if status not in PENDING:
+            self.operation = replace(self.operation, status=status)
+        elif request == "C-FIND":
+            self.operation = replace(self.operation, matches=self.operation.matches + 1)
 
     def sub_operation(self, instance: Instance, status: int | None, address: str) -> None:
         """An instance went to the destination, or did not."""
         self.operation = replace(self.operation, destination_address=address)
-        operation = replace(self.operation, status=status)
-        self.trail.sends(operation, self.sent, instance, outcome_of(status))
+        self.trail.sends(self.operation, self.sent, instance, outcome_of(status))
 
     def ended(self) -> None:
         """The request has been served, well or not."""
@@ -95,9 +96,15 @@ class WatchedDIMSE(GuardedDIMSE):
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         served = SERVED.get()
-        if served is not None and served.trail is self.assoc.audit and primitive.is_valid_response:  # type: ignore[attr-defined]
+        if served is not None and served.trail is self.assoc.audit and self._is_answer(primitive):  # type: ignore[attr-defined]
             served.answered(primitive)
         super().send_msg(primitive, context_id)
+
+    def _is_answer(self, message: Any) -> bool:
+        """Whether this is a response that counts; not one about results to a peer that has gone: pynetdicom breaks off
+        what it finds or retrieves, and answers as if that had been all."""
+        is_void = isinstance(message, CANCELLABLE) and self.assoc.acse.is_aborted()
+        return bool(message.is_valid_response) and not is_void
 
 
 class SubOperations(Association):
