@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,20 @@ def chunked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+STORE = request("C-STORE", CTImageStorage)
+
+
+@contextmanager
+def storing(accept: Accept, on_store: Callable[[evt.Event], int]) -> Iterator[tuple[Acceptor, RawPeer]]:
+    """An acceptor that stores, and a peer that it has accepted."""
+    contexts = [build_context(CTImageStorage)]
+    acceptor = accept(permitting("store"), contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
+        assert isinstance(peer.read_pdu(), Pdu)
+        yield acceptor, peer
+
+
 def test_the_file_of_a_refused_store_is_deleted(accept: Accept, chunked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactor, "HEARTBEAT", 60.0)  # the association finds its end when the request wakes it
     there: list[int] = []
@@ -112,43 +127,37 @@ def test_the_file_of_a_refused_store_is_deleted(accept: Accept, chunked: Path, m
         there.append(len(list(chunked.iterdir())))
         return 0
 
-    contexts = [build_context(CTImageStorage)]
-    acceptor = accept(permitting("store"), contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
-    with RawPeer(acceptor.port) as peer:
-        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
-        assert isinstance(peer.read_pdu(), Pdu)
-        store = request("C-STORE", CTImageStorage)
-        peer.send(store)
+    with storing(accept, on_store) as (acceptor, peer):
+        peer.send(STORE)
         assert isinstance(peer.read_pdu(), Pdu)
         (assoc,) = acceptor.server.active_associations
         assert isinstance(assoc, AcceptorAssociation)
         assoc._ends = 0.0
-        peer.send(store)
+        peer.send(STORE)
         assert isinstance(peer.read_pdu(), Pdu)
     acceptor.settle()
     assert there == [1]
     assert list(chunked.iterdir()) == []
 
 
-STORING = message(request_elements("C-STORE", CTImageStorage))
-HALF = p_data(value(1, 0, b"x" * 1000))
+HALF_A_STORE = message(request_elements("C-STORE", CTImageStorage)) + p_data(value(1, 0, b"x" * 1000))
 
 
-def goes(peer: RawPeer, _store: bytes) -> None:
-    peer.send(STORING + HALF)
+def goes(peer: RawPeer) -> None:
+    peer.send(HALF_A_STORE)
 
 
-def goes_while_others_wait(peer: RawPeer, store: bytes) -> None:
-    peer.send(store * 3)
+def goes_while_others_wait(peer: RawPeer) -> None:
+    peer.send(STORE * 3)
 
 
-def resets(peer: RawPeer, _store: bytes) -> None:
-    peer.send(STORING + HALF)
+def resets(peer: RawPeer) -> None:
+    peer.send(HALF_A_STORE)
     peer.reset()
 
 
-def breaks_off(peer: RawPeer, _store: bytes) -> None:
-    peer.send(STORING + HALF + message(ECHO))
+def breaks_off(peer: RawPeer) -> None:
+    peer.send(HALF_A_STORE + message(ECHO))
 
 
 @pytest.mark.parametrize("ends", [goes, goes_while_others_wait, resets, breaks_off])
@@ -164,20 +173,15 @@ def test_no_file_is_left_of_what_no_handler_was_given(
         go_on.wait(HANG)
         return 0
 
-    contexts = [build_context(CTImageStorage)]
-    acceptor = accept(permitting("store"), contexts=contexts, handlers=[(evt.EVT_C_STORE, on_store)])
-    with RawPeer(acceptor.port) as peer:
-        peer.send(associate_rq(ALICE, contexts=(presentation_context(1, CTImageStorage),)))
-        assert isinstance(peer.read_pdu(), Pdu)
-        store = request("C-STORE", CTImageStorage)
-        peer.send(store)
+    with storing(accept, on_store) as (acceptor, peer):
+        peer.send(STORE)
         assert reached.wait(HANG)
         assert len(list(chunked.iterdir())) == 1
         if misread:
             monkeypatch.setattr("useridentity.pynetdicom.messages.says", lambda *_: False)
-            peer.send(store)
+            peer.send(STORE)
         else:
-            ends(peer, store)
+            ends(peer)
         until(lambda: len(list(chunked.iterdir())) == (4 if ends is goes_while_others_wait and not misread else 2))
     go_on.set()
     acceptor.settle()
