@@ -113,7 +113,6 @@ def test_a_damaged_file_refuses_until_it_is_moved_away_and_the_next_one_continue
     with opened(tmp_path) as journal:
         journal.append(record(), wait=True)
         octets[100:] = os.urandom(len(octets) - 100)
-        journal.reader.close()
         path.unlink()
         path.write_bytes(octets)
         path.chmod(0o600)
@@ -192,7 +191,7 @@ def test_a_failure_nobody_foresaw_loses_its_records_and_stops_nothing_else(
 ) -> None:
     with opened(tmp_path) as journal:
         with monkeypatch.context() as patched:
-            patched.setattr(Journal, "_write", lambda *_: {}["nothing"])
+            patched.setattr(Journal, "_write", lambda *_: dict[str, int]()["nothing"])
             assert "KeyError" in refusal(journal)
         journal.append(record(), wait=True)
         assert kinds(journal) == [Kind.RECORDING_RESUMED, Kind.STORED]

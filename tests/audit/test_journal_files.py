@@ -62,8 +62,12 @@ def test_a_reader_gets_every_record_of_a_file_that_is_put_away_while_it_reads(
             writer.join(0.5)  # in vain, where nothing can be put away now
         return found
 
+    def fill() -> None:
+        for each in range(9):
+            journal.append(record(each), wait=True)
+
     with opened(tmp_path, rotate_bytes=1) as journal:
-        writer = threading.Thread(target=lambda: [journal.append(record(each), wait=True) for each in range(9)])
+        writer = threading.Thread(target=fill)
         journal.append(record(), wait=True)
         monkeypatch.setattr("useridentity.audit.reader.archives", then_moved)
         first = journal.read(0, 100)
@@ -132,17 +136,26 @@ def test_who_was_away_while_others_went_on_continues_what_they_wrote(tmp_path: P
     assert is_sound(tmp_path)
 
 
-def test_several_processes_write_one_chain_while_files_are_put_away(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.audit.journal_writer", "rotate", str(tmp_path)]
+@pytest.mark.parametrize("how", ["rotate", "together"])
+def test_several_processes_write_one_chain_while_files_are_put_away(tmp_path: Path, how: str) -> None:
+    """Those that open a journal for every few records, and those that never leave it by themselves."""
+    command = [sys.executable, "-m", "tests.audit.journal_writer", how, str(tmp_path)]
     writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
     assert [writer.wait(HANG) for writer in writers] == [0, 0, 0]
-    assert len(archives(tmp_path / "audit.db")) > 1
+    assert archives(tmp_path / "audit.db")
     assert is_sound(tmp_path)
     with opened(tmp_path) as journal:
         found = [0]
         while more := journal.read(found[-1], 1000):
             found += [sequence for sequence, _ in more]
     assert found == list(range(found[-1] + 1))
+
+
+def test_a_file_without_a_record_is_never_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path, rotate_bytes=1) as journal:
+        journal.ready()
+    assert archives(tmp_path / "audit.db") == []
+    assert caplog.text == ""
 
 
 def test_nothing_is_put_away_or_begun_while_another_process_does(
@@ -249,7 +262,7 @@ def test_what_the_journal_says_of_itself_names_this_machine_and_process(
     monkeypatch.setattr(module, "ANCHOR_RECORDS", 3)
     with opened(tmp_path, rotate_bytes=1, keep=timedelta(days=-100_000).total_seconds()) as journal:
         with monkeypatch.context() as patched:
-            patched.setattr(Journal, "_write", lambda *_: {}["nothing"])
+            patched.setattr(Journal, "_write", lambda *_: dict[str, int]()["nothing"])
             refusal(journal)
         told: dict[Kind, Record] = {}
         while len(told) < 3:

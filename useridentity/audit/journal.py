@@ -143,10 +143,8 @@ class Journal:
             self._changed.notify_all()
             self._written.notify_all()
             thread = self._thread
-        deadline = time.monotonic() + CLOSING
-        self.reader.close(CLOSING)
         if thread is not None:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(CLOSING)
         self._give_up()
 
     # Reading.
@@ -263,8 +261,7 @@ class Journal:
                 self._failed(batch, f"{self._path}: {type(error).__name__}", again=False)
             else:
                 self._succeeded(batch)
-                if anchored:
-                    self._written_file.look_after()
+                self._written_file.look_after(is_due=anchored)
         self._written_file.end()
 
     def _write_wanted(self, batch: list[_Item]) -> bool:

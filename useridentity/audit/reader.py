@@ -6,12 +6,12 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from useridentity.audit.archive import archives
 from useridentity.audit.record import Record
-from useridentity.audit.segment import PASSING, check_ours, code, connect, inode, problem, reading, rows
+from useridentity.audit.segment import PASSING, code, inode, problem, reading, rows
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Unavailable
 
@@ -19,13 +19,14 @@ LOGGER = logging.getLogger("useridentity.audit")
 
 
 class JournalReader:
-    """Records and cursors of the journal at a path. Safe to use from many threads."""
+    """Records and cursors of the journal at a path. Safe to use from many threads.
+
+    Nothing stays open: a full file is put away once nobody has it open, in whichever process.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
-        self._inode = (0, 0)
 
     def check(self) -> str:
         """What is wrong with the file, if that may pass; raises `ConfigurationError` for what will not."""
@@ -67,30 +68,17 @@ class JournalReader:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is read, and nothing is open, until the block ends."""
+        """Nothing is read until the block ends."""
         with self._lock:
-            self._close()
             yield
-
-    def close(self, timeout: float = -1) -> None:
-        """Close the file, unless somebody reads it for longer than `timeout` seconds, negative for any time."""
-        if self._lock.acquire(timeout=timeout):
-            try:
-                self._close()
-            finally:
-                self._lock.release()
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection to the newest file, for this thread alone; None where there is no file (yet)."""
+        """A connection to the newest file; None where there is no file (yet)."""
         with self._lock, self._mended():
             newest = self._newest()
-            if self._database is not None and inode(newest) != self._inode:
-                self._close()
-            if self._database is None and newest.exists():
-                self._inode = inode(newest)
-                self._database = _held(newest)
-            yield self._database
+            with reading(newest) if newest.exists() else nullcontext() as database:
+                yield database
 
     def _newest(self) -> Path:
         """The file that is written, or the one that was put away last where the next is not begun yet."""
@@ -112,22 +100,6 @@ class JournalReader:
             yield
         except (sqlite3.Error, OSError, ConfigurationError) as error:
             raise Unavailable(f"{self._path}: {problem(error)}", Reason.AUDIT_UNAVAILABLE) from error
-
-    def _close(self) -> None:
-        database, self._database = self._database, None
-        if database is not None:
-            database.close()
-
-
-def _held(path: Path) -> sqlite3.Connection:
-    """A connection that has read the file once: nobody puts it away until that is closed."""
-    database = connect(path, "ro")
-    try:
-        check_ours(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _records_of(path: Path, after: int, limit: int) -> list[tuple[int, Record]]:

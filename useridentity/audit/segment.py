@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from useridentity.mechanisms import private_file
 
 BUSY = 2.0
 """Seconds to wait for another process that writes; each holds the file for milliseconds."""
+
+SETTLING = 0.1
+"""Seconds to wait for others to leave a full file: as long as a commit takes; who reads all of it takes longer."""
 
 CACHE_KIB = 32 * 1024
 """Of pages: the index of a million records is written in many places at once."""
@@ -111,11 +115,11 @@ class Segment:
         """The journal's id and its newest record, of another process too; raises `ConfigurationError` if forged."""
         return checked_seal(self._database, self._chain, "head")
 
-    @property
-    def size(self) -> int:
-        """Bytes of the file, less what is in its write-ahead log."""
+    def is_full(self, limit: int) -> bool:
+        """Whether the file has more than `limit` bytes; one without a record never is."""
         pages, size = (self._database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("page_count", "page_size"))
-        return int(pages * size)
+        has_records = self._database.execute("SELECT EXISTS (SELECT 1 FROM record)").fetchone()[0]
+        return bool(pages * size > limit and has_records)
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, alone, and on disk when it ends."""
@@ -143,14 +147,16 @@ class Segment:
         return dict(self._database.execute("SELECT sink, sequence FROM cursor"))
 
     def settle(self) -> bool:
-        """Make the file one that is complete by itself; False while somebody reads it."""
-        try:
-            self._database.execute("PRAGMA busy_timeout = 0")
-            return bool(self._database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete")
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            self._database.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+        """Make the file one that is complete by itself; False while somebody else has it open."""
+        deadline = time.monotonic() + SETTLING
+        self._database.execute("PRAGMA busy_timeout = 0")
+        while True:
+            try:
+                return bool(self._database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete")
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    return False
+            time.sleep(SETTLING / 20)
 
     def close(self) -> None:
         with suppress(sqlite3.Error):

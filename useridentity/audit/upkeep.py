@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,6 @@ class WrittenFile:
         except Unavailable as unavailable:
             LOGGER.warning("%s; nothing is recorded until that is over", passing or unavailable.detail)
             return 0
-        finally:
-            self._reader.close()
 
     def current(self) -> Segment:
         """The file that has the name now, with its log: one that was moved away is no journal any more."""
@@ -91,13 +90,19 @@ class WrittenFile:
             )
         return found
 
-    def look_after(self) -> None:
-        """Mark how far the journal is; put a full file away, unless somebody reads it; remove what is outdated."""
-        self._set_mark()
+    def look_after(self, *, is_due: bool) -> None:
+        """Leave a full file, so that whoever puts it away has it alone.
+
+        Where it `is_due`: mark how far the journal is, put a full file away, and remove what is outdated.
+        """
+        if is_due:
+            self._set_mark()
         try:
-            if self.current().size > self._upkeep.rotate_bytes:
-                self._put_away(self.current())
-            if self._upkeep.keep is not None:
+            if self.current().is_full(self._upkeep.rotate_bytes):
+                self.close()
+                if is_due:
+                    self._put_away()
+            if is_due and self._upkeep.keep is not None:
                 self._retire(self._upkeep.keep)
         except Exception as error:  # noqa: BLE001  what was written stays written, and the thread has to go on
             LOGGER.warning("%s: %s; files are put away and removed later", self._path, problem(error))
@@ -136,13 +141,15 @@ class WrittenFile:
                 begin(self._path, chain, base, cursors)
             return Segment(self._path, chain)
 
-    def _put_away(self, segment: Segment) -> None:
-        with self._reader.paused(), alone(self._key):
-            is_settled = segment.settle()
-            base, cursors = segment.head, segment.cursors()
-            self.close()  # where it is not settled, its log may be another one by now
-            if is_settled:
-                begin(self._path, Chain(read_key(self._key)), base, cursors, instead_of=full_name(self._path))
+    def _put_away(self) -> None:
+        """Begin the next file, unless somebody has this one open: who has left it cannot open it meanwhile."""
+        chain = Chain(read_key(self._key))
+        with alone(self._key), self._reader.paused():
+            with closing(Segment(self._path, chain)) as segment:
+                if not (segment.is_full(self._upkeep.rotate_bytes) and segment.settle()):
+                    return
+                base, cursors = segment.head, segment.cursors()
+            begin(self._path, chain, base, cursors, instead_of=full_name(self._path))
 
     def _retire(self, keep: float) -> None:
         """Remove full files that are older than `keep` seconds and that every sink has taken."""
