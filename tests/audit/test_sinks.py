@@ -68,6 +68,10 @@ def test_a_sink_keeps_its_place_under_the_name_it_is_given(tmp_path: Path) -> No
         ({"url": "syslog+udp://arr", "port": 514}, "port: unknown key"),
         ({"url": "https://fhir/AuditEvent", "token": "missing"}, "token: names no file"),
         ("otlp+http://collector:4318", "url: records hold patients' names and would travel in clear; use otlp+https"),
+        (
+            {"url": "otlp+http://127.0.0.1", "crl": "crl.pem"},
+            "url: ca, cert, key and crl are files of TLS; use otlp+https",
+        ),
         ("jsonl:", "url: 'jsonl:' does not name a file, such as jsonl:audit.jsonl"),
         ("jsonl:missing/audit.jsonl", "is no folder"),
         ("logging:", "url: 'logging:' does not name a logger"),

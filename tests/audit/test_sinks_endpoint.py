@@ -58,7 +58,7 @@ def posting(*connections: list[Act], host: str = "127.0.0.1") -> Iterator[Endpoi
     shown = f"[{host}]" if ":" in host else host
     with (
         serving(in_turn(*connections), host) as port,
-        closing(Endpoint(f"http://{shown}:{port}/v1/logs", None)) as to,
+        closing(Endpoint(f"http://{shown}:{port}/v1/logs")) as to,
     ):
         yield to
 
@@ -92,10 +92,10 @@ def test_a_server_that_drips_or_stalls_is_given_up(bad: list[Act], monkeypatch: 
 def test_a_handshake_has_the_same_deadline(
     bad: Act, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = over_tls(certificates.server, takes, says(GOOD))
+    good, context = over_tls(certificates.server, takes, says(GOOD)), client_context(certificates.ca)
     with (
         serving(in_turn([good], [bad])) as port,
-        closing(Endpoint(f"https://127.0.0.1:{port}/", client_context(certificates.ca))) as to,
+        closing(Endpoint(f"https://127.0.0.1:{port}/", lambda: context)) as to,
     ):
         assert to.post(b"{}", {}).status == 200
         to.close()
@@ -153,12 +153,13 @@ def test_a_connection_that_the_server_has_closed_is_made_anew_at_once(
     closed: list[Act], certificates: Certificates, tls: bool
 ) -> None:
     taking = Taking()
-    first = [taking if act is takes else act for act in closed]
-    acts = [[over_tls(certificates.server, *each)] if tls else each for each in (first, [taking, says(GOOD)])]
+    first: list[Act] = [taking if act is takes else act for act in closed]
+    second: list[Act] = [taking, says(GOOD)]
+    acts = [[over_tls(certificates.server, *each)] if tls else each for each in (first, second)]
     context = client_context(certificates.ca) if tls else None
     with (
         serving(in_turn(*acts)) as port,
-        closing(Endpoint(f"http{'s' * tls}://127.0.0.1:{port}/", context)) as to,
+        closing(Endpoint(f"http{'s' * tls}://127.0.0.1:{port}/", lambda: context)) as to,
     ):
         for _ in range(2):
             assert to.post(b"{}", {}).body == b"{}"

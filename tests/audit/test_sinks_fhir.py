@@ -13,9 +13,10 @@ import pytest
 from tests.audit.samples import corpus
 from useridentity.audit.message import MessageStyle
 from useridentity.audit.sinks import NoForm, Sink, Undelivered
-from useridentity.audit.sinks.endpoint import Answer, Endpoint
+from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.fhir import BatchFhir, SingleFhir
 from useridentity.audit.sinks.otlp import OtlpLogs
+from useridentity.https import Answer
 
 FORMS = ("single", "batch", "otlp")
 RECORDS = [corpus()[name] for name in ("stored", "queried", "established")]
@@ -25,7 +26,7 @@ class Told(Endpoint):
     """Answers by a function of what was posted."""
 
     def __init__(self, answer: Callable[[int, Any], Answer]) -> None:
-        super().__init__("https://fhir.example.org", None)
+        super().__init__("https://fhir.example.org")
         self._answer = answer
         self.requests: list[str] = []
 

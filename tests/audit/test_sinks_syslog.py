@@ -252,7 +252,7 @@ def test_a_receiver_that_hangs_is_given_up_and_not_confirmed(
 def test_connections_use_the_suites_of_rfc_9662(certificates: Certificates) -> None:
     """TLS 1.3, or 1.2 with at least TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; nothing older, and no 0-RTT in Python."""
     sink = open_sink({"url": "syslog+tls://127.0.0.1", "ca": str(certificates.ca)}, Path())
-    context: ssl.SSLContext = sink._context  # type: ignore[attr-defined]
+    context: ssl.SSLContext = sink._tls()  # type: ignore[attr-defined]
     suites = {each["name"]: each["protocol"] for each in context.get_ciphers()}
     assert suites["ECDHE-RSA-AES128-GCM-SHA256"] == "TLSv1.2"
     assert "TLS_AES_128_GCM_SHA256" in suites

@@ -9,9 +9,10 @@ from typing import Any
 from useridentity.audit.fhir import AuditEvent, audit_events, batch
 from useridentity.audit.message import MessageStyle
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.endpoint import Answer, Endpoint
+from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.posted import REFUSALS, PostingSink
 from useridentity.audit.sinks.sink import Undelivered, in_form
+from useridentity.https import Answer
 
 BATCH = 100
 """Records in a Bundle: some 300 KB, which every server's limit admits."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from useridentity.audit.message import MessageStyle
 from useridentity.audit.sinks import syslog_tls, syslog_udp
+from useridentity.audit.sinks.client_tls import ClientTls
 from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.fhir import BatchFhir, SingleFhir
 from useridentity.audit.sinks.json_lines import JsonLines
@@ -21,7 +21,8 @@ from useridentity.audit.sinks.python_logging import PythonLogging
 from useridentity.audit.sinks.sink import Sink
 from useridentity.audit.sinks.syslog import MAX_SIZE, MessageId, SyslogFormat
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.https import https_context
+from useridentity.https import https_context
+from useridentity.network import located, shown
 from useridentity.secret import Secret
 from useridentity.settings import Bytes, decode, nearest
 from useridentity.tls import client_context
@@ -56,6 +57,8 @@ class SyslogTlsSettings:
         url: the receiver.
         ca: the authorities that may vouch for it, PEM.
         cert, key: our own certificate, where it asks for one.
+        crl: a revocation list of each of those authorities, PEM: a receiver that one of them lists, or whose
+            authority's has ended, gets nothing. This file and those above are read again once they are changed.
         close: "tcp" for a receiver that never sends close_notify (rsyslog with GnuTLS): the end of a connection then
             counts as delivery, which whoever is in between can forge.
         message_id: MSGID, by PS3.15 or by IHE.
@@ -68,6 +71,7 @@ class SyslogTlsSettings:
     ca: Path
     cert: Path | None = None
     key: Path | None = None
+    crl: Path | None = None
     close: syslog_tls.Close = "notify"
     message_id: MessageId = "DICOM+RFC3881"
     bom: Literal["omit", "send"] = "omit"
@@ -76,9 +80,9 @@ class SyslogTlsSettings:
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         host, port = _host(self.url, syslog_tls.PORT)
-        context = client_context(self.ca, self.cert, self.key)
+        tls = ClientTls(client_context, self.ca, self.cert, self.key, self.crl)
         encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size, least=MIN_TLS_SIZE))
-        return syslog_tls.TlsSyslog(self.name or self.url, host, port, context, encoder, self.close)
+        return syslog_tls.TlsSyslog(self.name or self.url, host, port, tls, encoder, self.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,9 @@ class FhirSettings:
         mode: "single" sends each on its own, "batch" many in a Bundle, to the URL without its "/AuditEvent".
         ca: the authorities that may vouch for it, PEM; without one, the system's.
         cert, key: our own certificate, where it asks for one.
+        crl: as for syslog; needs `ca`.
         token: a file, for nobody else to read, with a bearer token, or "env:NAME", the variable of the environment
-            that holds it; read anew for each connection.
+            that holds it; read anew for each request.
         name: as for syslog.
     """
 
@@ -122,19 +127,20 @@ class FhirSettings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    crl: Path | None = None
     token: Secret | None = None
     name: str = ""
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         _parts(self.url)
-        context, authorization = https_context(self.ca, self.cert, self.key), _bearer(self.token)
+        tls, authorization = ClientTls(https_context, self.ca, self.cert, self.key, self.crl), _bearer(self.token)
         name = self.name or self.url
         if self.mode == "single":
-            return SingleFhir(name, Endpoint(self.url, context, authorization), style)
+            return SingleFhir(name, Endpoint(self.url, tls, authorization), style)
         if "?" in self.url:
             raise ConfigurationError("url: a batch is posted to the server's base address, which has no query")
         base = self.url.rstrip("/").removesuffix(AUDIT_EVENT)
-        return BatchFhir(name, Endpoint(base, context, authorization), style)
+        return BatchFhir(name, Endpoint(base, tls, authorization), style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +149,14 @@ class OtlpSettings:
 
     Fields:
         url: the collector; without a path, its "/v1/logs". Without TLS only on this machine.
-        ca, cert, key, token, name: as for FHIR.
+        ca, cert, key, crl, token, name: as for FHIR.
     """
 
     url: str
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    crl: Path | None = None
     token: Secret | None = None
     name: str = ""
 
@@ -159,8 +166,13 @@ class OtlpSettings:
         if scheme == "http" and not _is_here(parts.hostname or ""):
             raise ConfigurationError("url: records hold patients' names and would travel in clear; use otlp+https")
         url = parts._replace(scheme=scheme, path=parts.path.rstrip("/") or OTLP_PATH).geturl()
-        context: ssl.SSLContext | None = https_context(self.ca, self.cert, self.key) if scheme == "https" else None
-        return OtlpLogs(self.name or self.url, Endpoint(url, context, _bearer(self.token)))
+        name, authorization = self.name or self.url, _bearer(self.token)
+        if scheme == "http":
+            if any((self.ca, self.cert, self.key, self.crl)):
+                raise ConfigurationError("url: ca, cert, key and crl are files of TLS; use otlp+https")
+            return OtlpLogs(name, Endpoint(url, authorization=authorization))
+        tls = ClientTls(https_context, self.ca, self.cert, self.key, self.crl)
+        return OtlpLogs(name, Endpoint(url, tls, authorization))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,17 +269,9 @@ def _settings_of(table: Mapping[str, Any]) -> type[SinkSettings]:
 
 def _parts(url: str) -> SplitResult:
     """A URL that says where, and nothing that should be in a file or table of its own."""
-    try:
-        parts = urlsplit(url)
-        fits = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and not parts.fragment
-        (parts.hostname or "").encode("idna")  # as whoever looks it up does
-    except ValueError:
-        fits = False
-    if not fits or any(not "!" <= character <= "~" for character in url):
-        shown = (
-            f"{url!r} names" if "@" not in url and "#" not in url else "what has a user, a password or a fragment names"
-        )
-        raise ConfigurationError(f"url: {shown} no host that can be sent to")
+    parts = located(url)
+    if parts is None:
+        raise ConfigurationError(f"url: {shown(url)} names no host that can be sent to")
     return parts
 
 
@@ -299,7 +303,7 @@ def _is_here(host: str) -> bool:
 
 
 def _bearer(token: Secret | None) -> Callable[[], str]:
-    """The Authorization header (RFC 6750 2.1); the token is read now, and again for each connection."""
+    """The Authorization header (RFC 6750 2.1); the token is read now, and again for each request."""
     if token is None:
         return lambda: ""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from useridentity.audit.record import Outcome, Record
 from useridentity.audit.segment import microseconds
-from useridentity.audit.sinks.endpoint import Answer, Endpoint
+from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.posted import PostingSink
 from useridentity.audit.sinks.sink import in_form
+from useridentity.https import Answer
 
 BATCH = 200
 

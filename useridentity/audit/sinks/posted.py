@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.endpoint import Answer, Endpoint
+from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.sink import AT_ONCE, Undelivered
+from useridentity.https import Answer
 
 LOGGER = logging.getLogger("useridentity.audit")
 
@@ -18,7 +19,7 @@ REFUSALS = (400, 409, 413, 422)
 server may say to a record that it has already."""
 
 _IN_OWN_WORDS = (400, 409)
-_REDIRECTS, _SUCCESSES = range(300, 400), range(200, 300)
+_SUCCESSES = range(200, 300)
 
 
 class PostingSink(ABC):
@@ -69,7 +70,7 @@ class PostingSink(ABC):
 
     def _undelivered(self, answer: Answer) -> Undelivered:
         why = ""
-        if answer.status in _REDIRECTS:
+        if answer.is_redirect:
             why = ", a redirect, which is not followed; configure where it leads to"
         elif answer.status in (*_SUCCESSES, *_IN_OWN_WORDS):
             why = ", but not as such a receiver does; something in between may have"

@@ -20,15 +20,15 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.network import Deadline, words
 from useridentity.audit.sinks.sink import Confirm, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
 from useridentity.audit.sinks.tls_stream import TlsStream
+from useridentity.network import Deadline, connected, words
 
 LOGGER = logging.getLogger("useridentity.audit")
 
@@ -52,18 +52,24 @@ _OPEN = (1, 8)  # TCP_ESTABLISHED and TCP_CLOSE_WAIT of tcp(7): not reset
 
 
 class TlsSyslog:
-    """Sends to a receiver at `host`, which `context` verifies and which may verify us."""
+    """Sends to a receiver at `host`; `tls` gives for each connection what verifies it, and may prove us to it."""
 
     batch = 200
     confirm_after = CONFIRM
 
     def __init__(
-        self, name: str, host: str, port: int, context: ssl.SSLContext, encoder: SyslogFormat, close: Close = "notify"
+        self,
+        name: str,
+        host: str,
+        port: int,
+        tls: Callable[[], ssl.SSLContext],
+        encoder: SyslogFormat,
+        close: Close = "notify",
     ) -> None:
         self.name = name
         self._close = close
         self._address = (host, port)
-        self._context = context
+        self._tls = tls
         self._encoder = encoder
         self._stream: TlsStream | None = None
         self._said = False
@@ -98,10 +104,10 @@ class TlsSyslog:
             self._stream = None
 
     def _connected(self) -> TlsStream:
-        deadline = Deadline(SECONDS)
-        plain = socket.create_connection(self._address, deadline.left)
+        deadline, context = Deadline(SECONDS), self._tls()
+        plain = connected(*self._address, deadline)
         try:
-            return TlsStream(plain, self._context, self._address[0], deadline)
+            return TlsStream(plain, context, self._address[0], deadline)
         except BaseException:
             plain.close()
             raise

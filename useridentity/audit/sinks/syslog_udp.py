@@ -10,9 +10,9 @@ import socket
 from collections.abc import Sequence
 
 from useridentity.audit.record import Record
-from useridentity.audit.sinks.network import words
 from useridentity.audit.sinks.sink import AT_ONCE, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
+from useridentity.network import words
 
 PORT = 514  # RFC 5426 3.3; PS3.15 A.7
 

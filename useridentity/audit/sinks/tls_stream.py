@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from useridentity.audit.sinks.network import Deadline
+from useridentity.network import Deadline
 
 MAX_SAID = 64 * 1024
 """Octets that a receiver may say at a time, TLS and all; they mean nothing, as syslog has no answers (RFC 5425 4)."""

@@ -12,8 +12,8 @@ from useridentity.claim_path import ClaimPath
 from useridentity.credential import Credential, IdentityType
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts
+from useridentity.https import check_url, https_context
 from useridentity.identity import Assurance
-from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.jwt.claims import (
     ABSENT,
     ACCESS_TOKEN,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 
 from useridentity.errors import ConfigurationError
-from useridentity.mechanisms.https import FetchFailed, check_url, get_json
+from useridentity.https import check_url
+from useridentity.mechanisms.https import FetchFailed, get_json
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 

@@ -18,9 +18,10 @@ from urllib.parse import quote_plus, urlencode
 
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
+from useridentity.https import Answer, check_url, https_context
 from useridentity.mechanisms.bearer import check_may_see, check_provider
 from useridentity.mechanisms.given import Given, check_given, revealed
-from useridentity.mechanisms.https import FetchFailed, Response, check_url, https_context, request
+from useridentity.mechanisms.https import FetchFailed, request
 from useridentity.mechanisms.jwt.discovery import discovered
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
@@ -175,7 +176,7 @@ def _for(parameter: For, peer: Peer) -> str:
     return parameter(peer) if callable(parameter) else parameter
 
 
-def _issued(response: Response, endpoint: str) -> tuple[bytes, float]:
+def _issued(response: Answer, endpoint: str) -> tuple[bytes, float]:
     """The access token of a token response and for how many seconds it may be kept (RFC 6749 5.1, RFC 8693 2.2.1)."""
     try:
         answer = json_object(response.body)

@@ -14,8 +14,8 @@ from useridentity.credential import Credential, IdentityType
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts
 from useridentity.groups import local_groups
+from useridentity.https import check_url, https_context
 from useridentity.identity import Assurance, Identity
-from useridentity.mechanisms.https import check_url, https_context
 from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.saml import assertion as reading
 from useridentity.mechanisms.saml.assertion import Assertion, Expected
