@@ -56,3 +56,11 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path)) as database:
         yield database
         database.commit()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Another process holds the journal `audit.db` in the folder, and lets go when the block ends."""
+    with closing(sqlite3.connect(folder / "audit.db", isolation_level=None)) as thief:
+        thief.execute("BEGIN IMMEDIATE")
+        yield

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import opened, record
+from tests.audit.builders import locked, opened, record
 from tests.audit.forwarding import HANG, Listed, append, event_ids, forwarding, until
 from useridentity.audit.forward import STOP_SECONDS, Forwarder
 from useridentity.audit.record import Record
@@ -204,8 +202,7 @@ def test_what_a_receiver_has_is_not_sent_again_though_the_journal_could_not_note
         until(lambda: journal.cursor("list") == 10)
         sink.gate.clear()
         append(journal, 10)
-        with closing(sqlite3.connect(tmp_path / "audit.db")) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(tmp_path):
             sink.gate.set()
             until(lambda: forwarder.counters.failed)
             assert 10 < len(sink.received) <= 15

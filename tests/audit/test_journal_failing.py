@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import filled, opened, record
+from tests.audit.builders import filled, locked, opened, record
 from tests.audit.journals import HANG, ROOT, is_sound, kinds, refusal
 from tests.lib.processes import on_a_small_disk
 from useridentity.audit import journal as module
@@ -76,14 +74,11 @@ def show(folder: str) -> None:
 
 def test_a_locked_file_refuses_and_serves_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
-    path = filled(tmp_path, 1)
     with opened(tmp_path) as journal:
         journal.append(record(1), wait=True)
-        with closing(sqlite3.connect(path, isolation_level=None)) as thief:
-            thief.execute("BEGIN IMMEDIATE")
+        with locked(tmp_path):
             journal.append(record(2, detail="held"), wait=False)
             assert "locked by another process" in refusal(journal)
-            thief.execute("ROLLBACK")
         journal.append(record(3), wait=True)
         journal.ready()
         resumed = next(each for _, each in journal.read(0, 10) if each.kind is Kind.RECORDING_RESUMED)
@@ -96,11 +91,10 @@ def test_it_recovers_by_itself_where_nobody_asks_for_anything(tmp_path: Path, mo
     """An association that runs asks only whether the journal is ready: somebody has to try."""
     monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
     monkeypatch.setattr(module, "RETRY", 0.01)
-    path = filled(tmp_path, 1)
-    with opened(tmp_path) as journal, closing(sqlite3.connect(path, isolation_level=None)) as thief:
-        thief.execute("BEGIN IMMEDIATE")
-        refusal(journal)
-        thief.execute("ROLLBACK")
+    filled(tmp_path, 1)
+    with opened(tmp_path) as journal:
+        with locked(tmp_path):
+            refusal(journal)
         assert journal.wait(1, HANG)
         journal.ready()
 
@@ -159,13 +153,12 @@ def test_a_log_left_by_a_file_that_was_moved_away_is_not_the_next_ones(tmp_path:
 def test_what_cannot_be_held_any_more_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("useridentity.audit.segment.BUSY", 0.1)
     monkeypatch.setattr(module, "MAX_HELD", 3)
-    path = filled(tmp_path, 1)
-    with opened(tmp_path) as journal, closing(sqlite3.connect(path, isolation_level=None)) as thief:
-        thief.execute("BEGIN IMMEDIATE")
-        refusal(journal)
-        for _ in range(10):
-            journal.append(record(), wait=False)
-        thief.execute("ROLLBACK")
+    filled(tmp_path, 1)
+    with opened(tmp_path) as journal:
+        with locked(tmp_path):
+            refusal(journal)
+            for _ in range(10):
+                journal.append(record(), wait=False)
         journal.append(record(), wait=True)
         resumed = next(each for _, each in journal.read(0, 100) if each.kind is Kind.RECORDING_RESUMED)
         assert resumed.count >= 10 - 3 - 3

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import filled, record
+from tests.audit.builders import filled, locked, record
 from useridentity.audit.association import outcome_of
 from useridentity.audit.flood import BURST
 from useridentity.audit.journal import Journal
@@ -37,14 +36,6 @@ def held(trail: Trail) -> Iterator[Trail]:
         yield trail
     finally:
         trail.let_go()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    with closing(sqlite3.connect(folder / "audit.db", isolation_level=None)) as thief:
-        thief.execute("BEGIN IMMEDIATE")
-        yield
-        thief.execute("ROLLBACK")
 
 
 def kinds(folder: Path) -> list[Kind]:

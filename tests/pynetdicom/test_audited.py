@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
-from tests.audit.builders import tampering
+from tests.audit.builders import locked, tampering
 from tests.lib.certificates import Certificates
 from tests.lib.pdus import associate_rq
 from tests.lib.rawpeer import RawPeer
@@ -64,15 +62,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def audited(tmp_path: Path) -> Iterator[Archive]:
     with archive(policy(trail_in(tmp_path), ALL)) as running:
         yield running
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Another process holds the journal and does not let go."""
-    with closing(sqlite3.connect(folder / "audit.db", isolation_level=None)) as thief:
-        thief.execute("BEGIN IMMEDIATE")
-        yield
-        thief.execute("ROLLBACK")
 
 
 # Decisions.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.test_trail import locked
+from tests.audit.builders import locked
 from tests.lib.rawpeer import Ending, RawPeer
 from tests.pynetdicom.archive import Archive, archive, associated, trail_in
 from tests.pynetdicom.support import PASSCODE, passcodes, until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.test_trail import locked
+from tests.audit.builders import locked
 from tests.pynetdicom.archive import archive, associated, image, trail_in
 from tests.pynetdicom.support import until
 from useridentity import Policy, Rule, Username, UsernameValidator
