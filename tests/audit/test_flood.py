@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 from tests.audit.builders import ALICE, record
+from tests.lib.threads import until
 from useridentity.audit.flood import (
     BURST,
     FIRST_BURST,
@@ -12,13 +16,14 @@ from useridentity.audit.flood import (
     MAX_SOURCES,
     QUIET,
     REFILL,
-    TOLD_EVERY,
     TOTAL_BURST,
     TOTAL_REFILL,
     Floods,
     source_of,
 )
+from useridentity.audit.journal import Journal
 from useridentity.audit.record import Kind, Outcome, Record, Requestor, User
+from useridentity.audit.trail import Trail
 
 START = 1000.0
 
@@ -45,24 +50,39 @@ def spent() -> Floods:
 def test_a_source_has_some_recorded_each_and_the_rest_counted() -> None:
     floods = Floods()
     assert admitted(floods, BURST + 100, "192.0.2.7") == BURST
-    told = list(floods.told(START + TOLD_EVERY))
+    told = list(floods.told())
     assert [(each.kind, each.count, each.reason) for each in told] == [(Kind.SUPPRESSED, 100, "no-rule")]
     assert told[0].requestor == Requestor("X", "192.0.2.7", 0)
     assert told[0].user == User(), "what one of many claimed is not what all did"
 
 
-def test_nothing_is_told_before_its_time_and_nothing_twice() -> None:
-    floods = Floods()
-    admitted(floods, BURST + 1, "192.0.2.7")
-    assert list(floods.told(START + TOLD_EVERY - 1)) == []
-    assert len(list(floods.told(START + TOLD_EVERY))) == 1
-    assert list(floods.told(START + 10 * TOLD_EVERY)) == []
-
-
-def test_at_the_end_everything_is_told() -> None:
+def test_nothing_is_told_twice() -> None:
     floods = Floods()
     admitted(floods, BURST + 3, "192.0.2.7")
-    assert [each.count for each in floods.told(float("inf"))] == [3]
+    assert [each.count for each in floods.told()] == [3]
+    assert list(floods.told()) == []
+
+
+@pytest.mark.threat("A6")
+def test_a_flood_that_has_ended_is_told_though_nothing_else_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("useridentity.audit.trail.TOLD_EVERY", 0.01)
+    trail = Trail(Journal(tmp_path / "audit.db", tmp_path / "audit.key"))
+    trail.hold()
+    try:
+        for expected in (2 * BURST, 4 * BURST):
+            for _ in range(2 * BURST):
+                trail.note(refusal())
+            until(partial(has_recorded, trail.journal, expected))
+    finally:
+        trail.let_go()
+
+
+def has_recorded(journal: Journal, expected: int) -> bool:
+    """Whether the journal knows of so many refusals, of each by itself or summed up."""
+    found = [each for _, each in journal.read(0, 1000)]
+    return sum(each.count if each.kind is Kind.SUPPRESSED else 1 for each in found) == expected
 
 
 def test_one_source_takes_nothing_from_another() -> None:
@@ -118,7 +138,7 @@ def test_who_was_quiet_for_a_day_is_new_again(quiet: float, recorded: int) -> No
 def test_a_proved_user_has_his_own_quota_and_takes_nothing_from_strangers() -> None:
     floods = spent()
     assert sum(floods.admits(refusal(user=ALICE), START) for _ in range(BURST + 10)) == BURST
-    named = [each for each in floods.told(float("inf")) if each.user == ALICE]
+    named = [each for each in floods.told() if each.user == ALICE]
     assert [each.count for each in named] == [10]
 
 
@@ -127,7 +147,7 @@ def test_proved_users_are_named_however_many_strangers_there_are() -> None:
     admitted(floods, BURST + 1, *(f"10.0.{number}.1" for number in range(2 * MAX_NAMED)))
     for _ in range(BURST + 1):
         floods.admits(refusal(user=ALICE), START)
-    assert [each.count for each in floods.told(float("inf")) if each.user == ALICE] == [1]
+    assert [each.count for each in floods.told() if each.user == ALICE] == [1]
 
 
 @pytest.mark.threat("A6")
@@ -145,7 +165,7 @@ def test_of_very_many_sources_only_some_are_named() -> None:
     floods = Floods()
     for number in range(MAX_NAMED + 50):
         admitted(floods, BURST + 1, f"10.0.{number}.1")
-    told = list(floods.told(float("inf")))
+    told = list(floods.told())
     assert len(told) <= MAX_NAMED + 1
     assert sum(each.count for each in told) > 50
     assert [each.requestor for each in told if not each.requestor.address] == [Requestor()]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import timedelta
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.audit.builders import filled, opened, record
-from tests.audit.journals import HANG, ROOT, is_sound, refusal, rotated
+from tests.audit.journals import HANG, ROOT, SMALL, is_sound, refusal, rotated
 from useridentity.audit import journal as module
 from useridentity.audit.archive import Archive, alone, archives, full_name
 from useridentity.audit.here import host
@@ -149,6 +150,20 @@ def test_several_processes_write_one_chain_while_files_are_put_away(tmp_path: Pa
         while more := journal.read(found[-1], 1000):
             found += [sequence for sequence, _ in more]
     assert found == list(range(found[-1] + 1))
+
+
+def test_a_process_that_has_nothing_to_write_leaves_a_full_file_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANCHOR_SECONDS", 0.01)
+    with opened(tmp_path, rotate_bytes=SMALL) as idle, opened(tmp_path, rotate_bytes=SMALL) as busy:
+        idle.append(record(), wait=True)
+        deadline = time.monotonic() + HANG
+        while not archives(tmp_path / "audit.db") and time.monotonic() < deadline:
+            busy.append(record(), wait=True)
+        assert archives(tmp_path / "audit.db")
+        idle.append(record(), wait=True)
+    assert is_sound(tmp_path)
 
 
 def test_a_file_without_a_record_is_never_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -39,7 +39,7 @@ QUIET = 86_400.0
 """Seconds after which a source that was quiet is taken for a new one."""
 
 TOLD_EVERY = 60.0
-"""Seconds between two records of what was suppressed."""
+"""Seconds after which what was suppressed meanwhile is told."""
 
 MAX_SOURCES = 10_000
 """Sources of either sort that are remembered; the one that was quiet longest is forgotten for a new one."""
@@ -101,7 +101,6 @@ class Floods:
         self._users, self._strangers = _Sources(), _Sources()
         self._all = _Bucket(TOTAL_BURST, 0.0)
         self._first = _Bucket(FIRST_BURST, 0.0)
-        self._due = float("inf")
 
     def admits(self, record: Record, now: float) -> bool:
         """Whether this refusal is recorded by itself; if not it is counted. `now` is in monotonic seconds."""
@@ -112,15 +111,11 @@ class Floods:
             if bucket.takes(now, BURST, REFILL) and (sources is self._users or self._takes(now, is_first)):
                 return True
             sources.count(source, record)
-            self._due = min(self._due, now + TOLD_EVERY)
             return False
 
-    def told(self, now: float) -> Iterable[Record]:
-        """The records of what was suppressed, once they are due; with `now` infinite, whatever there is."""
-        if now < self._due:
-            return ()
+    def told(self) -> Iterable[Record]:
+        """The records of what was suppressed since the last time."""
         with self._lock:
-            self._due = float("inf")
             return [*self._users.told(), *self._strangers.told()]
 
     def _takes(self, now: float, is_first: bool) -> bool:

@@ -10,9 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, Protocol
 
-from useridentity.audit.flood import Floods
+from useridentity.audit.flood import TOLD_EVERY, Floods
 from useridentity.audit.forward import Counters
 from useridentity.audit.journal import Journal
 from useridentity.audit.record import Kind, Record
@@ -50,6 +51,8 @@ class Trail:
         self._floods = Floods()
         self._lock = threading.Lock()
         self._holders = 0
+        self._telling = threading.Lock()
+        self._teller: threading.Timer | None = None
 
     @property
     def counters(self) -> Sequence[Counters]:
@@ -70,14 +73,13 @@ class Trail:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
-                self._tell_suppressed(float("inf"))
+                self._tell_suppressed()
                 if self._forwarder is not None:
                     self._forwarder.close()
                 self.journal.close()
 
     def must(self, record: Record) -> None:
         """Record what is about to happen. Raises `Unavailable` where it may not happen, for want of a record."""
-        self._tell_suppressed(time.monotonic())
         try:
             self.journal.append(record, wait=self._must_wait)
         except Unavailable as unavailable:
@@ -92,10 +94,10 @@ class Trail:
 
     def note(self, record: Record) -> None:
         """Record what has happened; of refusals, as many as one source may have."""
-        now = time.monotonic()
-        self._tell_suppressed(now)
-        if record.kind not in REFUSALS or self._floods.admits(record, now):
+        if record.kind not in REFUSALS or self._floods.admits(record, time.monotonic()):
             self._keep(record)
+        else:
+            self._tell_later()
 
     def _keep(self, record: Record) -> None:
         try:
@@ -103,6 +105,19 @@ class Trail:
         except Unavailable as unavailable:
             LOGGER.error("not recorded: %s", unavailable.detail)  # noqa: TRY400
 
-    def _tell_suppressed(self, now: float) -> None:
-        for record in self._floods.told(now):
-            self._keep(record)
+    def _tell_later(self) -> None:
+        """What was suppressed is told though nothing else happens; without a thread for that, with the next one."""
+        with self._telling, suppress(RuntimeError):
+            if self._teller is None:
+                teller = threading.Timer(TOLD_EVERY, self._tell_suppressed)
+                teller.daemon = True
+                teller.start()
+                self._teller = teller
+
+    def _tell_suppressed(self) -> None:
+        with self._telling:
+            if self._teller is not None:
+                self._teller.cancel()
+                self._teller = None
+            for record in self._floods.told():
+                self._keep(record)
