@@ -115,9 +115,9 @@ def test_nothing_but_a_complete_answer_verifies(driver: Callable[..., Driver], a
         {"expires_at": "tomorrow"},
         {"expires_at": LATER.replace(tzinfo=None)},
         {"identity": replace(alice(), expires_at=LATER.replace(tzinfo=None))},
-        {"identity": replace(alice(), groups=["radiology"])},
+        {"identity": replace(alice(), groups=["radiology"])},  # type: ignore[arg-type]
         {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id="bob")},
-        {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id=None)},
+        {"identity": replace(alice(), assurance=Assurance.ASSERTED, user_id=None)},  # type: ignore[arg-type]
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -202,7 +202,7 @@ def test_contexts_are_proposed_in_the_roles_that_are_asked_for() -> None:
     ],
 )
 def test_what_makes_no_sense_is_said(change: dict[str, Any], message: str) -> None:
-    sensible = {"calling": "CT_1", "called": "ARCHIVE", "peer": "10.20.0.7", "validator": ("staff",)}
+    sensible: dict[str, Any] = {"calling": "CT_1", "called": "ARCHIVE", "peer": "10.20.0.7", "validator": ("staff",)}
     explain(POLICY, Supposed(**sensible), NOW)
     with pytest.raises(ConfigurationError) as caught:
         explain(POLICY, Supposed(**{**sensible, **change}), NOW)
@@ -217,7 +217,7 @@ whens = st.builds(
     st.sampled_from([None, None, None, *Tls]),
 )
 accepts = st.lists(st.sampled_from(["node", "staff", "names", "staff+node"]), min_size=1, max_size=3, unique=True)
-extras = st.sampled_from(
+extras: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {}, {}, {"unproved": Unproved(date(2026, 11, 30))}, {"unproved": Unproved(date(2026, 1, 1))},
         {"assign": Assign("old", ("radiology",))},

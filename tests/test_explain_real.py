@@ -98,7 +98,7 @@ whens = st.fixed_dictionaries(
 accepts = st.lists(
     st.sampled_from(["idp", "staff", "node", "names", "idp+node", "staff+node"]), min_size=1, max_size=3, unique=True
 )
-extras = st.sampled_from(
+extras: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {}, {"assign": {"user": "old", "groups": ["radiology"]}}, {"unproved": {"mode": "report", "until": "X"}}]
 )
 whos = st.fixed_dictionaries(

@@ -150,7 +150,7 @@ def test_whatever_a_plugin_raises_is_a_problem_of_its_validator_without_its_text
 
 @pytest.mark.usefixtures("badges")
 def test_what_is_wrong_with_a_plugin_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins.validator_settings("badge"), "__init__", lambda *_, **__: {}["x"])
+    monkeypatch.setattr(plugins.validator_settings("badge"), "__init__", lambda *_, **__: dict[str, int]()["x"])
     found = problems(tmp_path, BADGES.replace("version = 1", "version = 3"))
     assert [each.partition(" at ")[0] for each in found] == [
         "identity.toml:1: version: 3 should be 1",

@@ -24,8 +24,8 @@ from useridentity import (
 )
 from useridentity.settings import Network
 
-STAFF = FunctionValidator("staff", 2, lambda *_: None)  # type: ignore[arg-type,return-value]
-IDP = FunctionValidator("idp", 5, lambda *_: None)  # type: ignore[arg-type,return-value]
+STAFF = FunctionValidator("staff", 2, lambda *_: None)  # type: ignore[arg-type]
+IDP = FunctionValidator("idp", 5, lambda *_: None)  # type: ignore[arg-type]
 CT = When(("CT_*",))
 LAN, WARD = (ip_network("10.0.0.0/8"),), (ip_network("10.20.0.0/16"),)
 MIGRATION = Unproved(until=date(2027, 3, 31))

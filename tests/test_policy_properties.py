@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -108,17 +108,17 @@ permits = st.lists(st.sampled_from(sorted(set(CAPABILITIES) - {"move"})), min_si
 grants = st.builds(Grant, permits, whos)
 
 VALIDATORS = {
-    name: FunctionValidator(name, identity_type, lambda *_: None, cpu_short=True)  # type: ignore[arg-type,return-value]
+    name: FunctionValidator(name, identity_type, lambda *_: None, cpu_short=True)  # type: ignore[arg-type]
     for name, identity_type in (("idp", 5), ("node", None), ("staff", 2))
 }
-ACCEPT = [(VALIDATORS["idp"], VALIDATORS["node"]), VALIDATORS["idp"], VALIDATORS["staff"]]
+IDP, NODE, STAFF = VALIDATORS.values()
 
 
 def made(rules: list[When], granted: list[Grant]) -> Policy:
     """A policy of these, if it is one: what is never reached is left out before it is an error."""
     unreached = {position for position, _ in unreached_rules(rules)}
     kept = [when for position, when in enumerate(rules) if position not in unreached]
-    named = [Rule(ACCEPT, when, f"r{n}") for n, when in enumerate(kept)]
+    named = [Rule([(IDP, NODE), IDP, STAFF], when, f"r{n}") for n, when in enumerate(kept)]
     labels = ("idp+node", "idp", "staff")
     known = [grant for grant in granted if set(grant.who.validator) <= set(labels)]
     out = {position for position, _ in unreached_grants(known, _anyhow(labels))}
@@ -266,8 +266,8 @@ GRANT = {
     "permit": ["echo", "move"],
     "destinations": ["WS_*"],
 }
-KEYS = sorted({*RULE, *RULE["when"], *GRANT, *GRANT["who"], "x", "z"})  # type: ignore[misc]
-TABLES = [
+KEYS = sorted({*RULE, *RULE["when"], *GRANT, *GRANT["who"], "x", "z"})
+TABLES: list[Callable[[list[str]], str]] = [
     lambda order: "[limits]\n" + 'associate_deadline = "3s"\n',
     lambda order: '[validator.names]\ntype = "username"\n',
     lambda order: "[[authenticate]]\n" + written(RULE, order),

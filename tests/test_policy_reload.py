@@ -141,7 +141,7 @@ def test_state_stays_where_it_is(file: File, tmp_path: Path) -> None:
 
 
 def test_a_policy_made_in_code_has_no_file_to_read_again() -> None:
-    for policy in (Policy([Rule([FunctionValidator("x", 2, lambda *_: None)])]), Policy.unguarded()):  # type: ignore[arg-type,return-value]
+    for policy in (Policy([Rule([FunctionValidator("x", 2, lambda *_: None)])]), Policy.unguarded()):  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="made in code"):
             policy.reload()
 

@@ -51,14 +51,19 @@ def test_who_waited_too_long_is_never_served(hanging: Hanging) -> None:
     first = threading.Thread(target=lambda: pool.run(hanging, time.monotonic() + HANG))
     first.start()
     assert hanging.entered.acquire(timeout=HANG)
-    called: list[int] = []
+    called = threading.Event()
+
+    def call() -> Verified:
+        called.set()
+        return ANSWER
+
     with pytest.raises(Unavailable) as late:
-        pool.run(lambda: called.append(1) or ANSWER, time.monotonic() + 0.05)
+        pool.run(call, time.monotonic() + 0.05)
     assert late.value.reason is Reason.TIMED_OUT
     hanging.let_go()
     first.join(HANG)
     pool.run(lambda: ANSWER, time.monotonic() + HANG)
-    assert called == []
+    assert not called.is_set()
     pool.close()
 
 

@@ -115,7 +115,7 @@ def test_descriptions_and_defaults_are_those_of_the_code() -> None:
 def test_a_default_is_decoded_to_itself() -> None:
     made = schema.table(Everything)
     defaults = {key: value["default"] for key, value in made["properties"].items() if "default" in value}
-    assert decode(Everything, defaults, (), pytest.fail, Path()) == Everything()
+    assert decode(Everything, defaults, (), lambda *problem: pytest.fail(str(problem)), Path()) == Everything()
 
 
 def test_what_has_no_default_is_required() -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -193,4 +193,5 @@ def received_events(messages: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     _, what, where, setting, *rest = sys.argv
-    {"send": send, "fill": fill, "full": full, "cable": cable}[what](Path(where), json.loads(setting), *rest)
+    acts: dict[str, Callable[..., None]] = {"send": send, "fill": fill, "full": full, "cable": cable}
+    acts[what](Path(where), json.loads(setting), *rest)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from lxml import etree
 
-Element = etree._Element
+Element: TypeAlias = etree._Element
 MANY = 10**6
 
 
@@ -106,20 +106,21 @@ DESCRIBED: Rows = dict.fromkeys(("SOPClass", "Accession", "MPPS", "Instance", "E
 def entity(name: str, least: int, most: int, role: str = "", **rows: Row) -> Entity:
     """A participant; with a role, the table demands it."""
     demanded = {"RoleIDCode": shall_be(role)} if role else {}
-    return Entity(name, least, most, PARTICIPANT | demanded | rows, frozenset({role} if role else ()))
+    return Entity(name, least, most, {**PARTICIPANT, **demanded, **rows}, frozenset({role} if role else ()))
 
 
 def about(name: str, least: int, most: int, types: tuple[str, ...], code: str, role: Row, **rows: Row) -> Entity:
     """A participating object."""
     fixed = {"ParticipantObjectTypeCode": shall_be(code), "ParticipantObjectTypeCodeRole": role}
     fixed["ParticipantObjectIDTypeCode"] = shall_be(*types)
-    return Entity(name, least, most, OBJECT | fixed | rows, frozenset(types))
+    return Entity(name, least, most, {**OBJECT, **fixed, **rows}, frozenset(types))
 
 
 def event(code: int, meaning: str, *actions: str, types: tuple[str, ...] = ()) -> Rows:
     """The rows of an event; EventTypeCode is U in those that name no values."""
     fixed = {"EventID": shall_be(dcm(code, meaning)), "EventActionCode": shall_be(*actions)}
-    return EVENT | fixed | ({"EventTypeCode": shall_be(*types)} if types else {})
+    typed = {"EventTypeCode": shall_be(*types)} if types else {}
+    return {**EVENT, **fixed, **typed}
 
 
 STUDIES = about("studies", 1, MANY, (STUDY_UID,), "2", shall_be("3"), **DESCRIBED)

@@ -75,7 +75,7 @@ def _store(policy: Path, certificates: Certificates, dataset: Dataset) -> None:
     acceptor = AE("ARCHIVE")
     acceptor.add_supported_context(CTImageStorage)
     tls = server_context(certificates.server.cert, certificates.server.key)
-    handlers = [(evt.EVT_C_STORE, lambda event: 0x0000)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, lambda event: 0x0000)]
     running = acceptor.start_server(("127.0.0.1", 0), False, tls, evt_handlers=handlers, policy=policy)
     requestor = AE("WS_1")
     requestor.add_requested_context(CTImageStorage)

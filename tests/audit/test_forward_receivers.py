@@ -124,7 +124,12 @@ def test_datagrams_are_not_sent_to_nobody(
             append(journal, sink.batch)
             until(lambda: set(event_ids(journal)) == set(received_events(receiver.received)))
             receiver.kill()
-            until(lambda: append(journal, 1) or forwarder.counters.failed)
+
+            def failed() -> bool:
+                append(journal, 1)
+                return bool(forwarder.counters.failed)
+
+            until(failed)
             waiting = set(event_ids(journal)[journal.cursor(sink.name) :])
             assert waiting
             receiver.start()

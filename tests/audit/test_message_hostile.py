@@ -102,9 +102,9 @@ def test_whatever_stands_in_every_field_the_message_is_the_same_but_for_its_word
                 assert all(schema.validate(document) for schema in schemas.schemas()), name
                 words = [*document.xpath("//@*"), *document.xpath("//text()")]
                 assert all(str(word).isprintable() for word in words), name
-                assert (
-                    EVENT.search(document.findtext("EventIdentification/EventOutcomeDescription"))[1] == made.event_id
-                )
+                described = EVENT.search(document.findtext("EventIdentification/EventOutcomeDescription"))
+                assert described
+                assert described[1] == made.event_id
 
 
 EVENT = re.compile(r"; event ([0-9a-f-]{36})(?:, association (\S+?))?(?:, part (\d+) of (\d+))?$")
@@ -126,6 +126,7 @@ def test_a_peers_words_are_not_taken_for_ours() -> None:
         assert document.find("ActiveParticipant").get("UserID") == title
     for name, said in (("WS_2", "C-MOVE to WS_2 0124H"), ("A, by root", 'C-MOVE to "A, by root" 0124H')):
         refused = corpus()["refused"]
+        assert refused.operation
         assert said in told(replace(refused, operation=replace(refused.operation, destination=name)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from lxml import etree
@@ -15,7 +15,7 @@ from tests.audit.tables import TABLES, problems
 from useridentity.audit.message import MessageStyle, messages, to_xml
 from useridentity.audit.record import User
 
-Element = etree._Element
+Element: TypeAlias = etree._Element
 GOLDEN = sorted([*golden.FOLDER.glob("message/*.xml"), *golden.FOLDER.glob("identity/*.xml")])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from typing import TypeAlias
 
 import pytest
 from lxml import etree
@@ -12,7 +13,7 @@ from tests.audit import schemas
 from tests.audit.samples import USERS, corpus
 from useridentity.audit.message import MessageStyle, messages, to_xml
 
-Element = etree._Element
+Element: TypeAlias = etree._Element
 
 ODD_VALUES = (
     "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from useridentity.audit.record import ATTRIBUTES, MAX_TEXT, User
@@ -30,18 +32,18 @@ CLAIMS = {
 }
 
 
-def identity(kind: int | None = 5, **changes: object) -> Identity:
-    usual = {
+def identity(identity_type: int | None = 5, **changes: Any) -> Identity:
+    usual: dict[str, Any] = {
         "subject": "idp#alice",
         "user_id": "alice",
         "issuer": "https://idp.example.org",
         "assurance": Assurance.AUTHENTICATED,
-        "identity_type": kind,
+        "identity_type": identity_type,
         "groups": frozenset({"b", "a"}),
         "purposes": frozenset({"TREAT"}),
         "presented": "alice",
     }
-    return Identity(**(usual | changes))  # type: ignore[arg-type]
+    return Identity(**(usual | changes))
 
 
 def test_who_was_proved_is_recorded_with_all_that_the_audit_formats_have_a_place_for() -> None:

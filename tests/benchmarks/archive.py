@@ -58,7 +58,7 @@ def start(kind: str, count: int) -> int:
     ae = AE("BENCH")
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     policy = Policy([Rule([UsernameValidator()])], [grant])
-    handlers = [(evt.EVT_C_FIND, on_find)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_FIND, on_find)]
     server = ae.start_server(("127.0.0.1", 0), block=False, policy=policy, evt_handlers=handlers)
     assert server is not None
     return int(server.server_address[1])

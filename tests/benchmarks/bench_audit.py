@@ -96,8 +96,8 @@ def _associations() -> Iterator[Figure]:
         for clients in (1, 4):
             yield compare(
                 f"associations, {clients} at once, audited beside not audited",
-                lambda clients=clients: run("raw", "rate", audited, clients, EFFORT.get().seconds),
-                lambda clients=clients: run("raw", "rate", plain, clients, EFFORT.get().seconds),
+                partial(run, "raw", "rate", audited, clients, EFFORT.get().seconds),
+                partial(run, "raw", "rate", plain, clients, EFFORT.get().seconds),
                 "1/s",
             )
         added = [_paced(audited) - _paced(plain) for _ in range(EFFORT.get().rounds)]

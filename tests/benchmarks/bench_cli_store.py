@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 from tests.benchmarks.figure import EFFORT, Figure, compare
 from tests.lib.archive import storescp
@@ -116,7 +117,7 @@ def images(folder: Path, count: int) -> None:
     dataset = _small()
     dataset.PixelData *= round(OBJECT_MEGABYTES * MEGABYTE / len(dataset.PixelData))
     for number in range(1, count + 1):
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.4.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.4.{number}")
         dataset.save_as(folder / f"{number:04}.dcm")
 
 

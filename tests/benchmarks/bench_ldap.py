@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import ldap  # type: ignore[import-untyped]
+import ldap
 
 from tests.benchmarks.figure import Figure, compare, seconds_each
 from tests.lib.certificates import make_certificates

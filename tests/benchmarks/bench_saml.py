@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from signxml.algorithms import DigestAlgorithm, SignatureMethod
@@ -60,7 +61,7 @@ def _hostile(issuer: Issuer) -> list[Figure]:
     """The dearest of the documents that are made to be dear: CPU, at its best of three."""
     judge, spent = validator(issuer, form="either"), {}
     for case, octets in costly(issuer).items():
-        spent[case] = min(_cpu(lambda octets=octets: validate(judge, octets)) for _ in range(3))
+        spent[case] = min(_cpu(partial(validate, judge, octets)) for _ in range(3))
     dearest = max(spent, key=lambda case: spent[case])
     name = f"SAML, dearest of {len(spent)} hostile documents ({dearest})"
     return [Figure(name, spent[dearest] * 1e3, None, "ms", AIM_HOSTILE_MS, higher_is_better=False)]

@@ -26,7 +26,8 @@ def _figure(name: str, ports: tuple[int, int], more: int, aim: float | None = No
     def milliseconds(port: int) -> Callable[[], float]:
         return lambda: 1000 * _asked(port, more)
 
-    return compare(name, *map(milliseconds, ports), "ms", aim=aim, higher_is_better=False)
+    scoped, unscoped = map(milliseconds, ports)
+    return compare(name, scoped, unscoped, "ms", aim=aim, higher_is_better=False)
 
 
 def _asked(port: int, more: int) -> float:

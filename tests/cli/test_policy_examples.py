@@ -39,7 +39,7 @@ NAMES = ["migration", "modality-fleet", "reading-room", "research", "teleradiolo
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main: Main) -> Path:
     """A copy of the example, with the secret files that the repository has not."""
-    copy = tmp_path / request.param
+    copy = tmp_path / str(request.param)
     shutil.copytree(EXAMPLES / request.param, copy)
     monkeypatch.chdir(copy)
     return copy

@@ -32,7 +32,7 @@ def test_the_node_scu_is_accepted_as_who_it_is(identity: Any, subject: str, resp
 )
 def test_the_node_scu_is_rejected_for_good(identity: Any) -> None:
     with serving() as acceptor:
-        config = {} if identity is None else {"identity": node.identity(*identity, respond=True)}
+        config: dict[str, Any] = {} if identity is None else {"identity": node.identity(*identity, respond=True)}
         seen = node.run_scu(acceptor.port, **config)
         assert (seen["outcome"], seen["result"], seen["source"], seen["reason"]) == ("rejected", 1, 2, 1)
         assert acceptor.served == []

@@ -28,6 +28,7 @@ from useridentity.credential import CredentialProvider
 from useridentity.mechanisms.jwt import Jwt
 from useridentity.mechanisms.saml import Saml
 from useridentity.pynetdicom import identity_of, outcome_of
+from useridentity.pynetdicom.acceptor import AcceptorAssociation
 from useridentity.testing import AssertionIssuer, TokenIssuer, bound_to
 from useridentity.tls import client_context, server_context
 
@@ -202,6 +203,7 @@ def test_where_both_are_asked_neither_suffices_alone(
         assert peer.stores(acceptor, hospital.own[1], mechanism, credential)
         (event,) = acceptor.served
         assert identity_of(event).subject == SUBJECTS[mechanism]
+        assert isinstance(event.assoc, AcceptorAssociation)
         assert event.assoc.admission.accepted.node.subject == "node:WS_1"
         assert why(caplog)["validator"].endswith("+node")
         acceptor.served.clear()

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
@@ -55,7 +55,7 @@ def asked(acceptor: Acceptor, options: tuple[Any, ...], model: str, wanted: Data
     query = folder.with_suffix(".dcm")
     wanted.file_meta = FileMetaDataset()
     wanted.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    wanted.file_meta.MediaStorageSOPClassUID, wanted.file_meta.MediaStorageSOPInstanceUID = model, "1.2"
+    wanted.file_meta.MediaStorageSOPClassUID, wanted.file_meta.MediaStorageSOPInstanceUID = UID(model), UID("1.2")
     dcmwrite(query, wanted, enforce_file_format=True)
     done = dcmtk.run("findscu", MODEL_OPTION[model], *options, "-X", "-od", folder, "127.0.0.1", acceptor.port, query)
     assert done.returncode == 0, done.stderr

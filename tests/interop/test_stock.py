@@ -42,7 +42,7 @@ def associate() -> Iterator[Callable[..., Association]]:
         ae = AE("STOCK")
         ae.add_requested_context(Verification)
         ae.add_requested_context(CTImageStorage)
-        items = [item(each, respond=respond) for each in identities]
+        items: list[Any] = [item(each, respond=respond) for each in identities]
         opened.append(ae.associate("127.0.0.1", port, ext_neg=items, **arguments))
         return opened[-1]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from socketserver import BaseServer
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
@@ -60,7 +60,7 @@ def stock_scp(decide: Decide = accept_silently, *, tls: ssl.SSLContext | None = 
     """A stock pynetdicom SCP of Verification and CT Image Storage on a free port of 127.0.0.1."""
     scp = StockScp()
 
-    def on_user_id(event: evt.Event) -> tuple[bool, bytes | None]:
+    def on_user_id(event: Any) -> tuple[bool, bytes | None]:
         scp.identities.append(Presented(event.user_id_type, event.primary_field, event.secondary_field))
         return decide(event)
 
@@ -71,7 +71,8 @@ def stock_scp(decide: Decide = accept_silently, *, tls: ssl.SSLContext | None = 
     ae = AE("STOCK")
     ae.add_supported_context(Verification)
     ae.add_supported_context(CTImageStorage)
-    handlers = [(evt.EVT_USER_ID, on_user_id), (evt.EVT_C_ECHO, on_request), (evt.EVT_C_STORE, on_request)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_USER_ID, on_user_id)]
+    handlers += [(evt.EVT_C_ECHO, on_request), (evt.EVT_C_STORE, on_request)]
     with _serving(ae, tls, handlers) as scp.port:
         yield scp
 

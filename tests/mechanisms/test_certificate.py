@@ -287,8 +287,12 @@ def test_a_node_associates_by_its_certificate_and_no_other_does(root: Ca, tmp_pa
     tls = server_context(*server, client_ca=ca, client_certificate="optional")
     policy = Policy([Rule([validator(tmp_path, root, **RADIOLOGY)], When())])
     seen: list[Identity | None] = []
-    handlers = [(evt.EVT_C_ECHO, lambda event: seen.append(identity_of(event)) or 0)]
-    with serving(policy, tls=tls, handlers=handlers) as acceptor:
+
+    def on_echo(event: evt.Event) -> int:
+        seen.append(identity_of(event))
+        return 0x0000
+
+    with serving(policy, tls=tls, handlers=[(evt.EVT_C_ECHO, on_echo)]) as acceptor:
         assert associate(acceptor.port, client_context(ca, *own), "CT_1").startswith("accepted")
         assert [found and found.subject for found in seen] == ["node:CT_1"]
         for context_, calling in (

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from tests.mechanisms.builders import context, credential, facts, peer
-from useridentity.credential import Confirmation, CredentialProvider
+from useridentity.credential import MAX_FIELD, Confirmation, CredentialProvider
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed, Refused, Unavailable
 from useridentity.facts import Tls
 from useridentity.identity import Assurance
 from useridentity.mechanisms.passcode import (
-    MAX_FIELD,
     PasscodeValidator,
     User,
     UsernamePasscode,

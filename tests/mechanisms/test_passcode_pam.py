@@ -78,7 +78,7 @@ def test_a_conversation_that_fails_in_any_way_is_no_success(store: PamStore) -> 
     def result(libc: Any) -> int:
         """What PAM is answered to one prompt for a passcode."""
         prompt, responses = _Message(_PROMPT_ECHO_OFF, b"Password: "), POINTER(_Response)()
-        return int(_answering(libc, b"right")(1, pointer(pointer(prompt)), byref(responses), None))
+        return int(_answering(libc, b"right")(1, pointer(pointer(prompt)), byref(responses), None))  # type: ignore[misc]
 
     pam, libc = store._library
     assert result(libc) == _SUCCESS

@@ -165,7 +165,7 @@ def associated(port: int, identity: Any, ae_title: str = "WS_1", **options: Any)
     for each in SERVED:
         ae.add_requested_context(each)
     roles = [build_role(CTImageStorage, scu_role=True, scp_role=True)]
-    handlers = [(evt.EVT_C_STORE, lambda _: 0)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, lambda _: 0)]
     assoc = ae.associate(
         "127.0.0.1", port, ae_title="ARCHIVE", identity=identity, ext_neg=roles, evt_handlers=handlers, **options
     )

@@ -43,8 +43,8 @@ def usual_policy(**limits: Any) -> Policy:
     """Usernames at their word, and one passcode: alice's."""
     from useridentity import Limits
 
-    accept = [UsernameValidator(), passcode_check(passcodes, plaintext="allow")]
-    return Policy([Rule(accept, weakest="asserted")], limits=Limits(**limits))
+    rule = Rule([UsernameValidator(), passcode_check(passcodes, plaintext="allow")], weakest="asserted")
+    return Policy([rule], limits=Limits(**limits))
 
 
 @dataclass
@@ -60,6 +60,10 @@ class Acceptor:
     @property
     def port(self) -> int:
         return int(self.server.server_address[1])
+
+    def serve(self, event: evt.Event) -> int:
+        self.served.append(event)
+        return 0x0000
 
     def settle(self) -> None:
         """Wait until every association has ended, and whatever was counted for it is given back."""
@@ -103,7 +107,7 @@ def serving(
     record(server, acceptor.events)
     for event in (evt.EVT_C_ECHO, evt.EVT_C_STORE):
         if server.get_handlers(event)[0] is evt.get_default_handler(event):
-            server.bind(event, lambda event: acceptor.served.append(event) or 0)
+            server.bind(event, acceptor.serve)
     # What `start_server` does, polling faster for the end: half a second per test otherwise.
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="guarded acceptor")
     thread.start()
@@ -179,4 +183,5 @@ def requestor(*contexts: str, **settings: Any) -> AE:
 
 def echo(assoc: Association) -> int | None:
     """The status of a C-ECHO, None where there was no answer."""
-    return assoc.send_c_echo().get("Status")
+    status: int | None = assoc.send_c_echo().get("Status")
+    return status

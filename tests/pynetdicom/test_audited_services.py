@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from lxml import etree
 from pydicom import Dataset
+from pydicom.tag import Tag
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_role
@@ -40,7 +41,7 @@ PUSH, PULL = UnifiedProcedureStepPush, UnifiedProcedureStepPull
 RETRIEVE = ModalityPerformedProcedureStepRetrieve
 SERVICES = (MPPS, RETRIEVE, COMMITMENT, META, PUSH, PULL)
 NONE = "<none>"
-TAGS = [0x00080016, 0x00080018]
+TAGS = [Tag("SOPClassUID"), Tag("SOPInstanceUID")]
 
 
 class Told(NamedTuple):

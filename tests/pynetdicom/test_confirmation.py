@@ -15,8 +15,8 @@ from tests.lib.rawpeer import PduType
 from tests.pynetdicom.fake_acceptor import FakeAcceptor, associate_ac, rejection, server_response
 from tests.pynetdicom.support import LIFE, Acceptor, requestor, until
 from useridentity import Confirmation, Credential, NotConfirmed, Policy, Username, wire
+from useridentity.credential import ConfirmationWord
 from useridentity.pynetdicom import Outcome, OutcomeKind, outcome_of
-from useridentity.pynetdicom.requestor import ConfirmationWord
 
 Accept = Callable[..., Acceptor]
 
@@ -46,7 +46,7 @@ CASES = [
 def associate(port: int, events: list[str] | None = None, identity: Any = ALICE, **arguments: Any) -> Association:
     noted = [] if events is None else events
     names = (evt.EVT_ACCEPTED, evt.EVT_ESTABLISHED, evt.EVT_REJECTED, evt.EVT_ABORTED)
-    handlers = [(name, lambda event: noted.append(event.event.name)) for name in names]
+    handlers: list[evt.EventHandlerType] = [(name, lambda event: noted.append(event.event.name)) for name in names]
     return requestor(acse_timeout=0.5).associate(
         "127.0.0.1", port, identity=identity, evt_handlers=handlers, **arguments
     )
@@ -217,7 +217,7 @@ def test_the_events_of_a_requestor_are_those_of_a_stock_one(accept: Accept, end:
 
 def requested_events(ae: AE, port: int, end: Callable[[Any], None]) -> list[str]:
     events: list[str] = []
-    handlers = [(event, lambda event: events.append(event.event.name)) for event in LIFE]
+    handlers: list[evt.EventHandlerType] = [(event, lambda event: events.append(event.event.name)) for event in LIFE]
     assoc = ae.associate("127.0.0.1", port, evt_handlers=handlers)
     assert assoc.send_c_echo().Status == 0
     end(assoc)

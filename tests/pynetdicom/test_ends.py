@@ -139,7 +139,7 @@ def test_our_own_abort_is_told_once_though_all_is_over_before_the_one_who_aborts
             peer.close()
             until(lambda: not assoc.is_alive())
 
-        assoc.dul.send_pdu = send_and_end
+        assoc.dul.send_pdu = send_and_end  # type: ignore[method-assign]
         assoc.abort()
     assert acceptor.life().count("EVT_ABORTED") == 1
 
@@ -216,35 +216,35 @@ def test_shutting_down_the_ae_ends_everything_in_every_state(ae: AE) -> None:
     until(lambda: not ae.active_associations)
 
 
-def test_shutting_down_again_and_again_while_peers_come_leaves_nothing_behind() -> None:
-    for _ in range(5):
-        ae = AE("ARCHIVE")
-        ae.add_supported_context(Verification)
-        server = ae.make_server(LOCAL, policy=usual_policy())
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        stop = threading.Event()
+@pytest.mark.parametrize("_time", range(5))
+def test_shutting_down_again_and_again_while_peers_come_leaves_nothing_behind(_time: int) -> None:
+    ae = AE("ARCHIVE")
+    ae.add_supported_context(Verification)
+    server = ae.make_server(LOCAL, policy=usual_policy())
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    stop = threading.Event()
 
-        def come(port: int = server.server_address[1], stop: threading.Event = stop) -> None:
-            while not stop.is_set():
-                try:
-                    with RawPeer(port) as peer:
-                        peer.send(associate_rq(ALICE))
-                        peer.read_pdu()
-                except OSError:  # nobody listens any more
-                    return
+    def come() -> None:
+        while not stop.is_set():
+            try:
+                with RawPeer(server.server_address[1]) as peer:
+                    peer.send(associate_rq(ALICE))
+                    peer.read_pdu()
+            except OSError:  # nobody listens any more
+                return
 
-        peers = [threading.Thread(target=come) for _ in range(4)]
-        for peer in peers:
-            peer.start()
-        until(lambda ae=ae: ae.active_associations)
-        server.shutdown()
-        stop.set()
-        for each in (thread, *peers):
-            each.join(HANG)
-        ae.shutdown()
-        until(lambda ae=ae: not ae.active_associations)
-        assert not ae._places
+    peers = [threading.Thread(target=come) for _ in range(4)]
+    for peer in peers:
+        peer.start()
+    until(lambda: ae.active_associations)
+    server.shutdown()
+    stop.set()
+    for each in (thread, *peers):
+        each.join(HANG)
+    ae.shutdown()
+    until(lambda: not ae.active_associations)
+    assert not ae._places
 
 
 def test_a_requestor_survives_the_end_of_its_acceptor(accept: Accept) -> None:

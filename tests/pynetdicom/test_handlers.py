@@ -125,7 +125,7 @@ def test_a_handler_that_ends_its_thread_ends_its_association_only(accept: Accept
 
 
 def test_a_handler_bound_while_the_association_lives_is_called(accept: Accept) -> None:
-    late = []
+    late: list[evt.Event] = []
     acceptor = accept()
     with RawPeer(acceptor.port) as peer:
         establish(peer, ALICE)

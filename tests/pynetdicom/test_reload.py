@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from pydicom import Dataset
@@ -186,7 +186,8 @@ def test_an_association_that_is_decided_about_during_a_drop_is_not_missed(site: 
             thread.join(10)
             assert outcome_of(made[0]).kind is kind
             made[0].release()
-            asked.clear(), answer.clear()
+            asked.clear()
+            answer.clear()
 
 
 def test_what_cannot_be_judged_is_dropped_and_keeps_nobody_else_from_it(
@@ -351,8 +352,8 @@ class Later(datetime):
     """The clock once the nodes' certificates have ended."""
 
     @classmethod
-    def now(cls, tz: Any = None) -> datetime:
-        return datetime.now(tz) + 31 * DAY
+    def now(cls, tz: Any = None) -> Self:
+        return super().now(tz) + 31 * DAY
 
 
 @pytest.mark.threat("N5")

@@ -18,7 +18,8 @@ from tests.lib.certificates import Certificates
 from tests.lib.pdus import user_identity
 from tests.lib.rawpeer import HANG, RawPeer
 from tests.pynetdicom.support import Acceptor, establish, requestor, until, usual_policy
-from useridentity import ConfigurationError, Policy, Tls, Username
+from useridentity import ConfigurationError, Facts, Policy, Rejected, Tls, Username
+from useridentity.policy import Checks
 from useridentity.pynetdicom import AE, GuardedServer
 from useridentity.tls import client_context, server_context
 
@@ -62,7 +63,7 @@ def test_a_server_that_blocks_returns_none_when_its_ae_is_shut_down(ae: AE) -> N
 
 def test_arguments_are_pynetdicoms_in_pynetdicoms_order(ae: AE, certificates: Certificates) -> None:
     seen: list[str] = []
-    handlers = [(evt.EVT_ESTABLISHED, lambda event, note: seen.append(note), ["noted"])]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_ESTABLISHED, lambda event, note: seen.append(note), ["noted"])]
     context = server_context(*certificates.server)
     server = ae.start_server(
         LOCAL, False, context, handlers, "OTHER", [build_context(CTImageStorage)], policy=usual_policy()
@@ -93,7 +94,12 @@ def test_an_ipv4_peer_of_an_ipv6_server_is_judged_as_ipv4(accept: Accept) -> Non
     policy = usual_policy()
     acceptor = accept(policy, address=("::", 0))
     plan = policy.plan
-    acceptor.server.driver.policy.plan = lambda facts: asked.append(facts.address) or plan(facts)  # type: ignore[method-assign]
+
+    def noted(facts: Facts) -> Rejected | Checks:
+        asked.append(facts.address)
+        return plan(facts)
+
+    acceptor.server.driver.policy.plan = noted  # type: ignore[method-assign]
     assert served(acceptor.port)
     assert [str(address) for address in asked] == ["127.0.0.1"]
 
@@ -141,9 +147,10 @@ def test_a_server_class_of_ones_own_is_guarded_too(ae: AE) -> None:
 
 @pytest.mark.threat("T1")
 def test_without_a_policy_no_server_starts(ae: AE) -> None:
-    for policy in (None, True, "", {}):
+    nothing: tuple[Any, ...] = (None, True, "", {})
+    for policy in nothing:
         with pytest.raises(ConfigurationError):
-            ae.start_server(LOCAL, block=False, policy=policy)  # type: ignore[arg-type]
+            ae.start_server(LOCAL, block=False, policy=policy)
     with pytest.raises(ConfigurationError, match="unguarded"):
         ae.make_server(LOCAL)
     assert ae._servers == []

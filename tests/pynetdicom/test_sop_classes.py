@@ -72,9 +72,10 @@ class Served:
     def __init__(self, accept: Accept, *sop_classes: str) -> None:
         self.requests: list[tuple[str, str]] = []
         handlers = [(getattr(evt, f"EVT_{kind}"), self._note) for kind in REQUESTS]
-        contexts = [build_context(uid) for uid in (Verification, *sop_classes)]
+        served = (Verification, *sop_classes)
+        contexts = [build_context(uid) for uid in served]
         self._acceptor = accept(contexts=contexts, handlers=handlers)
-        self._proposed = tuple(presentation_context(1 + 2 * i, cx.abstract_syntax) for i, cx in enumerate(contexts))
+        self._proposed = tuple(presentation_context(1 + 2 * i, uid) for i, uid in enumerate(served))
 
     def _note(self, event: evt.Event) -> Any:
         self.requests.append((event.event.name.removeprefix("EVT_"), threading.current_thread().name))
@@ -122,7 +123,7 @@ def test_a_request_that_names_two_sop_classes_needs_a_context_for_both(accept: A
     two.ModificationList = BytesIO(IDENTIFIER)
     message.primitive_to_message(two)
     message.command_set.AffectedSOPClassUID = ModalityPerformedProcedureStep
-    message.primitive_to_message = lambda primitive: None  # it is one already
+    message.primitive_to_message = lambda primitive: None  # type: ignore[method-assign]  # it is one already
     assert served.answer(dimse(message, None, 3)).type is PduType.ABORT
     assert len(served.requests) == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -49,7 +49,9 @@ def sqlite_full(_request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple
 @pytest.mark.threat("T27")
 @pytest.mark.parametrize("full", [redis_full, sqlite_full])
 def test_guesses_are_held_to_the_penalty_while_the_store_is_full(
-    full: Callable[..., Iterator[tuple[Store, Callable[[], None]]]], request: pytest.FixtureRequest, tmp_path: Path
+    full: Callable[..., AbstractContextManager[tuple[Store, Callable[[], None]]]],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     with full(request, tmp_path) as (store, fill):
         penalties = Penalties(shared=store.ledger)

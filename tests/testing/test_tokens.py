@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -34,7 +35,7 @@ def issuer() -> TokenIssuer:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
-def test_its_tokens_are_accepted(algorithm: str, tmp_path: Path) -> None:
+def test_its_tokens_are_accepted(algorithm: Literal["RS256", "ES256"], tmp_path: Path) -> None:
     require("jwt")
     issuer = TokenIssuer("https://idp.example.org", "dicom:OTHER", algorithm=algorithm)
     identity = judge(issuer, issuer.token("bob", name="Bob Builder"), tmp_path).identity

@@ -44,6 +44,7 @@ from useridentity.cli.requestor import profiles as profiles_file
 from useridentity.cli.requestor.identity import KINDS
 from useridentity.identity import Assurance
 from useridentity.tls import server_context
+from useridentity.validator import Validator
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "cli.md"
 COMMANDS = (echo, find, get, move, store)
@@ -108,7 +109,7 @@ def take_token(presented: Any, facts: Any, context: Any) -> Verified:
 def acceptors(certificates: Certificates, port: int, ct_dataset: Dataset) -> Iterator[dict[str, Acceptor]]:
     """One that wants no identity, one that does, and one that does over TLS."""
     handlers, contexts = everything(port, ct_dataset)
-    accept = [
+    accept: list[Validator] = [
         UsernameValidator(),
         passcode_check(passcodes, plaintext="allow"),
         FunctionValidator("idp", 5, take_token, cpu_short=True),

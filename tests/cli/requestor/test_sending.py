@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from pynetdicom.sop_class import CTImageStorage, MRImageStorage  # type: ignore[attr-defined]
 
 from tests.cli.requestor.conftest import Command
 from tests.pynetdicom.support import HANG, serving, until
 from useridentity import Policy
 from useridentity.cli.ending import Exit, Failure
-from useridentity.cli.requestor import sending, storing
+from useridentity.cli.requestor import interrupt, sending, storing
 from useridentity.cli.requestor.files import Instance, instance
 from useridentity.cli.requestor.outcome import Status
 from useridentity.pynetdicom import AE
@@ -35,7 +35,7 @@ def study(ct_path: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     dataset = dcmread(ct_path)
     for number in range(3):
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{number}")
         dataset.save_as(folder / f"{number}.dcm")
     return folder
 
@@ -126,7 +126,7 @@ def test_an_association_of_which_nothing_is_taken_is_no_end_of_the_others(
 ) -> None:
     monkeypatch.setattr(storing, "MAX_CONTEXTS", 2)
     dataset = dcmread(study / "0.dcm")
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
     dataset.save_as(study / "0.dcm")
     with serving(Policy.unguarded(), contexts=[build_context(CTImageStorage, ExplicitVRLittleEndian)]) as scp:
         done = command("store", "127.0.0.1", scp.port, "study", "--json")
@@ -167,12 +167,12 @@ def test_octets_that_the_peers_system_has_acknowledged_are_counted() -> None:
     with serving(Policy.unguarded()) as scp:
         ae = AE()
         assoc = ae.associate("127.0.0.1", scp.port, [build_context(CTImageStorage)])
-        before = sending.taken_octets(assoc)
+        before = interrupt.taken_octets(assoc)
         assert before > 100
         assoc.send_c_store(a_ct())
-        until(lambda: sending.taken_octets(assoc) > before + 10_000)
+        until(lambda: interrupt.taken_octets(assoc) > before + 10_000)
         assoc.release()
-        until(lambda: sending.taken_octets(assoc) == 0)
+        until(lambda: interrupt.taken_octets(assoc) == 0)
 
 
 def test_an_answer_that_cannot_come_is_not_waited_for(ct_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

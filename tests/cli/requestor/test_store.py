@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -23,7 +24,8 @@ from tests.cli.requestor.conftest import Command
 from tests.lib.stock import StockScp
 from tests.pynetdicom.support import Acceptor, serving
 from useridentity import Policy
-from useridentity.cli.requestor.files import EXECUTABLE, Instance, Problem, instance
+from useridentity.cli.requestor.files import EXECUTABLE, Instance, instance
+from useridentity.cli.requestor.searching import Problem
 from useridentity.cli.requestor.sending import fragment_size
 from useridentity.cli.requestor.storing import MAX_CONTEXTS, groups
 
@@ -176,7 +178,7 @@ def test_an_acceptor_of_the_default_transfer_syntax_alone_gets_that(
 ) -> None:
     path = make("ct.dcm")
     dataset = dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.save_as(path)
     with serving(Policy.unguarded(), contexts=[build_context(CTImageStorage, ImplicitVRLittleEndian)]) as scp:
         assert command("store", "127.0.0.1", scp.port, path).code == 0

@@ -150,7 +150,7 @@ def _stock(around: Around) -> Iterator[Archive]:
 
 
 def _judged_by(driver: Driver) -> Callable[[evt.Event], tuple[bool, bytes | None]]:
-    def judge(event: evt.Event) -> tuple[bool, bytes | None]:
+    def judge(event: Any) -> tuple[bool, bytes | None]:
         requestor = event.assoc.requestor
         facts = Facts(
             calling_ae_title=requestor.ae_title,

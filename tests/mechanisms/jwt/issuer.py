@@ -27,7 +27,7 @@ from useridentity.validator import Verified
 ISSUER = "https://idp.example.org"
 AUDIENCE = "dicom:ARCHIVE"
 ALGORITHMS = ("RS256", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA")
-_CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+_CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
 
 def private_key(algorithm: str = "RS256", which: int = 0, bits: int = 2048) -> Any:
@@ -38,7 +38,7 @@ def private_key(algorithm: str = "RS256", which: int = 0, bits: int = 2048) -> A
 @cache
 def _made(algorithm: str, which: int, bits: int) -> Any:
     if algorithm in _CURVES:
-        return ec.generate_private_key(_CURVES[algorithm]())
+        return ec.generate_private_key(_CURVES[algorithm])
     if algorithm in ("EdDSA", "Ed25519"):
         return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(65537, bits)

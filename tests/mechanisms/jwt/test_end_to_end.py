@@ -6,6 +6,7 @@ import ssl
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,7 +17,7 @@ from tests.lib import dcmtk
 from tests.lib.certificates import Certificates
 from tests.mechanisms.jwt.issuer import AUDIENCE, ISSUER, Draft, jwk, validator, write_keys
 from tests.pynetdicom.support import Acceptor, echo, requestor, serving
-from useridentity import CredentialUnavailable, Policy, Rule
+from useridentity import CredentialUnavailable, Identity, Policy, Rule
 from useridentity.mechanisms.jwt import Jwt, JwtFile, JwtValidator
 from useridentity.pynetdicom import identity_of, outcome_of
 from useridentity.pynetdicom.requestor import OutcomeKind
@@ -47,7 +48,7 @@ def tls(certificates: Certificates) -> ssl.SSLContext:
 
 
 def associate(
-    acceptor: Acceptor, token: bytes, certificates: Certificates, **tls: Path
+    acceptor: Acceptor, token: bytes, certificates: Certificates, **tls: Any
 ) -> tuple[OutcomeKind, int | None]:
     """How an association with this token ended, and the status of a C-ECHO on it."""
     context = client_context(certificates.ca, **tls)
@@ -65,10 +66,14 @@ def test_a_policy_file_lets_a_good_token_in_once_and_no_bad_one(
 ) -> None:
     write_keys(tmp_path, jwk())
     (tmp_path / "identity.toml").write_text(POLICY)
-    seen = []
-    handlers = [(evt.EVT_C_ECHO, lambda event: seen.append(identity_of(event)) or 0)]
+    seen: list[Identity | None] = []
+
+    def on_echo(event: evt.Event) -> int:
+        seen.append(identity_of(event))
+        return 0x0000
+
     good = Draft(claims={"realm_access": {"roles": ["radiologist", "admin"]}}).token()
-    with serving(Policy.load(tmp_path / "identity.toml"), tls=tls, handlers=handlers) as acceptor:
+    with serving(Policy.load(tmp_path / "identity.toml"), tls=tls, handlers=[(evt.EVT_C_ECHO, on_echo)]) as acceptor:
         assert associate(acceptor, good, certificates) == (OutcomeKind.CONFIRMED, 0)
         assert associate(acceptor, good, certificates) == (OutcomeKind.REJECTED, None)
         for bad in (Draft(which=1, claims={"jti": "2"}), Draft(claims={"aud": "other", "jti": "3"})):

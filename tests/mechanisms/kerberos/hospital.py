@@ -61,7 +61,8 @@ class Hospital:
 
     def settings(self, **changes: Any) -> KerberosSettings:
         """Of an acceptor that is `SERVICE`."""
-        return KerberosSettings(**{"service": SERVICE, "keytab": self.keytab} | changes)
+        chosen: dict[str, Any] = {"service": SERVICE, "keytab": self.keytab, **changes}
+        return KerberosSettings(**chosen)
 
     def validator(self, **changes: Any) -> KerberosValidator:
         """An acceptor that is `SERVICE`."""

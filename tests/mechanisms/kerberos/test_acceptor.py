@@ -31,6 +31,7 @@ from useridentity.errors import Refused, Unavailable
 from useridentity.identity import Assurance, Kind
 from useridentity.mechanisms.kerberos import Form, Kerberos
 from useridentity.mechanisms.kerberos.framing import framed_ap_req
+from useridentity.mechanisms.kerberos.requestor import Framing
 from useridentity.validator import Validator
 
 
@@ -75,7 +76,7 @@ def test_a_principal_that_did_not_preauthenticate_has_no_indicator(hospital: Hos
 
 
 @pytest.mark.parametrize(("framing", "first"), [("raw", 0x6F), ("gss", 0x60)])
-def test_a_ticket_is_answered_in_the_form_it_came_in(hospital: Hospital, framing: str, first: int) -> None:
+def test_a_ticket_is_answered_in_the_form_it_came_in(hospital: Hospital, framing: Framing, first: int) -> None:
     with Kerberos(SERVICE, cache=hospital.alice, framing=framing).offer(peer()) as offer:
         response = judge(hospital.validator(), offer.credential).server_response
         assert response is not None
@@ -85,7 +86,7 @@ def test_a_ticket_is_answered_in_the_form_it_came_in(hospital: Hospital, framing
 
 def test_a_negotiated_ticket_is_answered_as_one_where_spnego_is_allowed(hospital: Hospital) -> None:
     """MIT's own SPNEGO initiator completes with our answer."""
-    store = {"ccache": f"FILE:{hospital.alice}"}
+    store: dict[bytes | str, bytes | str] = {"ccache": f"FILE:{hospital.alice}"}
     spnego = gssapi.OID.from_int_seq("1.3.6.1.5.5.2")
     requestor = gssapi.SecurityContext(
         name=gssapi.Name(SERVICE, gssapi.NameType.hostbased_service),
@@ -261,7 +262,7 @@ def test_what_asks_for_another_round_trip_is_refused(hospital: Hospital) -> None
         name=gssapi.Name(SERVICE, gssapi.NameType.hostbased_service),
         creds=gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{hospital.alice}"}),
         mech=gssapi.MechType.kerberos,
-        flags=flags,
+        flags=flags,  # type: ignore[arg-type]
         usage="initiate",
     )
     assert refusal(hospital, presented(requestor.step())).reason is Reason.CREDENTIAL_INVALID

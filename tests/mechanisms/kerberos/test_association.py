@@ -52,8 +52,12 @@ def outcome(port: int, provider: Kerberos, **options: Any) -> Outcome:
 @pytest.mark.parametrize("framing", ["raw", "gss"])
 def test_a_user_with_a_ticket_is_let_in_and_the_acceptor_is_proved(hospital: Hospital, framing: Framing) -> None:
     subjects: list[str] = []
-    handlers = [(evt.EVT_C_ECHO, lambda event: subjects.append(identity_of(event).subject) or 0)]
-    with serving(policy(hospital), handlers=handlers) as acceptor:
+
+    def on_echo(event: evt.Event) -> int:
+        subjects.append(identity_of(event).subject)
+        return 0x0000
+
+    with serving(policy(hospital), handlers=[(evt.EVT_C_ECHO, on_echo)]) as acceptor:
         ended = outcome(acceptor.port, Kerberos(SERVICE, cache=hospital.alice, framing=framing))
     assert ended.kind is OutcomeKind.CONFIRMED
     assert ended.confirmation == Confirmation("dicom/pacs.hospital.test@HOSPITAL.TEST", mutual=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_service_is_a_name_and_a_host(service: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"framing": "spnego"}, {"mutual": "no"}, {"mutual": False}])
-def test_words_that_are_not_known_are_refused(wrong: dict[str, str]) -> None:
+def test_words_that_are_not_known_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="write one of"):
         Kerberos(SERVICE, **wrong)
 

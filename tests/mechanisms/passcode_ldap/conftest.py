@@ -37,7 +37,7 @@ def settings(certificates: Certificates, secret: Path) -> Settings:
     """For either way to find a user, changed as asked."""
 
     def make(way: str = "bind", **changes: Any) -> LdapSettings:
-        ways = {
+        ways: dict[str, dict[str, Any]] = {
             "bind": {"bind_dn": f"uid={{user}},{PEOPLE}"},
             "search": {"search_base": PEOPLE, "service_dn": SERVICE, "service_passcode": SecretFile(secret)},
         }

@@ -31,7 +31,8 @@ XSLT = (
 
 def filled(start: bytes, piece: Callable[[int], bytes], end: bytes) -> bytes:
     """As many pieces as fit."""
-    pieces, size = [], len(start) + len(end)
+    pieces: list[bytes] = []
+    size = len(start) + len(end)
     while size + len(piece(len(pieces))) <= LIMIT:
         pieces.append(piece(len(pieces)))
         size += len(pieces[-1])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xmlsec
@@ -171,10 +172,10 @@ class Issuer:
             context = xmlsec.SignatureContext()
             context.key = xmlsec.Key.from_memory(self.key_pem, xmlsec.constants.KeyDataFormatPem)
             context.sign(template)
-        return etree.tostring(root)
+        return bytes(etree.tostring(root))
 
 
-def make_issuer(folder: Path, name: str, **options: object) -> Issuer:
+def make_issuer(folder: Path, name: str, **options: Any) -> Issuer:
     """A new key and certificate; `days` (from, to) is its validity, `bits` or `curve` its key."""
     curve = options.get("curve")
     key = ec.generate_private_key(curve) if curve else rsa.generate_private_key(65537, options.get("bits", 2048))
@@ -197,9 +198,9 @@ def make_issuer(folder: Path, name: str, **options: object) -> Issuer:
     return Issuer(key_pem, certificate, certificate_file, key_file)
 
 
-def facts(**changes: object) -> Facts:
+def facts(**changes: Any) -> Facts:
     """What is known of a requestor that came over TLS without a certificate."""
-    known = {
+    known: dict[str, Any] = {
         "calling_ae_title": "WORKSTATION",
         "called_ae_title": "ARCHIVE",
         "address": ip_address("192.0.2.7"),
@@ -211,19 +212,24 @@ def facts(**changes: object) -> Facts:
     return Facts(**{**known, **changes})
 
 
-def validator(trusted: Issuer, /, **settings: object) -> SamlValidator:
+def validator(trusted: Issuer, /, **settings: Any) -> SamlValidator:
     """An acceptor that trusts this issuer's key."""
-    chosen = {"audience": AUDIENCE, "issuer": IDP, "certificates": (trusted.certificate_file,), **settings}
+    chosen: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "issuer": IDP,
+        "certificates": (trusted.certificate_file,),
+        **settings,
+    }
     return SamlSettings(**chosen).build()
 
 
-def validate(acceptor: SamlValidator, octets: bytes, *, answer: bool = False, **changes: object) -> Verified:
+def validate(acceptor: SamlValidator, octets: bytes, *, answer: bool = False, **changes: Any) -> Verified:
     """The acceptor's answer to this primary field."""
     presented = Credential(IdentityType.SAML, octets, positive_response_requested=answer)
     return acceptor.validate(presented, facts(**changes), CheckContext(deadline=float("inf")))
 
 
-def refusal(acceptor: SamlValidator, octets: bytes, **changes: object) -> Refused:
+def refusal(acceptor: SamlValidator, octets: bytes, **changes: Any) -> Refused:
     """How the acceptor refuses this primary field; fails where it does not."""
     with pytest.raises(Refused) as caught:
         validate(acceptor, octets, **changes)

@@ -16,8 +16,7 @@ from useridentity import Policy
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Tls
-from useridentity.mechanisms.saml import Groups, SamlSettings
-from useridentity.validator import Validator
+from useridentity.mechanisms.saml import Groups, SamlSettings, SamlValidator
 
 EVERYTHING = """
 version = 1
@@ -71,7 +70,7 @@ def loaded(folder: Path, text: str, issuer: Issuer) -> Policy:
 
 def test_a_policy_file_needs_audience_and_metadata_only(tmp_path: Path, issuer: Issuer) -> None:
     acceptor = loaded(tmp_path, LEAST, issuer).rules[0].accept[0]
-    assert isinstance(acceptor, Validator)
+    assert isinstance(acceptor, SamlValidator)
     assert (acceptor.name, acceptor.identity_type, acceptor.cpu_short) == ("federation", 4, False)
     assert validate(acceptor, issuer.sign(assertion())).identity.user_id == "alice"
 

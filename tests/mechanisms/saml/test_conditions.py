@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ WRONG = {
 @pytest.mark.parametrize(("change", "why"), WRONG.values(), ids=WRONG)
 @pytest.mark.threat("S7")
 def test_an_assertion_is_refused_where_its_conditions_do_not_hold(
-    issuer: Issuer, change: dict[str, object], why: str
+    issuer: Issuer, change: dict[str, Any], why: str
 ) -> None:
     acceptor = validator(issuer)
     assert validate(acceptor, issuer.sign(assertion())).identity.user_id == "alice"

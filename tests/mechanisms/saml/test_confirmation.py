@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -95,7 +96,7 @@ def test_a_bound_assertion_is_good_with_its_client_certificate_only(
 
 def test_a_bearer_assertion_is_refused_where_a_certificate_is_asked_for(issuer: Issuer, node: Issuer) -> None:
     octets = issuer.sign(assertion())
-    known = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
+    known: dict[str, Any] = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
     assert validate(validator(issuer), octets, **known)
     assert "binding" in refusal(validator(issuer, binding="certificate"), octets, **known).detail
 
@@ -106,7 +107,7 @@ def test_a_bearer_assertion_is_refused_where_a_certificate_is_asked_for(issuer: 
     ids=["early", "late"],
 )
 def test_a_bound_assertion_has_its_time_too(issuer: Issuer, node: Issuer, attributes: str, why: str) -> None:
-    known = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
+    known: dict[str, Any] = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
     good = bound_to(node, f'NotBefore="{at(59)}" NotOnOrAfter="{at(61)}"')
     assert validate(validator(issuer), issuer.sign(assertion(confirmations=good)), **known)
     bad = issuer.sign(assertion(confirmations=bound_to(node, attributes)))
@@ -115,6 +116,6 @@ def test_a_bound_assertion_has_its_time_too(issuer: Issuer, node: Issuer, attrib
 
 def test_a_certificate_that_is_none_binds_to_nobody(issuer: Issuer, node: Issuer) -> None:
     broken = bound_to(node).replace("<ds:X509Certificate>", "<ds:X509Certificate>!!!")
-    known = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
+    known: dict[str, Any] = {"tls": Tls.MUTUAL, "peer_certificate": der(node)}
     assert validate(validator(issuer), issuer.sign(assertion(confirmations=bound_to(node))), **known)
     assert "not the one" in refusal(validator(issuer), issuer.sign(assertion(confirmations=broken)), **known).detail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -30,7 +31,7 @@ from tests.mechanisms.saml.issuer import (
 )
 from tests.mechanisms.saml.test_metadata import entity, key
 from tests.pynetdicom.support import Acceptor, echo, requestor, serving
-from useridentity import Policy, Rule
+from useridentity import Identity, Policy, Rule
 from useridentity.mechanisms.saml import Saml
 from useridentity.pynetdicom import identity_of, outcome_of
 from useridentity.pynetdicom.requestor import Outcome, OutcomeKind
@@ -61,7 +62,7 @@ def tls(certificates: Certificates) -> ssl.SSLContext:
 
 
 def associate(
-    acceptor: Acceptor, octets: bytes, certificates: Certificates, trusted: Path | None = None, **tls: Path
+    acceptor: Acceptor, octets: bytes, certificates: Certificates, trusted: Path | None = None, **tls: Any
 ) -> tuple[Outcome, int | None]:
     """How an association with this assertion ended, and the status of a C-ECHO on it."""
     provider = Saml(octets, peers=["localhost"], acceptor=[trusted] if trusted else ())
@@ -81,11 +82,15 @@ def test_a_policy_file_lets_good_assertions_in_and_no_bad_one(
     (tmp_path / "pacs.key").write_bytes(stranger.key_file.read_bytes())
     (tmp_path / "pacs.pem").write_bytes(stranger.certificate_file.read_bytes())
     (tmp_path / "identity.toml").write_text(POLICY)
-    seen = []
-    handlers = [(evt.EVT_C_ECHO, lambda event: seen.append(identity_of(event)) or 0)]
+    seen: list[Identity | None] = []
+
+    def on_echo(event: evt.Event) -> int:
+        seen.append(identity_of(event))
+        return 0x0000
+
     good = issuer.sign(assertion(attributes=attribute(ROLE, "radiologist", "admin")))
     once = issuer.sign(assertion(name_id="bob", restriction=ONCE))
-    with serving(Policy.load(tmp_path / "identity.toml"), tls=tls, handlers=handlers) as acceptor:
+    with serving(Policy.load(tmp_path / "identity.toml"), tls=tls, handlers=[(evt.EVT_C_ECHO, on_echo)]) as acceptor:
 
         def outcome(octets: bytes) -> tuple[OutcomeKind, int | None]:
             outcome, status = associate(acceptor, octets, certificates, stranger.certificate_file)
@@ -116,7 +121,7 @@ def test_the_acceptor_is_known_by_its_signature(
                 assert (outcome.confirmation.acceptor, outcome.confirmation.mutual) == (AUDIENCE, True)
 
 
-def test_an_acceptor_that_knows_nothing_of_saml_confirms_nothing(issuer: Issuer, stock_scp: object) -> None:
+def test_an_acceptor_that_knows_nothing_of_saml_confirms_nothing(issuer: Issuer, stock_scp: Any) -> None:
     provider = Saml(issuer.sign(assertion()), peers=["127.0.0.1"], plaintext="allow")
     scp = stock_scp()
     assoc = requestor().associate("127.0.0.1", scp.port, identity=provider)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.mechanisms.saml.issuer import (
@@ -26,7 +28,7 @@ ASSERTION = {"content": assertion(), "signed": False}
 
 
 @pytest.mark.parametrize("parts", [BOTH, MESSAGE, ASSERTION], ids=["both", "message", "assertion"])
-def test_a_response_is_accepted_where_it_or_its_assertion_is_signed(issuer: Issuer, parts: dict[str, object]) -> None:
+def test_a_response_is_accepted_where_it_or_its_assertion_is_signed(issuer: Issuer, parts: dict[str, Any]) -> None:
     octets = issuer.sign(response(**parts))
     for form in ("response", "either"):
         assert validate(validator(issuer, form=form), octets).identity.user_id == "alice"

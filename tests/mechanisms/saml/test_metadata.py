@@ -6,6 +6,7 @@ import base64
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -54,7 +55,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "idp.xml"
 
 
-def acceptor(file: Path, document: str | bytes, **settings: object) -> SamlValidator:
+def acceptor(file: Path, document: str | bytes, **settings: Any) -> SamlValidator:
     file.write_bytes(document if isinstance(document, bytes) else document.encode())
     return SamlSettings(AUDIENCE, metadata=file.name, **settings).build(Runtime("federation", file.parent))
 

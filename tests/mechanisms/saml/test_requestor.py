@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ UNAVAILABLE = {
 
 
 @pytest.mark.parametrize(("source", "why"), UNAVAILABLE.values(), ids=UNAVAILABLE)
-def test_what_cannot_be_sent_is_said_before_connecting(source: object, why: str) -> None:
+def test_what_cannot_be_sent_is_said_before_connecting(source: Any, why: str) -> None:
     with pytest.raises(CredentialUnavailable, match=why) as caught:
         sent(Saml(source, peers=PACS))
     assert "SECRET" not in str(caught.value)
@@ -105,8 +106,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "why"), WRONG.values(), ids=WRONG)
-def test_wrong_arguments_are_said_at_once(change: dict[str, object], why: str) -> None:
-    arguments = {"assertion": OCTETS, "peers": PACS, **change}
+def test_wrong_arguments_are_said_at_once(change: dict[str, Any], why: str) -> None:
+    arguments: dict[str, Any] = {"assertion": OCTETS, "peers": PACS, **change}
     with pytest.raises(ConfigurationError, match=why):
         Saml(arguments.pop("assertion"), **arguments)
 

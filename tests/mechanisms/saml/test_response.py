@@ -20,6 +20,7 @@ from tests.mechanisms.saml.issuer import (
     validate,
     validator,
 )
+from useridentity.credential import Confirmation
 from useridentity.errors import NotConfirmed
 from useridentity.facts import Peer
 from useridentity.mechanisms.saml import Saml
@@ -116,7 +117,7 @@ def test_a_response_that_says_something_else_confirms_nothing(octets: bytes, why
         judge(octets, "_x", NOW, ())
 
 
-def confirmed(provider: Saml, response: bytes | None) -> object:
+def confirmed(provider: Saml, response: bytes | None) -> Confirmation:
     with provider.offer(PEER) as offer:
         return offer.confirm(response)
 

@@ -6,6 +6,9 @@ its structure speaks against it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from lxml import etree
 
@@ -48,7 +51,7 @@ def prefixes(number: int) -> str:
     )
 
 
-def signed_so(**options: object) -> str:
+def signed_so(**options: Any) -> str:
     return assertion(signed_by=signature("ASSERTION", **options))
 
 
@@ -244,7 +247,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("change", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.threat("S2")
-def test_what_is_not_plain_xml_in_utf_8_is_malformed(issuer: Issuer, change: object) -> None:
+def test_what_is_not_plain_xml_in_utf_8_is_malformed(issuer: Issuer, change: Callable[[bytes], bytes]) -> None:
     octets = issuer.sign(assertion())
     assert validate(validator(issuer), octets)
     assert refusal(validator(issuer), change(octets)).reason is Reason.MALFORMED

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from lxml import etree
 
 from tests.mechanisms.saml.issuer import DS, SAML, Issuer, assertion, response
 
-Element = etree._Element
+Element: TypeAlias = etree._Element
 
 FORGED = "admin"
 SIGNATURE = f"{{{DS}}}Signature"

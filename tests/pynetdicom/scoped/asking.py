@@ -62,7 +62,7 @@ def policy(scope: object = None, *, permit: tuple[str, ...] | None = None, **cla
 
 @contextmanager
 def archive(
-    handlers: list[Any], scope: object = None, *, claims: Mapping[str, object] | None = None, **settings: Any
+    handlers: list[Any], scope: object = None, *, claims: Mapping[str, Any] | None = None, **settings: Any
 ) -> Iterator[Acceptor]:
     """An acceptor of queries and retrievals that answers by `handlers`."""
     contexts = [build_context(uid) for uid in (Verification, *MODELS)]
@@ -86,7 +86,7 @@ def association(acceptor: Acceptor, received: list[Dataset] | None = None, **req
     role = SCP_SCU_RoleSelectionNegotiation()
     role.sop_class_uid, role.scu_role, role.scp_role = CTImageStorage, True, True
     request.setdefault("identity", Username("alice"))
-    handlers = [(evt.EVT_C_STORE, on_store)] if received is not None else []
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, on_store)] if received is not None else []
     extended = [role, *request.pop("ext_neg", [])]
     contexts = request.pop("propose", (Verification, *MODELS, CTImageStorage))
     scu = requestor(*contexts)

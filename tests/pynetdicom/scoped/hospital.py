@@ -115,7 +115,7 @@ def _query(level: str, root: dict[str, str] = STUDY_ROOT, **keys: Any) -> Query:
 
 def _studies(**keys: Any) -> Query:
     shown = dict.fromkeys(["StudyInstanceUID", "PatientName", "PatientID", "IssuerOfPatientID", "StudyDate"])
-    return _query("STUDY", **shown | keys)
+    return STUDY_ROOT["FIND"], identifier("STUDY", **shown | keys)
 
 
 def _items(**step: Any) -> Query:

@@ -148,7 +148,7 @@ class Index:
         yield from ((0xFF00, instance) for instance in instances)
 
     def on_move(self, event: evt.Event) -> Iterator[Any]:
-        yield self.destinations.get(event.move_destination, (None, None))
+        yield self.destinations.get(event.move_destination or "", (None, None))
         yield from self.on_get(event)
 
     def instances(self, identifier: Dataset) -> Iterator[Dataset]:

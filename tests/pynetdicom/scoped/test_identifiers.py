@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,8 +21,13 @@ from useridentity.pynetdicom.scoped import Refusal, Scoping
 from useridentity.pynetdicom.scoped.models import Unsound, query_level
 
 SCOPE = {"PatientID": "P1", "StudyInstanceUID": ["1.2.1", "1.2.2"]}
-REQUESTS = [(C_FIND, PATIENT_ROOT["FIND"]), (C_FIND, STUDY_ROOT["FIND"]), (C_FIND, WORKLIST)]
-REQUESTS += [(C_GET, PATIENT_ROOT["GET"]), (C_MOVE, STUDY_ROOT["MOVE"])]
+REQUESTS: list[tuple[type[Any], str]] = [
+    (C_FIND, PATIENT_ROOT["FIND"]),
+    (C_FIND, STUDY_ROOT["FIND"]),
+    (C_FIND, WORKLIST),
+    (C_GET, PATIENT_ROOT["GET"]),
+    (C_MOVE, STUDY_ROOT["MOVE"]),
+]
 KEYS = {"PatientID": "P1", "StudyInstanceUID": "1.2.1", "SeriesInstanceUID": "1.2.1.1", "SOPInstanceUID": "1.2.1.1.1"}
 SEEDS = [encode(identifier(level, **KEYS), True, True) or b"" for level in ("PATIENT", "STUDY", "SERIES", "IMAGE", "")]
 

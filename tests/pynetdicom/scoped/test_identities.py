@@ -134,7 +134,7 @@ def compare(assoc: Association, expected: dict[str, tuple[int, list[str]]]) -> N
 
 
 @pytest.mark.threat("Q1")
-def test_users_see_the_studies_of_their_cohort_and_no_others(let_in: Any, expected: Any) -> None:
+def test_users_see_the_studies_of_their_cohort_and_no_others(let_in: tuple[Policy, Asking], expected: Any) -> None:
     check(*let_in, expected)
     assert 0 < sum(len(rows) for _, rows in expected.values()) < 400
 

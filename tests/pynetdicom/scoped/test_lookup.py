@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from pydicom import DataElement, Dataset
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pynetdicom import evt
@@ -163,7 +163,7 @@ def abort(assoc: Association) -> None:
 
 
 def ask_for_release_and_hang_up(assoc: Association) -> None:
-    connection = assoc.dul.socket.socket  # type: ignore[union-attr]
+    connection = assoc.dul.socket.socket
     connection.sendall(A_RELEASE_RQ)
     connection.shutdown(socket.SHUT_RDWR)
 
@@ -251,7 +251,9 @@ def test_a_lookup_of_the_applications_own_is_asked_instead_of_the_handler(index:
 
 def test_a_uid_that_the_standard_does_not_allow_is_looked_up_all_the_same() -> None:
     def ask(wanted: Dataset) -> Iterator[Dataset]:
-        yield Dataset({element.tag: element for element in wanted} | {0x00100020: DataElement("PatientID", "LO", "P1")})
+        row = Dataset({element.tag: element for element in wanted})
+        row.PatientID = "P1"
+        yield row
 
     studies = Studies(policy_scope(), ask)
     found = studies.in_scope("1.2.01")

@@ -219,7 +219,8 @@ def test_a_retrieval_brings_what_the_users_archive_has_or_nothing(
 ) -> None:
     index, claims = case
     scope = {path: f"{{claims.{path}}}" for path in claims}
-    is_mine, came = belongs(claims), []
+    is_mine = belongs(claims)
+    came: list[Dataset] = []
     with archive(index.handlers, scope, claims=claims) as scoped, association(scoped, came) as assoc:
         for wanted in asked:
             came.clear()

@@ -82,7 +82,7 @@ def test_a_sequence_is_compared_with_all_that_is_in_it() -> None:
     codes = [species("A", "N"), species("B", "N"), species("A", "M")]
     studies = [study(n, "P1", **{attribute: code}) for n, code in enumerate(codes, 1)]
     rows = [patient("P1", "Doe^P1", **{attribute: code}) for code in codes]
-    asked = {attribute: []}
+    asked: dict[str, list[Dataset]] = {attribute: []}
     assert patient_rows(studies, rows, None, **asked) == rows
     for n, row in enumerate(rows, 1):
         assert patient_rows(studies, rows, {"AccessionNumber": f"A{n}"}, **asked) == [row]

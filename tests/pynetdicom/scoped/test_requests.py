@@ -88,7 +88,7 @@ def other_requests() -> dict[str, Any]:
     }
 
 
-SERVED = {
+SERVED: dict[str, Any] = {
     "echo": echo,
     "N-CREATE of MPPS": lambda a: (
         a.send_n_create(identifier(PatientID="P2"), ModalityPerformedProcedureStep, "1.2")[0].Status
@@ -132,7 +132,7 @@ def handlers(served: list[str]) -> list[Any]:
     return [(getattr(evt, name), handler(answer)) for name, answer in names.items()]
 
 
-EVERYTHING_PERMITTED = {"contexts": [build_context(uid) for uid in OTHERS]}
+EVERYTHING_PERMITTED: dict[str, Any] = {"contexts": [build_context(uid) for uid in OTHERS]}
 
 
 @pytest.mark.parametrize("request_", other_requests())

@@ -196,7 +196,7 @@ def stray(index: Index) -> list[Dataset]:
     """Instances that the handlers add to whatever is asked for."""
     added: list[Dataset] = []
     honest = index.instances
-    index.instances = lambda wanted: iter([*honest(wanted), *added])  # type: ignore[method-assign]
+    index.instances = lambda identifier: iter([*honest(identifier), *added])  # type: ignore[method-assign]
     return added
 
 
