@@ -16,9 +16,9 @@ from pynetdicom._handlers import debug_data
 from pynetdicom.association import Association
 
 from tests.lib.pdus import associate_rq, user_identity
-from tests.lib.rawpeer import RawPeer
+from tests.lib.rawpeer import PduType, RawPeer
 from tests.pynetdicom.fake_acceptor import FakeAcceptor, associate_ac, server_response
-from tests.pynetdicom.support import PASSCODE, Acceptor, requestor, until
+from tests.pynetdicom.support import PASSCODE, Acceptor, establish, requestor, until
 from useridentity import Credential, NotConfirmed, Policy, Rule, UsernamePasscode, passcode_check
 from useridentity.pynetdicom import outcome_of
 
@@ -101,6 +101,18 @@ def test_nothing_that_is_logged_about_a_malformed_request_holds_the_passcode(
         peer.send(request)
         peer.half_close()
         peer.read_pdu()
+    acceptor.settle()
+    for form in forms_of(PASSCODE):
+        assert form not in overheard.everything()
+
+
+@pytest.mark.threat("T21")
+def test_nothing_of_a_second_request_on_a_connection_is_logged_or_told(accept: Accept, overheard: Overheard) -> None:
+    acceptor = accept(handlers=overheard.handlers)
+    with RawPeer(acceptor.port) as peer:
+        establish(peer, user_identity(1, b"alice"))
+        peer.send(associate_rq(user_identity(2, b"alice", PASSCODE)))
+        assert peer.read_pdu().type is PduType.ABORT
     acceptor.settle()
     for form in forms_of(PASSCODE):
         assert form not in overheard.everything()

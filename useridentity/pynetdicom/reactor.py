@@ -21,10 +21,10 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import A_P_ABORT
 
-from useridentity.errors import UserIdentityError
+from useridentity import wire
+from useridentity.errors import UserIdentityError, WireError
 from useridentity.pynetdicom.timer import MonotonicTimer
 from useridentity.pynetdicom.transport import IdentitySocket, readable
-from useridentity.wire import encode_abort
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -37,6 +37,9 @@ HEARTBEAT = 1.0
 
 LINGER = 2.0
 """Seconds a peer has to take its last PDU before the connection is cut."""
+
+DUE = {wire.REQUEST: "Sta2", wire.ACCEPT: "Sta5"}
+"""The state of the upper layer in which a PDU that may hold an identity is due (PS3.8 Table 9-10)."""
 
 _PDU_LOG = logging.getLogger(standard_pdu_recv_handler.__module__)
 _PDU_LOG_HANDLERS = (standard_pdu_recv_handler, standard_pdu_sent_handler)
@@ -206,14 +209,21 @@ class PromptDUL(DULServiceProvider):
 
     def _decode_pdu(self, bytestream: bytearray) -> Any:
         try:
+            self._check_due(bytestream[0])
             return super()._decode_pdu(self._association.incoming(bytestream))
         except UserIdentityError as error:
             LOGGER.warning("aborting the association: %s", error)
             return None, "Evt19"
 
+    def _check_due(self, pdu_type: int) -> None:
+        """Raise `WireError` for what pynetdicom would read, log and then abort over: the identity in it, too."""
+        state = self.state_machine.current_state
+        if DUE.get(pdu_type, state) != state:
+            raise WireError("PS3.8 Table 9-10", f"PDU type {pdu_type:02X}H in {state}")
+
     def _fail(self) -> None:
         if self.socket is not None:
-            self.socket.send(encode_abort(2, 0))
+            self.socket.send(wire.encode_abort(2, 0))
         self.assoc.is_aborted = True
         self.assoc.is_established = False
 
