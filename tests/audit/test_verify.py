@@ -259,6 +259,19 @@ def test_another_key_makes_every_record_altered(tmp_path: Path) -> None:
     assert len([each for each in verified(tmp_path).findings if each.what == "altered"]) == 10
 
 
+def test_of_very_many_altered_records_only_the_numbers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong key makes all of them such, and a file may have millions."""
+    path = filled(tmp_path)
+    with tampering(path) as database:
+        database.execute("UPDATE record SET body = body || ' ' WHERE sequence NOT IN (4, 9)")
+    altered = [(number, number, "altered") for number in (1, 2, 3, 5, 6, 7, 8, 10)]
+    assert findings(tmp_path) == altered
+    monkeypatch.setattr("useridentity.audit.verify.MAX_MOVED", 7)
+    assert findings(tmp_path) == [(1, 3, "altered"), (5, 8, "altered"), (10, 10, "altered")]
+
+
 def test_a_journal_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no journal here"):
         verified(tmp_path)

@@ -22,7 +22,10 @@ from useridentity.audit.segment import SCHEMA, Row, checked_seal, problem
 from useridentity.errors import ConfigurationError
 
 MAX_MOVED = 1000
-"""Altered records for which it is tried whether they are others in the wrong place: each with each."""
+"""Altered records of a file for which it is tried whether they are others in the wrong place: each with each.
+
+Of more, as with a wrong key, only their numbers are kept.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,26 @@ def verify(journal: Path, key: Path, anchors: Iterable[Anchor] = ()) -> Report:
     with alone(key):  # who has just put a full file away has not begun the next one yet
         is_missing = not journal.exists()
     return verification.concluded(journal, is_missing=is_missing)
+
+
+class _Altered:
+    """Records that are not themselves: which, and as long as there are few, what they are instead."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.runs: list[tuple[int, int]] = []
+        self._number = 0
+
+    def add(self, row: Row) -> None:
+        self._number += 1
+        if self._number <= MAX_MOVED:
+            self.rows.append(row)
+        else:
+            self.rows.clear()
+        if self.runs and self.runs[-1][1] == row.sequence - 1:
+            self.runs[-1] = (self.runs[-1][0], row.sequence)
+        else:
+            self.runs.append((row.sequence, row.sequence))
 
 
 class _Verification:
@@ -192,7 +215,7 @@ class _Verification:
         elif base != self._before:
             self._judge_gap(self._before, base)
             self._before = base
-        index, altered, missing = Index(), list[Row](), list[tuple[int, int]]()
+        index, altered, missing = Index(), _Altered(), list[tuple[int, int]]()
         for row in map(Row._make, database.execute("SELECT * FROM record ORDER BY sequence")):
             if row.sequence > base.sequence:
                 self._verify_row(row, index, altered, missing)
@@ -200,8 +223,7 @@ class _Verification:
                 self._find(row.sequence, row.sequence, f"added: the file begins after record {base.sequence}")
         self._name(altered, missing)
         head = self._sealed(database, "head")
-        known = [(row.sequence, row.sequence) for row in altered] + missing
-        known.append(self._judge_end(head))
+        known = [*altered.runs, *missing, self._judge_end(head)]
         for first, last in index.hidden(database, known):
             self._find(first, last, "altered index: some of them are not found as they should be")
         self._judge_cursors(database, head)
@@ -231,7 +253,7 @@ class _Verification:
             return self._before or Head(0, b"")
         return head
 
-    def _verify_row(self, row: Row, index: Index, altered: list[Row], missing: list[tuple[int, int]]) -> None:
+    def _verify_row(self, row: Row, index: Index, altered: _Altered, missing: list[tuple[int, int]]) -> None:
         report, before = self.report, self._before or Head(0, b"")
         report.records += 1
         report.first = report.first or row.sequence
@@ -241,7 +263,7 @@ class _Verification:
             missing.append((before.sequence + 1, row.sequence - 1))
         genuine = self._is_record(row, row.sequence)
         if not genuine:
-            altered.append(row)
+            altered.add(row)
         elif follows and self._genuine and row.before != before.mac:
             self._find(row.sequence, row.sequence, f"does not continue record {before.sequence}, which was replaced")
         expected = self._expected.get((report.journal, row.sequence))
@@ -265,13 +287,14 @@ class _Verification:
         elif record.anchor is not None and record.kind is Kind.RETIRED:
             self._retired.add(record.anchor)
 
-    def _name(self, altered: list[Row], missing: list[tuple[int, int]]) -> None:
+    def _name(self, altered: _Altered, missing: list[tuple[int, int]]) -> None:
         """Report what is missing and what is not itself: altered, or another record in its place."""
-        places = {row.sequence for row in altered} | {first for first, last in missing if first == last}
-        for row in altered:
-            is_moved = len(altered) <= MAX_MOVED
-            origin = next(self._origins(row, places), 0) if is_moved else 0
+        places = {row.sequence for row in altered.rows} | {first for first, last in missing if first == last}
+        for row in altered.rows:
+            origin = next(self._origins(row, places), 0)
             self._find(row.sequence, row.sequence, f"reordered: this is record {origin}" if origin else "altered")
+        for first, last in [] if altered.rows else altered.runs:
+            self._find(first, last, "altered")
         for first, last in missing:
             self._find(first, last, "removed")
 

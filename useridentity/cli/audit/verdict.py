@@ -8,7 +8,7 @@ from useridentity.audit.verify import Report
 from useridentity.printable import printable
 
 MAX_SHOWN = 100
-"""Findings that are printed each: with the wrong key every record is one."""
+"""Findings that are printed each: whoever alters every other record makes very many."""
 
 
 def sentences(report: Report, *, by_sink: bool) -> Iterator[str]:
