@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Never
 
 import pytest
 from rich.console import Console
@@ -131,12 +132,27 @@ def test_pynetdicoms_program_of_that_name_is_not_taken_for_dcmtks(monkeypatch: p
     assert peers.dcmtk() == installed
 
 
+@pytest.mark.parametrize("text", ["no program", "#!/no/such/interpreter\n", "#!/bin/sh\nexec sleep 600\n"])
+def test_a_program_that_cannot_be_run_or_does_not_end_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    program = tmp_path / "storescu"
+    program.write_text("#!/bin/sh\necho '$dcmtk'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert peers.dcmtk() == str(program)
+    program.write_text(text)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(peers, "PATIENCE", 0.1)
+    assert peers.dcmtk() is None
+
+
 def test_a_kdc_that_is_missing_or_does_not_start_costs_the_kerberos_rows_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "pynetdicom")  # as the demo will set it; caplog sets it back
 
-    def fail(folder: Path) -> None:
+    def fail(folder: Path) -> Never:
         raise RuntimeError("the KDC did not start")
 
     kinds = {
@@ -183,9 +199,9 @@ def drawn() -> Callable[[int], str]:
     """The example as a table for so many columns."""
 
     def draw(width: int) -> str:
-        console = Console(width=width, file=StringIO())
-        console.print(table([EXAMPLE, EXAMPLE], width))
-        return console.file.getvalue()
+        drawn = StringIO()
+        Console(width=width, file=drawn).print(table([EXAMPLE, EXAMPLE], width))
+        return drawn.getvalue()
 
     return draw
 

@@ -188,7 +188,7 @@ def test_a_user_is_removed(run: Run, path: Path) -> None:
         (["remove", "missing.toml", "alice"], "error: missing.toml: No such file or directory"),
         (["set", "no/p.toml", "alice", "--passcode-file", "-"], "error: no/p.toml: No such file or directory"),
         (["set", "p.toml", "a b", "--passcode-file", "-"], "error: 'a b' is not a username: spaces at character 1"),
-        (["set", "p.toml", "alice", "--passcode-file", "missing"], "error: missing: No such file or directory"),
+        (["set", "p.toml", "alice", "--passcode-file", "missing"], "error: --passcode-file: there is no such file"),
         (["set", "p.toml", "alice", "--passcode-file", "."], "error: .: Is a directory"),
         (["set", "p.toml", "alice", "--passcode-file", "-", "--group", ""], "error: the groups must be a list"),
         (["set", "p.toml", "ali\udcffce", "--passcode-file", "-"], "is not a username: no UTF-8 at byte 3"),

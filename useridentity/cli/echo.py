@@ -13,7 +13,7 @@ from useridentity.cli.requestor.interrupt import Stop, interruptible
 from useridentity.cli.requestor.options import Options, Peer, command
 from useridentity.cli.requestor.outcome import Status
 from useridentity.cli.requestor.output import Output
-from useridentity.cli.requestor.peer import Target, only_target
+from useridentity.cli.requestor.peer import Target, only_acceptor
 from useridentity.cli.requestor.session import association, status_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Answer:
 def echo(peer: Peer, options: Options) -> None:
     """See whether an acceptor takes this identity, and answers (C-ECHO)."""
     output = Output(options)
-    where = only_target(peer, options)
+    where = only_acceptor(peer, options).identified()
     answer = interruptible(lambda stop: _echoed(where, stop), output.note)
     failure = None
     if not (answer.status.is_success or answer.status.is_warning):

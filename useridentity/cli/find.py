@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from useridentity.cli.ending import Failure
+from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor import completion
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Identifier, Keys, LevelWord, Options, Peer, command
 from useridentity.cli.requestor.output import Meter, Output
-from useridentity.cli.requestor.peer import only_target
+from useridentity.cli.requestor.peer import only_acceptor
 from useridentity.cli.requestor.table import Table
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def find(
     query = identifiers.identifier(keys, identifier, options)
     asked = identifiers.check_columns(columns)
     shown = completed(query, Level(level) if level else None, Model(model), asked)
-    where = only_target(peer, options)
+    identifiers.check_encodable(query)
+    where = only_acceptor(peer, options).identified()
     with output.progress("asking", None, "matches") as meter:
         found = _Matches(output, shown, meter)
         with found.told():
@@ -72,39 +73,52 @@ def find(
 
 
 class _Matches:
-    """Matches on their way out, and how many there were."""
+    """Matches on their way out, and how many there were, also of those that cannot be read."""
 
     def __init__(self, output: Output, columns: list[str], meter: Meter) -> None:
         self._output = output
         self._columns = columns
         self._meter = meter
         self._table = Table(columns, meter.stop)
-        self._count = 0
+        self._count = self._unreadable = 0
 
-    def take(self, matches: Generator[Dataset]) -> None:
+    def take(self, matches: Generator[Dataset | None]) -> None:
         """Show them as they come; where they cannot be shown, none is asked for any more."""
         with closing(matches):
             for match in matches:
+                if match is None:
+                    self._unreadable += 1
+                    continue
                 self._count += 1
                 self._show(match)
                 self._meter.counted(self._count, None)
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Say how many there were, where the block ends in a failure too."""
+        """Say how many there were, where the block ends in a failure too; raises one for what cannot be read."""
+        failure = None
         try:
             yield
-        except Failure as failure:
-            failure.done = {"matches": self._count}
-            self._show_count(none="")
-            raise
-        self._show_count(none="no matches")
+        except Failure as ended:
+            failure = ended
+        if self._unreadable:
+            failure = self._with_unreadable(failure)
+        self._show_count(none="" if failure else "no matches")
+        if failure:
+            failure.done = {"matches": self._count, "unreadable": self._unreadable}
+            raise failure
+
+    def _with_unreadable(self, failure: Failure | None) -> Failure:
+        problem = f"{_matches(self._unreadable)} of the acceptor could not be read"
+        if failure:
+            return Failure(failure.code, [*failure.problems, problem], failure.advice)
+        return Failure(Exit.PARTIAL if self._count else Exit.REFUSED, problem, "ask those who look after it")
 
     def _show_count(self, none: str) -> None:
         self._meter.stop()
         self._table.show()
         if self._count and self._output.is_terminal:
-            self._output.note(f"{self._count} match{'' if self._count == 1 else 'es'}")
+            self._output.note(_matches(self._count))
         elif none and not self._count:
             self._output.note(none)
 
@@ -121,3 +135,7 @@ class _Matches:
             self._table.add(cells)
         else:
             self._output.line(cells)
+
+
+def _matches(number: int) -> str:
+    return f"{number} match{'' if number == 1 else 'es'}"

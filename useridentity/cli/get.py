@@ -11,7 +11,7 @@ from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Options, Peer, Wanted, command
 from useridentity.cli.requestor.output import Output
-from useridentity.cli.requestor.peer import only_target
+from useridentity.cli.requestor.peer import only_acceptor
 
 EPILOG = epilog("""\
 useridentity get pacs.example.org 104 -k StudyInstanceUID=1.2.3 --output study
@@ -46,11 +46,12 @@ def get(
     shown = Output(options)
     query, chosen = retrieved.identifier(wanted, options)
     classes = retrieve.storage_classes(sop_class)
-    where = only_target(peer, options)
-    with shown.progress("retrieving", None, "files") as meter:
-        folder = Folder(wanted.output, meter.moved)
-        with retrieved.telling(folder, shown):
-            counts = interruptible(
-                lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note
-            )
+    acceptor = only_acceptor(peer, options)
+    folder = Folder(wanted.output)
+    where = acceptor.identified()
+    with shown.progress("retrieving", None, "files") as meter, retrieved.telling(folder, shown):
+        folder.moved = meter.moved
+        counts = interruptible(
+            lambda stop: retrieve.get(where, query, chosen, classes, folder, stop, meter), shown.note
+        )
     retrieved.conclude(where, counts, folder, meter, shown)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Options, Peer, Wanted, command
-from useridentity.cli.requestor.output import Meter, Output
-from useridentity.cli.requestor.peer import Target, only_target
-
-if TYPE_CHECKING:
-    from useridentity.cli.requestor.keeping import Folder
+from useridentity.cli.requestor.output import Output
+from useridentity.cli.requestor.peer import only_acceptor
 
 EPILOG = epilog("""\
 useridentity move pacs.example.org 104 --to WS_2 -k StudyInstanceUID=1.2.3
@@ -57,39 +54,30 @@ def move(
 
     shown = Output(options)
     query, chosen = retrieved.identifier(wanted, options)
-    where = only_target(peer, options)
-    port = receive or (where.profile.receive if to in (None, where.calling) else None)
-    if to is None and port is None:
+    acceptor = only_acceptor(peer, options)
+    port = receive or (acceptor.profile.receive if to in (None, acceptor.calling) else None)
+    destination = to or acceptor.calling
+    reception = None
+    if port is not None:
+        from useridentity.cli.requestor.receiver import prepared
+
+        reception = prepared(acceptor, port, destination, policy, receive_tls, wanted.output)
+    elif to is None:
         raise typer.BadParameter("where to? give a destination, or --receive PORT to receive here", param_hint="--to")
-    destination = to or where.calling
+    else:
+        _refuse_unused({"--policy": policy, "--receive-tls": receive_tls, "--output": wanted.output != Path()})
+    where = acceptor.identified()
+    folder = reception.folder if reception else None
     with (
         shown.progress("moving", None, "files") as meter,
-        _reception(where, destination, port, policy, receive_tls, wanted.output, meter, shown) as folder,
+        reception.open(meter.moved, shown.note) if reception else nullcontext(),
         retrieved.telling(folder, shown),
     ):
         counts = interruptible(lambda stop: retrieve.move(where, query, chosen, destination, stop, meter), shown.note)
     retrieved.conclude(where, counts, folder, meter, shown)
 
 
-@contextmanager
-def _reception(
-    where: Target,
-    ae_title: str,
-    port: int | None,
-    policy: Path | None,
-    over_tls: bool,
-    output: Path,
-    meter: Meter,
-    shown: Output,
-) -> Iterator[Folder | None]:
-    """Receive meanwhile, if there is a port to receive on; where files are kept."""
-    if port is None:
-        yield None
-        return
-    from useridentity.cli.requestor.keeping import Folder
-    from useridentity.cli.requestor.receiver import Reception, receiving, tls_of
-
-    folder = Folder(output, meter.moved)
-    reception = Reception(port, ae_title, policy or where.profile.policy, tls_of(where) if over_tls else None)
-    with receiving(reception, where, folder, shown.note):
-        yield folder
+def _refuse_unused(receiving: Mapping[str, object]) -> None:
+    """Raises `typer.BadParameter` for what was given and is for receiving, where nothing is received."""
+    if given := [name for name, value in receiving.items() if value]:
+        raise typer.BadParameter("is for receiving here: give --receive PORT too", param_hint=", ".join(given))

@@ -113,6 +113,8 @@ def read_passcode(path: str) -> bytes:
 
     if path == "-" and sys.stdin.isatty():
         raise ConfigurationError("standard input is a terminal and would show the passcode: leave --passcode-file out")
+    if path != "-" and not os.path.lexists(path):
+        raise ConfigurationError(f"--passcode-file: {no_file('passcode')}")
     try:
         with open(0 if path == "-" else path, "rb") as file:
             _warn_if_open(path, os.fstat(file.fileno()).st_mode)
@@ -123,6 +125,14 @@ def read_passcode(path: str) -> bytes:
     if len(passcode) > MAX_PASSCODE:
         raise ConfigurationError(f"{path}: the passcode is longer than {MAX_PASSCODE} bytes")
     return passcode
+
+
+def no_file(what: str) -> str:
+    """What is said of a file's name where there is no such file, and which may be the secret itself."""
+    return (
+        f"there is no such file; its name is not repeated, for it may be the {what} itself, which every user of this "
+        "machine could then see: change it if it was, and write it to a file"
+    )
 
 
 def _warn_if_open(path: str, mode: int) -> None:

@@ -12,7 +12,7 @@ from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import Stop, interruptible
 from useridentity.cli.requestor.options import Options, PeerAndFiles, command
 from useridentity.cli.requestor.output import Meter, Output
-from useridentity.cli.requestor.peer import Target, target
+from useridentity.cli.requestor.peer import Acceptor, Target, acceptor
 
 if TYPE_CHECKING:
     from useridentity.cli.requestor.files import Instance
@@ -40,18 +40,20 @@ def store(peer: PeerAndFiles, options: Options) -> None:
     from useridentity.cli.requestor.storing import Report
 
     output = Output(options)
-    where, patterns = target(peer, options)
+    found, patterns = acceptor(peer, options)
     if not all(patterns or [""]):
         raise typer.BadParameter("name at least one file, folder or glob to store", param_hint="FILES")
     report = Report()
     instances = _instances(patterns, report, output)
+    where = found.identified() if instances else None
     failure = None
     with output.progress("storing", sum(each.length for each in instances), "files") as meter:
         try:
-            interruptible(lambda stop: _store(where, instances, report, stop, meter), output.note)
+            if where is not None:
+                interruptible(lambda stop: _store(where, instances, report, stop, meter), output.note)
         except Failure as ended:
             failure = ended
-    _conclude(where, report, meter, output, failure or _shortfall(report))
+    _conclude(found, report, meter, output, failure or _shortfall(report))
 
 
 def _instances(patterns: list[str], report: Report, output: Output) -> list[Instance]:
@@ -87,7 +89,7 @@ def _shortfall(report: Report) -> Failure | None:
     return Failure(code, f"{report.missing} of {_files(report.named)} not stored", "each is told above with its reason")
 
 
-def _conclude(where: Target, report: Report, meter: Meter, output: Output, failure: Failure | None) -> None:
+def _conclude(where: Acceptor, report: Report, meter: Meter, output: Output, failure: Failure | None) -> None:
     for line in (*in_short(report.warnings), *in_short(report.failures)):
         output.problem(line)
     if not report.named:

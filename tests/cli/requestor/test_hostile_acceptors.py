@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import struct
 import threading
@@ -42,7 +43,7 @@ IMPLICIT, JPEG_2000 = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.4.90"
 PATIENT_ID = bytes.fromhex("1000 2000 02000000 3137")
 MUCH = bytes(1_000_000)
 
-Run = Callable[[str, Behaviour, float], Done]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -155,8 +156,12 @@ def commands(make: Callable[[Request], bytes], *more: bytes) -> Behaviour:
 
 def pending(request: Request) -> bytes:
     """A match, or what `get` and `move` are told meanwhile."""
+    return matching(request, PATIENT_ID)
+
+
+def matching(request: Request, octets: bytes) -> bytes:
     told = command_set(request.context_id, request.response(0xFF00, data_set=1))
-    return told + data_set(request.context_id, PATIENT_ID)
+    return told + data_set(request.context_id, octets)
 
 
 def announcing(peer: Peer) -> None:
@@ -184,7 +189,7 @@ ANSWERS: dict[str, tuple[Behaviour, Codes]] = {
     "wrong group length": (lambda peer: peer.answer(peer.asked(), length=3), 0),
     "group length beyond the end": (lambda peer: peer.answer(peer.asked(), length=2**32 - 16), 0),
     "matches, and aborts": (saying(pending, ABORT), NOT_PENDING),
-    "a match that it does not send": (announcing, NOT_PENDING | {"find": 0, "get": 0, "move": 0}),
+    "a match that it does not send": (announcing, NOT_PENDING | {"find": 8, "get": 0, "move": 0}),
 }
 
 
@@ -198,9 +203,48 @@ def test_an_answer_that_is_none(run: Run, name: str, behave: Behaviour, codes: C
     assert (done.code == 0) == ("error: " not in done.err)
 
 
+UNREADABLE: dict[str, Callable[[Request], bytes]] = {
+    "no data set": lambda request: command_set(request.context_id, request.response(0xFF00)),
+    "nothing": lambda request: matching(request, b""),
+    "too short": lambda request: matching(request, PATIENT_ID[:3]),
+    "nonsense": lambda request: matching(request, b"\xff" * 40),
+}
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+def test_matches_that_cannot_be_read_are_counted_and_no_success(
+    command: Command, unreadable: Callable[[Request], bytes]
+) -> None:
+    """The others are shown."""
+
+    def find(*answers: Callable[[Request], bytes]) -> Done:
+        def behave(peer: Peer) -> None:
+            request = peer.asked()
+            peer.send(*(make(request) for make in answers))
+            peer.answer(request)
+
+        with raw_acceptor(behave) as port:
+            return command("find", "127.0.0.1", port, "--json")
+
+    assert (find(pending, pending).code, find().code) == (0, 0)
+    done = find(pending, unreadable, unreadable, pending)
+    *matches, ended = map(json.loads, done.out.splitlines())
+    assert matches == [{"PatientID": "17"}] * 2
+    assert (done.code, ended["outcome"], ended["matches"], ended["unreadable"]) == (9, "partial", 2, 2)
+    assert "2 matches of the acceptor could not be read" in done.err
+    done = find(unreadable)
+    assert (done.code, done.json["outcome"], done.json["unreadable"]) == (8, "refused", 1)
+
+
 def test_what_matched_before_it_aborted_is_shown(run: Run) -> None:
     done = run("find", saying(lambda request: 3 * pending(request), ABORT))
     assert (done.code, done.out.count("\n")) == (7, 3)
+
+
+def test_an_answer_to_another_message_stores_nothing(run: Run) -> None:
+    """It would be taken for that of the next file."""
+    for wrong, code in (({}, 0), ({"message_id": 99}, 7)):
+        assert run("store", lambda peer, wrong=wrong: peer.answer(peer.asked(), **wrong)).code == code
 
 
 @pytest.mark.parametrize(("status", "code"), [(0x0000, 0), (0xB000, 0), (0xA702, 9), (0xC001, 9), (0xFE00, 9)])
@@ -249,11 +293,18 @@ def test_an_acceptor_that_drips_is_left(run: Run, name: str) -> None:
 
 # What was done stays done, however the association ends
 
+
+def ask_for_it_too(peer: Peer) -> None:
+    peer.send(RELEASE_RQ)
+    peer.read()
+    peer.send(RELEASE_RP)
+
+
 RELEASES: dict[str, tuple[Callable[[Peer], object], float]] = {
     "does not answer": (lambda peer: peer.hold(), SHORT),
     "aborts": (lambda peer: peer.send(ABORT), HANG),
     "leaves": (lambda peer: None, HANG),
-    "asks for it too": (lambda peer: (peer.send(RELEASE_RQ), peer.read(), peer.send(RELEASE_RP)), HANG),
+    "asks for it too": (ask_for_it_too, HANG),
 }
 
 

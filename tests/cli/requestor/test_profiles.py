@@ -126,6 +126,18 @@ def test_a_name_that_is_not_there_brings_the_nearest(command: Command, profiles:
     assert 'did you mean "pacs"?' in done.err
 
 
+@pytest.mark.parametrize("words", [(), ("",), ("dicom",), ("104a",)])
+def test_a_host_without_its_port_is_told_to_take_one(
+    command: Command, profiles: WriteProfiles, words: tuple[str, ...]
+) -> None:
+    for _ in range(2):
+        done = command("echo", "127.0.0.1", *words)
+        assert done.code == 1
+        assert "there is no [peer.127.0.0.1]" in done.err
+        assert "a host takes its port as the next word" in done.err
+        profiles('[peer.pacs]\nhost = "a"\nport = 104\n')
+
+
 def test_what_is_not_toml_is_said(command: Command, profiles: WriteProfiles) -> None:
     profiles("[peer.pacs\n")
     done = command("echo", "pacs")

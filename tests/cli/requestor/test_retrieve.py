@@ -172,6 +172,25 @@ def test_a_move_without_destination_is_a_wrong_command_line(command: Command, dc
     assert "--receive PORT" in done.err
 
 
+@pytest.mark.parametrize("option", [("--policy", "identity.toml"), ("--receive-tls",), ("--output", "here")])
+def test_options_for_receiving_are_wrong_where_nothing_is_received(
+    command: Command, dcmqrscp: Archive, option: tuple[str, ...], tmp_path: Path
+) -> None:
+    peer = ("move", *dcmqrscp.peer, "-k", "PatientID=NOBODY", "--to", "WS_1")
+    assert command(*peer).code == 0
+    assert command(*peer, "--receive", dcmqrscp.workstation, "--output", "there").code == 0
+    done = command(*peer, *option)
+    assert done.code == 2
+    assert f"{option[0]}: is for receiving here: give --receive PORT too" in done.err
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_host_without_address_is_unreachable_for_who_receives_too(command: Command) -> None:
+    done = command("move", "no.such.host.invalid", 104, "-k", "PatientID=1", "--receive", free_port(), "-o", "here")
+    assert done.code == 4
+    assert "check the name of the host" in done.err
+
+
 def test_a_port_that_is_taken_is_said(command: Command, dcmqrscp: Archive) -> None:
     done = command("move", *dcmqrscp.peer, "-k", "PatientID=1CT1", "--receive", dcmqrscp.port, "--to", "WS_1")
     assert done.code == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.requestor.conftest import Command
+from tests.lib.ports import free_port
 from tests.pynetdicom.support import PASSCODE, Acceptor
 
 HANG = 60.0  # seconds; a command takes well under one
@@ -109,6 +110,39 @@ main()
     done = subprocess.run(arguments, capture_output=True, timeout=HANG, check=False, env=environment)
     assert b"Traceback" in done.stderr
     assert PASSCODE not in done.stderr + done.stdout
+
+
+IN_PLACE_OF_A_NAME = {
+    "token as a file": (["--identity", f"jwt:{TOKEN.decode()}"], TOKEN, 10),
+    "assertion as a file": (["--identity", f"saml:{ASSERTION.decode()}"], ASSERTION, 10),
+    "token as a provider": (["--identity", f"oidc:{TOKEN.decode()}"], TOKEN, 1),
+    "token as a service": (["--identity", f"kerberos:{TOKEN.decode()}"], TOKEN, 2),
+    "token alone": (["--identity", TOKEN.decode()], TOKEN, 2),
+    "passcode as a file": (["--identity", "passcode:alice", "--passcode-file", PASSCODE.decode()], PASSCODE, 1),
+    "passcode as a name": (["--identity", f"passcode:{PASSCODE.decode()}"], PASSCODE, 1),
+}
+
+
+@pytest.mark.threat("R1")
+@pytest.mark.parametrize(("options", "secret", "code"), IN_PLACE_OF_A_NAME.values(), ids=IN_PLACE_OF_A_NAME)
+def test_a_secret_that_was_given_in_the_place_of_a_name_is_not_repeated(
+    command: Command, options: list[str], secret: bytes, code: int
+) -> None:
+    """It is on a command line already, but need not be in the log of whoever ran it."""
+    for more in ([], ["--json"], ["-vv"]):
+        done = command("echo", "127.0.0.1", free_port(), *options, "--plaintext", "allow", *more)
+        assert done.code == code
+        assert secret.decode() not in done.out + done.err
+
+
+@pytest.mark.parametrize("kind", ["jwt", "saml"])
+def test_a_file_that_is_not_there_is_told_without_its_name(command: Command, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret").write_bytes(SOURCES["token" if kind == "jwt" else "assertion"][1])
+    who = ("echo", "127.0.0.1", free_port(), "--plaintext", "allow", "--identity")
+    assert command(*who, f"{kind}:secret").code == 4
+    done = command(*who, f"{kind}:secrte")
+    assert done.code == 10
+    assert f"--identity {kind}:FILE: there is no such file" in done.err
 
 
 def test_the_variable_is_not_handed_on(command: Command, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 
 from pydicom import dcmread
@@ -79,8 +80,11 @@ def dcmtk() -> str | None:
 
 
 def _version(program: str) -> bytes:
+    """What it says of itself; nothing where it cannot be run, or does not end."""
     asked = [program, "--version"]
-    return subprocess.run(asked, capture_output=True, timeout=PATIENCE, check=False).stdout  # noqa: S603  our own
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(asked, capture_output=True, timeout=PATIENCE, check=False).stdout  # noqa: S603  our own
+    return b""
 
 
 def _complaint(stderr: str) -> str:

@@ -10,7 +10,8 @@ from typing import Literal
 
 import typer
 
-from useridentity.cli.passcode import ask, read_passcode
+from useridentity.cli.passcode import ask, no_file, read_passcode
+from useridentity.cli.requestor.outcome import not_sent
 from useridentity.cli.requestor.profiles import OidcProfile, Profiles
 from useridentity.credential import CredentialProvider
 from useridentity.errors import ConfigurationError
@@ -53,14 +54,15 @@ class Sources:
 def provider(text: str, sources: Sources) -> CredentialProvider | None:
     """The provider that `text` names, None for none.
 
-    Raises `typer.BadParameter` for text that names none, `ConfigurationError` for what cannot be used.
+    Raises `typer.BadParameter` for text that names none, `ConfigurationError` or `Failure` for what cannot be used.
+    None of them repeats what may be a secret, given where the name of its file belongs.
     """
     kind, colon, who = text.partition(":")
     if not text or text == "none":
         return None
     if kind not in KINDS or kind == "none":
-        raise typer.BadParameter(f"{kind!r} is no kind of identity{nearest(kind, KINDS)}", param_hint="--identity")
-    if not colon or not who:
+        raise typer.BadParameter(f"that is no kind of identity{nearest(kind, KINDS)}", param_hint="--identity")
+    if not colon or not who or (kind == "kerberos" and "@" not in who):
         raise typer.BadParameter(f"write {kind}:{_EXAMPLES[kind]}", param_hint="--identity")
     return _made(kind, who, sources)
 
@@ -92,13 +94,24 @@ def _made(kind: str, who: str, sources: Sources) -> CredentialProvider:
         case "saml":
             from useridentity.mechanisms.saml import Saml
 
-            return Saml(sources.folder / who, peers=[sources.server], plaintext=sources.plaintext)
+            return Saml(
+                _file(who, "saml:FILE", "assertion", sources), peers=[sources.server], plaintext=sources.plaintext
+            )
         case "jwt":
             from useridentity.mechanisms.jwt import JwtFile
 
-            return JwtFile(sources.folder / who, peers=[sources.server], plaintext=sources.plaintext)
+            return JwtFile(
+                _file(who, "jwt:FILE", "token", sources), peers=[sources.server], plaintext=sources.plaintext
+            )
         case _:
             return _oidc(sources.profiles.oidc_named(who), sources)
+
+
+def _file(name: str, option: str, what: str, sources: Sources) -> Path:
+    path = sources.folder / name
+    if not os.path.lexists(path):
+        raise not_sent(f"--identity {option}: {no_file(what)}")
+    return path
 
 
 def _username(who: str) -> str:
@@ -114,7 +127,7 @@ def _username(who: str) -> str:
 def _passcode(who: str, sources: Sources) -> bytes:
     passcode = _given_passcode(who, sources)
     if not passcode:
-        raise ConfigurationError(f"the passcode given for {who} is empty")
+        raise ConfigurationError("the passcode given is empty")
     return passcode
 
 
@@ -125,7 +138,7 @@ def _given_passcode(who: str, sources: Sources) -> bytes:
         return os.fsencode(os.environ.pop(PASSCODE_VARIABLE))
     if not sys.stdin.isatty():
         raise ConfigurationError(
-            f"no passcode for {who}: give --passcode-file PATH, - for standard input, or set {PASSCODE_VARIABLE}"
+            f"no passcode: give --passcode-file PATH, - for standard input, or set {PASSCODE_VARIABLE}"
         )
     return ask(f"Passcode for {who}: ").encode("utf-8", "surrogateescape")
 

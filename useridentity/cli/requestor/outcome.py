@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from useridentity.cli.ending import Exit, Failure
 
 if TYPE_CHECKING:
-    from useridentity.cli.requestor.peer import Target
+    from useridentity.cli.requestor.peer import Acceptor, Target
     from useridentity.pynetdicom import Outcome
 
 
@@ -52,6 +52,12 @@ def unreachable(target: Target, cause: str) -> Failure:
     hint = next((hint for sign, hint in known if sign.lower() in cause.lower()), "")
     advice = hint or ("is TLS what it expects there?" if target.tls else "does it expect TLS there? --ca")
     return Failure(Exit.UNREACHABLE, f"unreachable: {target.where}, {cause}", advice)
+
+
+def unresolved(acceptor: Acceptor, error: OSError | UnicodeError) -> Failure:
+    """No address, because the host's name does not resolve, or can be none."""
+    cause = error.strerror if isinstance(error, OSError) else "that is no name of a host"
+    return Failure(Exit.UNREACHABLE, f"unreachable: {acceptor.where}, {cause}", "check the name of the host")
 
 
 def not_sent(why: str) -> Failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,38 +22,53 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An association acceptor, and how to call it.
+class Acceptor:
+    """An association acceptor, and how to call it; by whom is not known yet.
 
     Fields:
-        host, port, called, calling: as for `AE.associate`.
-        identity, confirmation: as for `AE.associate`.
+        host, port, called, calling, confirmation: as for `AE.associate`.
         tls: the context and the name to verify, None for plain TCP.
         timeout: seconds for connecting and for each answer.
         profile: what was made of the profile and the options, for what only some commands need.
+        sources: where the identity's secret comes from.
     """
 
     host: str
     port: int
     called: str
     calling: str
-    identity: CredentialProvider | None
     confirmation: ConfirmationWord
     tls: tuple[ssl.SSLContext, str] | None
     timeout: float
     profile: PeerProfile = field(repr=False)
+    sources: Sources = field(repr=False)
 
     @property
     def where(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port} ({self.called})"
 
+    def identified(self) -> Target:
+        """With who calls it. Asks for a passcode, so it comes last: nobody is to type one for nothing.
 
-def target(words: Sequence[str], options: Options) -> tuple[Target, list[str]]:
-    """The peer that the first of `words` name, and the words that follow.
+        Raises as `provider` does.
+        """
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Target(**known, identity=provider(self.profile.identity, self.sources))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Acceptor):
+    """An acceptor and who calls it: `identity` as for `AE.associate`."""
+
+    identity: CredentialProvider | None
+
+
+def acceptor(words: Sequence[str], options: Options) -> tuple[Acceptor, list[str]]:
+    """The acceptor that the first of `words` name, and the words that follow.
 
     A number after the first word is a port. Raises `typer.BadParameter`, or `ConfigurationError` for what cannot
-    be used; asks for a passcode last, so that nobody types one for nothing.
+    be used.
     """
     known = profiles.load(options.profiles)
     if len(words) > 1 and words[1].isdecimal():
@@ -65,25 +80,25 @@ def target(words: Sequence[str], options: Options) -> tuple[Target, list[str]]:
         raise typer.BadParameter("is empty; the acceptor's name or address belongs there", param_hint="HOST")
     context = _tls(peer)
     where = context[1] if context else peer.host
-    source = Sources(
+    sources = Sources(
         _passcode_file(peer, options), where, peer.plaintext, Path() if options.identity else folder, known
     )
-    return Target(
+    return Acceptor(
         host=peer.host,
         port=peer.port,
         called=_ae_title(peer.called, "--called"),
         calling=_ae_title(peer.calling, "--calling"),
-        identity=provider(peer.identity, source),
         confirmation=peer.confirmation,
         tls=context,
         timeout=options.timeout,
         profile=peer,
+        sources=sources,
     ), rest
 
 
-def only_target(words: Sequence[str], options: Options) -> Target:
-    """The peer that `words` name, for commands that take nothing else; raises as `target` does."""
-    where, rest = target(words, options)
+def only_acceptor(words: Sequence[str], options: Options) -> Acceptor:
+    """The acceptor that `words` name, for commands that take nothing else; raises as `acceptor` does."""
+    where, rest = acceptor(words, options)
     if rest:
         raise typer.BadParameter(f"{rest[0]!r} is one word too many", param_hint="HOST PORT | PROFILE")
     return where

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from useridentity.ae_title import title_problem
+from useridentity.cli.ending import Exit, Failure
 from useridentity.credential import ConfirmationWord
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.private_file import read
@@ -79,12 +80,15 @@ class Profiles:
     oidc: Mapping[str, OidcProfile] = field(default_factory=dict)
 
     def peer_named(self, name: str) -> PeerProfile:
-        """Raises `ConfigurationError` where there is none."""
-        return _named(self.peer, name, self.path, "peer")
+        """Raises `Failure` where there is none."""
+        advice = "a host takes its port as the next word: pacs.example.org 104"
+        return _named(self.peer, name, self.path, f"[peer.{name}]", advice)
 
     def oidc_named(self, name: str) -> OidcProfile:
-        """Raises `ConfigurationError` where there is none."""
-        return _named(self.oidc, name, self.path, "oidc")
+        """Raises `Failure` where there is none; it does not repeat the name, which may be a token."""
+        return _named(
+            self.oidc, name, self.path, "[oidc.NAME] of that name", "a token in a file of its own is jwt:FILE"
+        )
 
 
 def default_path() -> Path:
@@ -139,11 +143,11 @@ def is_port(number: int) -> bool:
     return 1 <= number <= 65_535
 
 
-def _named(known: Mapping[str, T], name: str, path: Path, table: str) -> T:
+def _named(known: Mapping[str, T], name: str, path: Path, table: str, advice: str) -> T:
     if name in known:
         return known[name]
-    if not known and not os.path.lexists(path):
-        raise ConfigurationError(
-            f"there is no [{table}.{name}]: {path} does not exist; docs/cli.md says how to write it"
-        )
-    raise ConfigurationError(f"{path}: there is no [{table}.{name}]{nearest(name, known)}")
+    if known or os.path.lexists(path):
+        problem = f"{path}: there is no {table}{nearest(name, known)}"
+    else:
+        problem = f"there is no {table}: {path} does not exist; docs/cli.md says how to write it"
+    raise Failure(Exit.UNUSABLE, problem, advice)

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pynetdicom import build_context
 
 from useridentity.cli.ending import Exit, Failure
-from useridentity.cli.requestor.identifier import check_encodable, columns_of
+from useridentity.cli.requestor.identifier import columns_of
 from useridentity.cli.requestor.interrupt import Stop
 from useridentity.cli.requestor.models import COLUMNS, FIND, WORKLIST_COLUMNS, Level, Model, deepest_level
 from useridentity.cli.requestor.peer import Target
@@ -49,18 +49,20 @@ def _advice(target: Target, query: Dataset) -> str:
     return f"ask the log of {target.where}"
 
 
-def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Generator[Dataset]:
-    """What the peer finds, as it comes; raises `Failure` where it refuses, ends early or the association ends."""
-    uid, number = FIND[model], 0
-    check_encodable(query)
+def matches(target: Target, query: Dataset, model: Model, stop: Stop) -> Generator[Dataset | None]:
+    """What the peer finds, as it comes, None for what cannot be read; raises `Failure` where it refuses, ends early
+    or the association ends."""
+    uid, number, before = FIND[model], 0, None
     with association(target, [build_context(uid)], stop) as assoc:
         over = cancelling(stop, assoc, uid)
         for response, match in assoc.send_c_find(query, uid):
             status = status_of(response, assoc)
+            if response is before:  # what pynetdicom cannot decode it yields twice
+                continue
+            before = response
             if status.is_pending:
-                if match is not None:
-                    number += 1
-                    yield match
+                number += bool(match)
+                yield match or None  # of octets that are no data set pydicom makes an empty one
             elif not (status.is_success or status.is_warning):
                 stop.check()
                 code, what = (Exit.PARTIAL, "ended early") if number else (Exit.REFUSED, "refused")

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from useridentity.cli.requestor.keeping import Folder
-from useridentity.cli.requestor.peer import Target
+from useridentity.cli.requestor.outcome import unresolved
+from useridentity.cli.requestor.peer import Acceptor
 from useridentity.errors import ConfigurationError
 from useridentity.policy import Policy
 from useridentity.pynetdicom import AE, reload_on_signals
@@ -32,68 +36,90 @@ class Reception:
     """How to receive.
 
     Fields:
-        port: to listen on, at the address from which the peer is reached.
-        ae_title: ours, the move destination that the peer knows at that address and port.
+        address: of this machine, from which the acceptor is reached.
+        port: to listen on there.
+        ae_title: ours, the move destination that the acceptor knows at that address and port.
         policy: who may store; None lets in everybody who reaches the port, which is said.
         tls: the server's context, None for plain TCP.
+        folder: where what comes is kept.
     """
 
+    address: str
     port: int
     ae_title: str
-    policy: Path | None
+    policy: Policy | None
     tls: ssl.SSLContext | None
+    folder: Folder
+
+    @contextmanager
+    def open(self, moved: Callable[[int], None], note: Callable[[str], None]) -> Iterator[None]:
+        """Receive until the block ends, `moved` being told of octets; raises `ConfigurationError`."""
+        where = f"{self.address}:{self.port} as {self.ae_title}"
+        if self.policy is None:
+            note(f"receiving at {where}, from whoever connects: --policy FILE says who may")
+        self.folder.moved = moved
+        ae = _application_entity(self.ae_title)
+        try:
+            server = ae.make_server(
+                (self.address, self.port),
+                ssl_context=self.tls,
+                evt_handlers=[(evt.EVT_C_STORE, self.folder.keep)],
+                policy=self.policy or Policy.unguarded(),
+            )
+        except OSError as error:
+            raise ConfigurationError(f"cannot receive at {where}: {error.strerror}") from None
+        if self.policy is not None and threading.current_thread() is threading.main_thread():
+            reload_on_signals(server)
+        thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="receiver", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+            for each in ae.active_associations:
+                each.abort()
 
 
-@contextmanager
-def receiving(reception: Reception, peer: Target, folder: Folder, note: Callable[[str], None]) -> Iterator[str]:
-    """Receive into `folder` until the block ends; yields where. Raises `ConfigurationError`."""
-    from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context, evt
-    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+def prepared(
+    acceptor: Acceptor, port: int, ae_title: str, policy: Path | None, over_tls: bool, folder: Path
+) -> Reception:
+    """A reception whose files are all there; raises `ConfigurationError`, or `Failure` for a host without address."""
+    guard = policy or acceptor.profile.policy
+    return Reception(
+        _own_address(acceptor),
+        port,
+        ae_title,
+        None if guard is None else Policy.load(guard),
+        _tls(acceptor) if over_tls else None,
+        Folder(folder),
+    )
 
-    address = _own_address(peer)
-    ae = AE(reception.ae_title)
+
+def _application_entity(ae_title: str) -> AE:
+    ae = AE(ae_title)
     ae.maximum_associations = ASSOCIATIONS
     storage = (str(each.abstract_syntax) for each in AllStoragePresentationContexts)
     ae.supported_contexts = [build_context(uid, ALL_TRANSFER_SYNTAXES) for uid in storage]
     ae.add_supported_context(Verification)
-    where = f"{address}:{reception.port} as {reception.ae_title}"
-    policy = Policy.unguarded() if reception.policy is None else Policy.load(reception.policy)
-    if reception.policy is None:
-        note(f"receiving at {where}, from whoever connects: --policy FILE says who may")
-    handlers: list[Any] = [(evt.EVT_C_STORE, folder.keep)]
-    try:
-        server = ae.make_server(
-            (address, reception.port), ssl_context=reception.tls, evt_handlers=handlers, policy=policy
-        )
-    except OSError as error:
-        raise ConfigurationError(f"cannot receive at {where}: {error.strerror}") from None
-    if reception.policy is not None and threading.current_thread() is threading.main_thread():
-        reload_on_signals(server)
-    thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="receiver", daemon=True)
-    thread.start()
-    try:
-        yield where
-    finally:
-        server.shutdown()
-        thread.join()
-        for each in ae.active_associations:
-            each.abort()
+    return ae
 
 
-def tls_of(peer: Target) -> ssl.SSLContext | None:
-    """TLS for receiving, from the certificate we show to the peer; it must show one of the same authorities."""
-    tls = peer.profile.tls
+def _tls(acceptor: Acceptor) -> ssl.SSLContext:
+    """TLS for receiving, from the certificate we show to the acceptor; it must show one of the same authorities."""
+    tls = acceptor.profile.tls
     if tls is None or tls.cert is None or tls.key is None:
         raise ConfigurationError("--receive-tls needs --ca, --cert and --key: they serve for receiving too")
     return server_context(tls.cert, tls.key, client_ca=tls.ca, crl=tls.crl, profile=tls.profile)
 
 
-def _own_address(peer: Target) -> str:
-    """The address of this machine that the peer is reached from; nothing is sent."""
+def _own_address(acceptor: Acceptor) -> str:
+    """The address of this machine that the acceptor is reached from; nothing is sent."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_DGRAM)[0]
+        found = socket.getaddrinfo(acceptor.host, acceptor.port, type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
     except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"{peer.where}: {getattr(error, 'strerror', '') or error}") from None
+        raise unresolved(acceptor, error) from None

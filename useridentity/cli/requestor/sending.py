@@ -98,7 +98,7 @@ def send(
             hang_up(assoc)  # nothing can be said in the middle of a message but that it is over
             raise CutShort(str(getattr(error, "strerror", "") or error)) from None
         response = _answer(assoc)
-    if not isinstance(response, C_STORE):
+    if not isinstance(response, C_STORE) or response.MessageIDBeingRespondedTo != message_id:
         hang_up(assoc)
         raise lost(assoc)
     return status_of(assoc._check_received_status(response), assoc)

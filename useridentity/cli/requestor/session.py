@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from useridentity.cli.ending import Exit, Failure
 from useridentity.cli.requestor.interrupt import Stop, hang_up
-from useridentity.cli.requestor.outcome import Status, failed, not_sent
+from useridentity.cli.requestor.outcome import Status, failed, not_sent, unresolved
 from useridentity.cli.requestor.peer import Target
 from useridentity.errors import CredentialUnavailable
 
@@ -122,9 +122,8 @@ def _requested(
         )
     except CredentialUnavailable as unavailable:
         raise not_sent(str(unavailable)) from None
-    except (OSError, UnicodeError) as error:  # a name that does not resolve, or can be none
-        cause = error.strerror if isinstance(error, OSError) else "that is no name of a host"
-        raise Failure(Exit.UNREACHABLE, f"unreachable: {target.where}, {cause}", "check the name of the host") from None
+    except (OSError, UnicodeError) as error:
+        raise unresolved(target, error) from None
 
 
 def status_of(response: Dataset, assoc: Association) -> Status:
@@ -140,7 +139,7 @@ def lost(assoc: Association) -> Failure:
     where = f"{peer.address}:{peer.port}" if peer else "the peer"
     return Failure(
         Exit.ABORTED,
-        f"aborted: {where} aborted the association, closed the connection or did not answer in time",
+        f"aborted: {where} aborted the association, closed the connection, gave no answer in time or none to this",
         "ask its log; --timeout waits longer",
     )
 
