@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -61,6 +62,7 @@ class AssertionIssuer:
     _signer: Signer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        import_module("useridentity.mechanisms.saml")  # which names the extra if it is missing
         object.__setattr__(self, "_signer", _new_signer())
 
     def assertion(

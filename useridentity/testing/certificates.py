@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ class CertificateAuthority:
     _certificate: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        import_module("useridentity.mechanisms.certificate")  # which names the extra if it is missing
         key = _new_key()
         object.__setattr__(self, "_key", key)
         object.__setattr__(self, "_certificate", _signed(self.name, "", key, self.name, key, authority=True))

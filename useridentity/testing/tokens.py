@@ -7,6 +7,7 @@ import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -39,6 +40,7 @@ class TokenIssuer:
     _key: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        import_module("useridentity.mechanisms.jwt.keys")  # which names the extra if it is missing
         object.__setattr__(self, "_key", _new_key(self.algorithm))
 
     def token(self, subject: str = "alice", /, **claims: object) -> str:

@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise ModuleNotFoundError(
         "Kerberos needs python-gssapi: pip install 'useridentity[kerberos]' "
-        "(it is compiled: apt-get install gcc libkrb5-dev, or krb5-devel, first)",
+        "(it is compiled: apt-get install gcc python3-dev libkrb5-dev, or their like, first)",
         name="gssapi",
     ) from error
 
