@@ -18,7 +18,6 @@ from useridentity.audit.message import AuditMessage, MessageSettings, MessageSty
 from useridentity.audit.record import Kind, Record, User
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError
-from useridentity.settings import Runtime
 
 IHE = MessageStyle(user_name="ihe")
 
@@ -118,8 +117,7 @@ def test_one_participant_at_most_is_the_requestor(user: User) -> None:
 
 def test_roles_come_from_groups_by_the_configured_map() -> None:
     settings = MessageSettings(roles={"radiology": ("RAD", "99STEXAMPLE", "Radiologist")})
-    style = settings.build(Runtime("", None))  # type: ignore[arg-type]  # it has no paths
-    roles = user_of(messages(corpus()["stored"], style)[0]).findall("RoleIDCode")
+    roles = user_of(messages(corpus()["stored"], settings.style)[0]).findall("RoleIDCode")
     assert [tuple(role.attrib.values()) for role in roles] == [
         ("RAD", "99STEXAMPLE", "Radiologist"),
         ("teaching", LOCAL_SCHEME, "teaching"),
@@ -127,9 +125,8 @@ def test_roles_come_from_groups_by_the_configured_map() -> None:
 
 
 def test_settings_say_what_is_wrong_with_codes() -> None:
-    settings = MessageSettings(roles={"radiology": ("RAD",)}, source_type=10)
     with pytest.raises(ConfigurationError) as raised:
-        settings.build(Runtime("", None))  # type: ignore[arg-type]
+        MessageSettings(roles={"radiology": ("RAD",)}, source_type=10)
     assert raised.value.problems == (
         'roles.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]',
         "source_type: 10 should be 1 to 9 (PS3.15 A.5.1.2.1)",

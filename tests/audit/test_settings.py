@@ -91,7 +91,7 @@ def test_a_wrong_code_is_said_with_its_table_and_name(tmp_path: Path, table: str
         load(tmp_path, f"message = {{ {table} = {{ {good}, {bad} }} }}\n")
     (problem,) = raised.value.problems
     assert problem.endswith(
-        f': audit: message.{table}.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]'
+        f':8: audit.message: {table}.radiology: should be three strings, ["CODE", "SYSTEM", "meaning"]'
     )
     with pytest.raises(ConfigurationError) as raised:
         load(tmp_path, f'message = {{ {table} = {{ {good}, radiology = ["RAD", "", "Radiologist"] }} }}\n')

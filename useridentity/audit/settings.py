@@ -12,8 +12,7 @@ from useridentity.audit.message.style import MessageSettings
 from useridentity.audit.sinks import open_sinks
 from useridentity.audit.trail import Trail
 from useridentity.audit.upkeep import ROTATE
-from useridentity.errors import ConfigurationError
-from useridentity.settings import Bytes, Runtime, Seconds
+from useridentity.settings import Bytes, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,7 @@ class AuditSettings:
 
         Raises `ConfigurationError` where it cannot work.
         """
-        try:
-            style = self.message.build(Runtime("message", folder))
-        except ConfigurationError as error:
-            raise ConfigurationError(f"message.{problem}" for problem in error.problems) from None
-        sinks = open_sinks(self.forward, folder, style)
+        sinks = open_sinks(self.forward, folder, self.message.style)
         key = self.key or key_beside(self.journal)
         names = [sink.name for sink in sinks]
         journal = Journal(self.journal, key, rotate_bytes=self.rotate, keep=self.keep, sinks=names)

@@ -10,7 +10,6 @@ from typing import Literal
 from useridentity.audit.codes import Code, local
 from useridentity.audit.message.model import Source
 from useridentity.errors import ConfigurationError
-from useridentity.settings import Runtime
 
 UserNames = Literal["dicom", "ihe"]
 PurposeOfUse = Literal["omit", "ihe"]
@@ -65,6 +64,8 @@ class MessageSettings:
         detail: how much of an assertion or token a FHIR AuditEvent keeps (BALP 3:5.7.4 and 3:5.7.5).
         roles: `group = ["CODE", "SYSTEM", "meaning"]`, the RoleIDCode of local groups.
         purposes: the same for purposes of use.
+
+    Raises `ConfigurationError` with everything wrong in them.
     """
 
     source: str = ""
@@ -76,8 +77,7 @@ class MessageSettings:
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     purposes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def build(self, runtime: Runtime) -> MessageStyle:  # noqa: ARG002  as every settings object's
-        """The style; raises `ConfigurationError`."""
+    def __post_init__(self) -> None:
         problems = [
             f'{table}.{name}: should be three strings, ["CODE", "SYSTEM", "meaning"]'
             for table, codes in (("roles", self.roles), ("purposes", self.purposes))
@@ -88,6 +88,10 @@ class MessageSettings:
             problems.append(f"source_type: {self.source_type} should be 1 to 9 (PS3.15 A.5.1.2.1)")
         if problems:
             raise ConfigurationError(problems)
+
+    @property
+    def style(self) -> MessageStyle:
+        """The style that these settings ask for."""
         return MessageStyle(
             Source(self.source or socket.gethostname(), self.site, self.source_type),
             self.user_name,
