@@ -171,7 +171,7 @@ class RuleReader:
 
     def _scope(self, key: Key, table: object) -> Scope | None:
         try:
-            return Scope.of(table) if isinstance(table, Mapping) else None
+            return Scope.of(table) if isinstance(table, Mapping) and table else None
         except ConfigurationError as error:
             self._report_all(key, error)
         return None

@@ -10,7 +10,8 @@ from useridentity.coverage import Accepting, unreached_grants
 from useridentity.errors import problems_of
 from useridentity.permission import Capability, Destination, capabilities_of
 from useridentity.rules import Grant
-from useridentity.settings import MAPPED, is_mapped, nearest
+from useridentity.scope import Scope
+from useridentity.settings import nearest
 from useridentity.sop_classes import OTHER_CLASSES
 from useridentity.toml_file import Key, Problem
 
@@ -50,8 +51,8 @@ def _grant(key: Key, grant: Grant, accepting: Accepting) -> Iterator[Problem]:
     yield from _emergency((*key, "break_glass"), grant)
     places = [each.ae_title if isinstance(each, Destination) else each for each in grant.destinations]
     yield from (((*key, "destinations"), problem) for problem in title_problems(places))
-    networks = [each.network for each in grant.destinations if isinstance(each, Destination)]
-    yield from (((*key, "destinations"), f"{each} {MAPPED}") for each in networks if each and is_mapped(each))
+    if grant.scope is not None:
+        yield from (((*key, "scope"), problem) for problem in problems_of(Scope.of, grant.scope.terms))
     moves = [word for word in grant.permit if any("C-MOVE" in row.requests for row in capabilities_of(word))]
     if moves and not places:
         what = f'"{moves[0]}" without destinations would send studies anywhere'

@@ -6,7 +6,7 @@ decision. Who asks them, and how long that may take, is `checks.Driver`'s busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,9 +20,9 @@ from useridentity.permission import Permission
 from useridentity.proof import Checks, Result, refusal, waived
 from useridentity.rule_problems import problems
 from useridentity.rules import ADMITTING, UNPROVED, Assign, Assigning, Grant, Rule, Unproved, label
-from useridentity.shape import misfits
+from useridentity.shape import demand_none, misfit
 from useridentity.state import Store
-from useridentity.toml_file import spelled
+from useridentity.toml_file import Problem
 
 if TYPE_CHECKING:  # nothing here does any I/O
     from useridentity.audit.settings import AuditSettings
@@ -60,10 +60,9 @@ class Policy:
         store: Store | None = None,
         audit: Trail | None = None,
     ) -> None:
-        limits = limits or Limits()
-        found = [*problems(authenticate, authorize), *misfits(("limits",), limits)]
-        if found:
-            raise ConfigurationError(f"{spelled(key)}: {what}" for key, what in found)
+        limits = Limits() if limits is None else limits
+        wrong = [*problems(authenticate, authorize), *misfit(("limits",), Limits, limits), *_no_parts(store, audit)]
+        demand_none(wrong)
         self._hold(Content.of(authenticate, authorize, limits), store, audit)
 
     def _hold(self, content: Content, store: Store | None, audit: Trail | None, source: Source | None = None) -> None:
@@ -173,6 +172,14 @@ class Policy:
         assigned = next((each.assign.identity() for each in alternative if isinstance(each, Assigning)), None)
         again = replace(accepted, rule=plan.rule, identity=assigned or accepted.identity)
         return plan.content.authorize(again, facts.contexts)
+
+
+def _no_parts(store: object, audit: object) -> Iterator[Problem]:
+    """What was given where a part should be; a URL may hold a password, and is not repeated."""
+    if store is not None and not hasattr(store, "spend"):
+        yield ("store",), f"is a {type(store).__name__}; open_store makes a store of a URL"
+    if audit is not None and not hasattr(audit, "journal"):
+        yield ("audit",), f"is a {type(audit).__name__}; docs/audit.md says how a trail is made"
 
 
 _NOTHING = Permission(())

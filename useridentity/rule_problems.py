@@ -7,27 +7,29 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import combinations
 from typing import Any
 
-from useridentity.ae_title import title_problems
 from useridentity.coverage import unreached_rules
 from useridentity.credential import IdentityType
 from useridentity.facts import Tls
 from useridentity.grant_problems import grant_problems
 from useridentity.identity import Assurance
 from useridentity.rules import ADMITTING, ASSIGNED, UNPROVED, Alternative, Grant, Rule, assurances, identity_type, label
-from useridentity.settings import MAPPED, Network, is_mapped
+from useridentity.settings import Network
 from useridentity.shape import misfits
 from useridentity.toml_file import Key, Problem
 from useridentity.validator import Validator
 
 
 def problems(
-    rules: Sequence[Rule | None], grants: Sequence[Grant | None], named: Collection[str] = ()
+    rules: Sequence[Rule | None], grants: Sequence[Grant | None], named: Collection[str] | None = None
 ) -> Iterator[Problem]:
-    """Everything that is wrong; None stands for a rule whose own problems are known already.
+    """Everything that is wrong.
 
-    `named` are the labels that such rules may have meant.
+    `named` are the labels that rules whose own problems are known already may have meant; such a rule is None in its
+    place. Where `named` is None, none may be.
     """
-    if malformed := [*_malformed("authenticate", Rule, rules), *_malformed("authorize", Grant, grants)]:
+    but = () if named is None else (None,)
+    malformed = [*_malformed("authenticate", Rule, rules, but), *_malformed("authorize", Grant, grants, but)]
+    if malformed:
         yield from malformed
         return
     if not rules:
@@ -40,7 +42,7 @@ def problems(
     yield from _namesakes(found)
     yield from _unreached_rules(found)
     accepting = _accepting([rule for _, rule in found])
-    if None in rules:  # they may give what nobody can know now
+    if named is not None and None in rules:  # they may give what nobody can know now
         accepting |= dict.fromkeys(named, frozenset(Assurance)) | _WITHOUT
     yield from grant_problems(grants, accepting)
     if None not in grants:
@@ -50,7 +52,7 @@ def problems(
 # The shape, which a file cannot get wrong and code can.
 
 
-def _malformed(table: str, kind: type[Rule | Grant], entries: Any) -> Iterator[Problem]:
+def _malformed(table: str, kind: type[Rule | Grant], entries: Any, but: Collection[None]) -> Iterator[Problem]:
     if not isinstance(entries, Sequence):
         yield (table,), f"{entries!r} should be a list of {kind.__name__}"
         return
@@ -59,9 +61,12 @@ def _malformed(table: str, kind: type[Rule | Grant], entries: Any) -> Iterator[P
             yield from misfits((table, index), each, but=("accept",))
             yield from _not_validators((table, index, "accept"), each)
         elif isinstance(each, Grant) and kind is Grant:
-            yield from misfits((table, index), each, but=("permit", "destinations", "scope", "permission"))
-        elif each is not None:
+            yield from misfits((table, index), each, but=("permit", "destinations"))  # of which it was made
+        elif each not in but:
             yield (table, index), f"{each!r} should be a {kind.__name__}"
+
+
+_OCTETS = range(256)
 
 
 def _not_validators(key: Key, rule: Rule) -> Iterator[Problem]:
@@ -69,12 +74,16 @@ def _not_validators(key: Key, rule: Rule) -> Iterator[Problem]:
         yield key, "is no list of validators"
         return
     for entry in (each for alternative in rule.alternatives for each in alternative):
-        if not isinstance(entry, Validator):
+        if isinstance(entry, type) or not isinstance(entry, Validator):
             yield (
                 key,
                 f"{entry!r} is not a validator; wrap a function with passcode_check(...) "
                 "or FunctionValidator(name, identity_type, function)",
             )
+        elif not isinstance(entry.name, str):
+            yield key, f"{entry.name!r} is no name for a validator"
+        elif not (entry.identity_type is None or entry.identity_type in _OCTETS):
+            yield key, f"{entry.identity_type!r} is no User-Identity-Type: an octet, or None for certificates"
 
 
 def _duplicates(table: str, word: str, entries: Sequence[Rule | Grant | None]) -> Iterator[Problem]:
@@ -91,9 +100,6 @@ def _duplicates(table: str, word: str, entries: Sequence[Rule | Grant | None]) -
 def _rule(key: Key, rule: Rule) -> Iterator[Problem]:
     if not rule.accept and rule.assign is None:
         yield (*key, "accept"), "empty, so whoever it matches could never associate; name a validator"
-    for word in ("calling_ae_title", "called_ae_title"):
-        yield from (((*key, "when", word), problem) for problem in title_problems(getattr(rule.when, word)))
-    yield from (((*key, "when", "network"), f"{each} {MAPPED}") for each in rule.when.network if is_mapped(each))
     for problem in _accept(rule):
         yield (*key, "accept"), problem
     yield from _without_identity(key, rule)
@@ -157,8 +163,6 @@ def _without_identity(key: Key, rule: Rule) -> Iterator[Problem]:
             (*key, "assign"),
             "would make anybody this user; say which devices are meant, by when.network or when.tls = mutual",
         )
-    if rule.assign is not None and not rule.assign.user:
-        yield (*key, "assign", "user"), "is empty"
     if rule.assign is not None and rule.unproved is not None:
         yield (*key, "unproved"), "is never reached: assign takes everybody who sends no identity; remove one"
     has_either = rule.assign is not None or rule.unproved is not None

@@ -8,12 +8,12 @@ from datetime import UTC, date
 from typing import Literal
 
 from useridentity.credential import Credential
-from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, Permission
 from useridentity.scope import Scope
+from useridentity.shape import demand_none, misfits
 from useridentity.validator import CheckContext, Validator, Verified
 
 Alternative = tuple[Validator, ...]
@@ -164,7 +164,7 @@ class Grant:
         break_glass: for emergencies only, each of them recorded as one.
         permission: what follows for an association.
 
-    Raises `ConfigurationError` where `permit` has a word that means nothing, or `scope` is none.
+    Raises `ConfigurationError` where the permission cannot be made of `permit`, `destinations` and `scope`.
     """
 
     permit: Sequence[str]
@@ -176,8 +176,7 @@ class Grant:
     permission: Permission = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.permit, str) or isinstance(self.destinations, str):
-            raise ConfigurationError("permit and destinations are lists of words, not one word")
+        demand_none(misfits((), self, but=("who", "name", "scope", "break_glass")))  # `Policy` tells those
         object.__setattr__(self, "permission", Permission.of(self.permit, self.destinations, self.scope))
 
     def difference(self, identity: Identity, validator: str) -> str:

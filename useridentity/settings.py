@@ -58,7 +58,7 @@ MAX_WHOLE_NUMBER = 2**31 - 1
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that no string of ours may have."""
 
-MAPPED = "is IPv4 written as IPv6 and would never match; peers are compared as IPv4"
+_EMPTY = "is empty; name at least one, or leave the key out"
 
 T = TypeVar("T")
 Report = Callable[[tuple[str | int, ...], str], None]
@@ -142,9 +142,10 @@ def without_none(hint: Any) -> Any:
 def _value(hint: Any, value: object, folder: Path) -> object:
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
-            raise _Wrong.told(f"is {_kind(value)}, should be a list")
+            dotted = "; a key with a dot of its own stands in quotes" if isinstance(value, dict) else ""
+            raise _Wrong.told(f"is {_kind(value)}, should be a list{dotted}")
         if not value:
-            raise _Wrong.told("is empty; name at least one, or leave the key out")
+            raise _Wrong.told(_EMPTY)
         return tuple(_values(get_args(hint)[0], dict(enumerate(value)), folder).values())
     if get_origin(hint) is Literal:
         return _word(value, get_args(hint))
@@ -153,6 +154,8 @@ def _value(hint: Any, value: object, folder: Path) -> object:
     if get_origin(hint) is Mapping:
         if not isinstance(value, dict):
             raise _Wrong.told(f"is {_kind(value)}, should be a table")
+        if not value:
+            raise _Wrong.told(_EMPTY)
         return _values(get_args(hint)[1], value, folder)
     if hint in _PLACES:
         return _PLACES[hint](_text(value), folder)
@@ -195,14 +198,21 @@ def _word(value: object, words: Iterable[str]) -> str:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise _Wrong.told(f"is {_kind(value) if value != '' else 'empty'}, should be a string")
-    # None belongs in a name, path or URL, and the system raises ValueError for a NUL. The value may hold a password.
-    if control := CONTROL.search(value):
-        raise _Wrong.told(
-            f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
-        )
+    if not isinstance(value, str):
+        raise _Wrong.told(f"is {_kind(value)}, should be a string")
+    if problem := text_problem(value):
+        raise _Wrong.told(problem)
     return value
+
+
+def text_problem(text: str) -> str:
+    """What no string may be; empty where this one is sound."""
+    if not text:
+        return "is empty, should be a string"
+    # None belongs in a name, path or URL, and the system raises ValueError for a NUL. The text may hold a password.
+    if control := CONTROL.search(text):
+        return f"has the control character U+{ord(control[0]):04X} as its character {control.start() + 1}; take it out"
+    return ""
 
 
 def _title(value: object) -> str:
@@ -248,14 +258,18 @@ def _network(value: object) -> Network:
         network = ip_network(_text(value))
     except ValueError:
         raise _Wrong.told(f"{value!r} is no network; write 10.20.0.0/16 or fd00::/8, without host bits") from None
-    if is_mapped(network):
-        raise _Wrong.told(f"{value} {MAPPED}")
+    if problem := network_problem(network):
+        raise _Wrong.told(f"{value} {problem}")
     return network
 
 
-def is_mapped(network: Network) -> bool:
-    """Whether it is IPv4 in the form of IPv6, in which no peer is ever compared."""
-    return isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None
+def network_problem(network: Network) -> str:
+    """Why it has no peer's address, as `facts.peer_address` makes those; empty where it may."""
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        return "is IPv4 written as IPv6 and would never match; peers are compared as IPv4"
+    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
+        return "has a zone and would never match; peers are compared without"
+    return ""
 
 
 def _date(value: object) -> date:
@@ -281,3 +295,11 @@ _PLACES: Mapping[Any, Callable[[str, Path], object]] = {
     Path: lambda text, folder: folder / text,
     Secret: _secret,
 }
+
+MOST: Mapping[Any, int] = {
+    int: MAX_WHOLE_NUMBER,
+    Seconds: int(_amount(MAX_SECONDS, UNITS)),
+    Wait: int(_amount(MAX_WAIT, UNITS)),
+    Bytes: int(_amount(MAX_BYTES, SIZES)),
+}
+"""The most that a number may be, by its annotation."""

@@ -359,9 +359,9 @@ def test_strangers_who_fill_every_table_shut_nobody_out(monkeypatch: pytest.Monk
 
 
 def test_a_penalty_is_logged_without_the_credential(caplog: pytest.LogCaptureFixture) -> None:
-    penalties = Penalties(replace(LIMITS, source_free=1, account_free=0))
+    penalties = Penalties(replace(LIMITS, source_free=2, account_free=1))
     with caplog.at_level(logging.WARNING):
-        fail(penalties, STRANGER, 2, name="x\n" + "y" * 100)
+        fail(penalties, STRANGER, 3, name="x\n" + "y" * 100)
     assert [record.getMessage() for record in caplog.records] == [
         f'penalty for="x {"y" * 62}" seconds=2',
         'penalty for="203.0.113.9" seconds=2',

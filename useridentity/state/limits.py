@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from useridentity.errors import ConfigurationError
 from useridentity.settings import Network, Seconds
+from useridentity.shape import demand_none, misfits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class PenaltyLimits:
         exempt: networks where nothing is counted and nothing refused: monitoring, vulnerability scanners,
             a proxy whose clients cannot be told apart and that limits them itself.
 
-    Raises `ConfigurationError` where the first delay is longer than the longest.
+    Raises `ConfigurationError` where a value could not be, or the first delay is longer than the longest.
     """
 
     source_free: int = 20
@@ -39,6 +40,7 @@ class PenaltyLimits:
     exempt: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
+        demand_none(misfits((), self))
         if self.shortest > self.longest:
             raise ConfigurationError(
                 f"shortest is {self.shortest:g} s and longest {self.longest:g} s; delays double from one to the other"
