@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ def key(holder: Issuer, use: str = ' use="signing"') -> str:
     )
 
 
-def entity(*keys: str, name: str = IDP, more: str = "", role: str = "IDPSSODescriptor") -> str:
+def entity(*keys: str, name: str = IDP, more: str = "", role: str = "IDPSSODescriptor", role_more: str = "") -> str:
     return (
-        f'<md:EntityDescriptor {MD} entityID="{name}"{more}><md:{role} protocolSupportEnumeration="{SAML2}">'
+        f'<md:EntityDescriptor {MD} entityID="{name}"{more}><md:{role} protocolSupportEnumeration="{SAML2}"{role_more}>'
         f"{''.join(keys)}</md:{role}></md:EntityDescriptor>"
     )
 
@@ -77,7 +78,6 @@ def test_the_signing_keys_of_the_metadata_are_good_and_no_others(
 
 
 def test_a_key_for_encryption_only_signs_nothing(file: Path, issuer: Issuer, stranger: Issuer) -> None:
-    """python3-saml would take it where it finds no other."""
     assert acceptor(file, entity(key(issuer)))
     with pytest.raises(ConfigurationError, match="no certificate"):
         acceptor(file, entity(key(stranger, ' use="encryption"')))
@@ -115,14 +115,40 @@ def test_a_file_that_was_changed_into_something_else_is_logged_and_the_keys_stay
     assert validate(built, issuer.sign(assertion()))
 
 
-@pytest.mark.parametrize("place", ["entity", "entities"])
-def test_metadata_that_is_out_of_date_is_not_used(file: Path, issuer: Issuer, place: str) -> None:
-    until = f' validUntil="{at(60)}"'
-    document = entity(key(issuer), more=until) if place == "entity" else entities(entity(key(issuer)), more=until)
-    built, octets = acceptor(file, document), issuer.sign(assertion())
+def test_the_keys_of_its_other_roles_are_not_an_identity_providers(
+    file: Path, issuer: Issuer, stranger: Issuer
+) -> None:
+    provider, service = entity(key(issuer)), entity(key(stranger), role="SPSSODescriptor")
+    both = provider.replace("</md:EntityDescriptor>", service[service.index("<md:SPSSO") :])
+    assert validate(acceptor(file, both), issuer.sign(assertion()))
+    assert refusal(acceptor(file, both), stranger.sign(assertion()))
+
+
+UNTIL = {
+    "role": lambda key, until: entity(key, role_more=until),
+    "entity": lambda key, until: entity(key, more=until),
+    "entities": lambda key, until: entities(entity(key), more=until),
+}
+
+
+@pytest.mark.parametrize("document", UNTIL.values(), ids=UNTIL)
+def test_metadata_that_is_out_of_date_is_not_used(
+    file: Path, issuer: Issuer, document: Callable[[str, str], str]
+) -> None:
+    built, octets = acceptor(file, document(key(issuer), f' validUntil="{at(60)}"')), issuer.sign(assertion())
     assert validate(built, octets, now=NOW + timedelta(seconds=59))
     with pytest.raises(Unavailable, match="renew it"):
         validate(built, octets, now=NOW + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize("document", UNTIL.values(), ids=UNTIL)
+@pytest.mark.parametrize("end", ["2020-01-01T00:00:00", "2020-01-01T00:00:00+00:00", "2020-01-01", ""])
+def test_an_end_that_cannot_be_read_is_not_taken_for_none(
+    file: Path, issuer: Issuer, document: Callable[[str, str], str], end: str
+) -> None:
+    assert acceptor(file, document(key(issuer), f' validUntil="{at(60)}"'))
+    with pytest.raises(ConfigurationError, match="no instant in UTC"):
+        acceptor(file, document(key(issuer), f' validUntil="{end}"'))
 
 
 WRONG = {

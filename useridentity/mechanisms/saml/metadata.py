@@ -5,25 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from cryptography import x509
-from onelogin.saml2.idp_metadata_parser import OneLogin_Saml2_IdPMetadataParser  # type: ignore[import-untyped]
 
 from useridentity.changed_file import Reread
 from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.mechanisms.saml.signature import check_key, read
 from useridentity.mechanisms.saml.structure import parser
-from useridentity.mechanisms.saml.xml import Element, etree, instant
+from useridentity.mechanisms.saml.xml import DS, Element, etree, instant
 
 MAX_METADATA = 4 * 1024 * 1024
 """Bytes. One provider has some ten thousand, a regional federation a few million."""
 
 _MD = "{urn:oasis:names:tc:SAML:2.0:metadata}"
+_ROLE = f"{_MD}IDPSSODescriptor"
+_CERTIFICATE = f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate"
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +92,14 @@ def usable(provider: IdentityProvider, now: datetime) -> Sequence[x509.Certifica
 
 def identity_provider(metadata: bytes, issuer: str | None, where: str) -> IdentityProvider:
     """The provider `issuer`, or the only one, of a metadata document; raises `ConfigurationError`."""
-    descriptor = _descriptor(_parsed(metadata, where), issuer, where)
-    certificates = tuple(_certificate(text, where) for text in _signing(descriptor))
+    entity = _entity(_parsed(metadata, where), issuer, where)
+    role = entity.find(_ROLE)
+    certificates = tuple(_certificate(text, where) for text in _signing(role))
     if not certificates:
-        raise ConfigurationError(f"{where}: {descriptor.get('entityID')} has no certificate to verify signatures by")
+        raise ConfigurationError(f"{where}: {entity.get('entityID')} has no certificate to verify signatures by")
     for certificate in certificates:
         check_key(certificate, where)
-    return IdentityProvider(descriptor.get("entityID"), certificates, _valid_until(descriptor))
+    return IdentityProvider(entity.get("entityID"), certificates, _valid_until(role, where))
 
 
 def _parsed(metadata: bytes, where: str) -> Element:
@@ -112,11 +114,9 @@ def _parsed(metadata: bytes, where: str) -> Element:
     return root
 
 
-def _descriptor(root: Element, issuer: str | None, where: str) -> Element:
+def _entity(root: Element, issuer: str | None, where: str) -> Element:
     """The EntityDescriptor of the one identity provider that is meant."""
-    providers = [
-        each for each in root.iter(f"{_MD}EntityDescriptor") if each.find(f"{_MD}IDPSSODescriptor") is not None
-    ]
+    providers = [each for each in root.iter(f"{_MD}EntityDescriptor") if each.find(_ROLE) is not None]
     chosen = [each for each in providers if issuer in (None, each.get("entityID"))]
     if len(chosen) == 1:
         return chosen[0]
@@ -125,15 +125,12 @@ def _descriptor(root: Element, issuer: str | None, where: str) -> Element:
     raise ConfigurationError(f"{where}: {problem} (there are: {names})")
 
 
-def _signing(descriptor: Element) -> Sequence[str]:
-    """The signing certificates, base64. python3-saml would take one for encryption where it finds no other."""
-    for key in list(descriptor.iter(f"{_MD}KeyDescriptor")):
-        if key.get("use") == "encryption":
-            key.getparent().remove(key)
-    parsed = OneLogin_Saml2_IdPMetadataParser.parse(etree.tostring(descriptor))
-    provider = parsed.get("idp", {})
-    several: Sequence[str] = provider.get("x509certMulti", {}).get("signing", [])
-    return several or [text for text in [provider.get("x509cert")] if text]
+def _signing(role: Element) -> Iterator[str]:
+    """The signing certificates, base64; a key without `use` is for either (SAML metadata 2.4.1.1)."""
+    for key in role.iterfind(f"{_MD}KeyDescriptor"):
+        if key.get("use") != "encryption":
+            for certificate in key.iterfind(_CERTIFICATE):
+                yield "".join(certificate.xpath("string()").split())
 
 
 def _certificate(text: str, where: str) -> x509.Certificate:
@@ -143,7 +140,12 @@ def _certificate(text: str, where: str) -> x509.Certificate:
         raise ConfigurationError(f"{where}: holds an X509Certificate that is none") from None
 
 
-def _valid_until(descriptor: Element) -> datetime | None:
-    """The earliest validUntil of the descriptor and what it stands in (SAML metadata 2.3)."""
-    ends = [instant(each.get("validUntil")) for each in [descriptor, *descriptor.iterancestors()]]
-    return min((end for end in ends if end is not None), default=None)
+def _valid_until(role: Element, where: str) -> datetime | None:
+    """The earliest validUntil of the role and what it stands in (SAML metadata 2.3, 2.4.1)."""
+    ends = []
+    for text in [each.get("validUntil") for each in [role, *role.iterancestors()]]:
+        end = instant(text)
+        if text is not None and end is None:
+            raise ConfigurationError(f"{where}: validUntil {text!r} is no instant in UTC, such as 2027-03-31T00:00:00Z")
+        ends += [end] if end else []
+    return min(ends, default=None)
