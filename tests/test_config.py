@@ -121,6 +121,12 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
             "never match; peers are compared as IPv4",
         ),
         (
+            "10.20.0.0/16",
+            "fe80::%eth0/64",
+            "identity.toml:13: authenticate[0].when.network[0]: fe80::%eth0/64 has a zone and would never match; peers "
+            "are compared without",
+        ),
+        (
             '["CT_*"]',
             '"CT_*"',
             "identity.toml:13: authenticate[0].when.calling_ae_title: is a string, should be a list",
@@ -301,10 +307,27 @@ def test_a_rule_in_single_brackets_is_told_to_want_double_ones(tmp_path: Path, t
     assert any(f"{table}: is one table; rules stand in double brackets, [[{table}]]" in each for each in told)
 
 
-def test_an_empty_list_of_a_claim_names_the_claim(tmp_path: Path) -> None:
-    text = GOOD + '[[authorize]]\nwho = { assurance = ["asserted"], claims = { npi = ["1"] } }\npermit = ["echo"]\n'
-    load(tmp_path, text)
-    assert "authorize[0].who.claims.npi: is empty; " in problems(tmp_path, text.replace('["1"]', "[]"))[0]
+CLAIMS = GOOD + '[[authorize]]\nwho = { assurance = ["asserted"], claims = { npi = ["1"] } }\npermit = ["echo"]\n'
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ("{ npi = [] }", "authorize[0].who.claims.npi: is empty; name at least one, or leave the key out"),
+        ("{}", "authorize[0].who.claims: is empty; name at least one, or leave the key out"),
+        (
+            '{ realm.role = ["1"] }',
+            "authorize[0].who.claims.realm: is a table, should be a list; a key with a dot of its own stands in quotes",
+        ),
+    ],
+)
+def test_claims_that_would_be_anybodys_or_mean_another_path_are_refused(
+    tmp_path: Path, bad: str, expected: str
+) -> None:
+    load(tmp_path, CLAIMS)
+    load(tmp_path, CLAIMS.replace("{ npi", '{ "realm.role"'))
+    (problem,) = problems(tmp_path, CLAIMS.replace('{ npi = ["1"] }', bad))
+    assert problem == f"identity.toml:21: {expected}"
 
 
 @pytest.mark.parametrize("password", ["hunter2", "e"])

@@ -231,6 +231,7 @@ def test_a_policy_fits() -> None:
         ("until =", "untill ="),
         ("who =", "hwo ="),
         ("groups =", "group ="),
+        ('{ npi = ["123"] }', "{}"),
         ('kind = ["person"]', 'kind = ["persona"]'),
         ('"echo"', '"eco"'),
         ("CTImageStorage", "CTImageStrage"),

@@ -118,7 +118,8 @@ def _composed(origin: Any, args: tuple[Any, ...]) -> Schema:
     if origin is tuple:
         return array(value(args[0]))
     if origin is Mapping:
-        return {"type": "object", "additionalProperties": {} if args[1] is object else value(args[1])}
+        inner: Schema = {} if args[1] is object else value(args[1])
+        return {"type": "object", "minProperties": 1, "additionalProperties": inner}
     raise TypeError(f"{origin!r} has no schema; settings cannot decode it either")
 
 
