@@ -134,20 +134,24 @@ def test_a_file_deleted_while_it_is_written_is_missed_and_continued(
     ]
 
 
-def test_a_log_left_by_a_file_that_was_moved_away_is_not_the_next_ones(tmp_path: Path) -> None:
+def test_logs_left_by_files_that_were_moved_away_are_kept_and_not_the_next_ones(tmp_path: Path) -> None:
     path = filled(tmp_path, 5)
-    with opened(tmp_path) as killed:
-        killed.append(record(), wait=True)
-        log = Path(f"{path}-wal").read_bytes()
-        assert log
-    path.rename(tmp_path / "audit.moved")
-    Path(f"{path}-wal").write_bytes(log)
-    with opened(tmp_path) as journal:
-        journal.append(record(7), wait=True)
-        assert [sequence for sequence, _ in journal.read(0, 10)] == [7], "nothing is left of the file before"
+    logs = []
+    for number in (6, 8):
+        with opened(tmp_path) as killed:
+            killed.append(record(number), wait=True)
+            logs.append(Path(f"{path}-wal").read_bytes())
+        path.rename(tmp_path / f"audit.moved{number}")
+        Path(f"{path}-wal").write_bytes(logs[-1])
+        with opened(tmp_path) as journal:
+            journal.append(record(), wait=True)
+            assert [sequence for sequence, _ in journal.read(0, 10)] == [number + 1], (
+                "nothing is left of the one before"
+            )
     findings = verify(path, tmp_path / "audit.key").findings
-    assert [(each.first, each.last) for each in findings] == [(1, 6)]
-    assert Path(f"{path}-wal.left").read_bytes() == log
+    assert [(each.first, each.last) for each in findings] == [(1, 8)]
+    assert [Path(f"{path}-wal.left{number}").read_bytes() for number in ("", 1)] == logs
+    assert all(logs)
 
 
 def test_what_cannot_be_held_any_more_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.audit.builders import filled, opened, record
 from tests.audit.journals import findings, mark_in, verified
 from useridentity.audit.archive import archives
 from useridentity.audit.chain import Chain, Head, read_key
-from useridentity.audit.mark import read_mark, write_mark
+from useridentity.audit.journal import Journal
+from useridentity.audit.mark import Mark, read_mark, write_mark
 from useridentity.audit.record import Kind
 from useridentity.audit.verify import verify
 from useridentity.errors import ConfigurationError, Unavailable
@@ -125,14 +127,48 @@ def test_what_is_no_mark_is_told(tmp_path: Path, text: str) -> None:
     assert [each.what for each in verified(tmp_path).findings if "not what the key sealed" in each.what]
 
 
-def test_a_mark_never_goes_back(tmp_path: Path) -> None:
+def test_a_mark_never_goes_back_nor_to_another_journal(tmp_path: Path) -> None:
     filled(tmp_path, 1)
     chain, mark = Chain(read_key(tmp_path / "audit.key")), tmp_path / "mark"
     for sequence, expected in ((5, 5), (3, 5), (7, 7)):
-        write_mark(mark, chain, "a", Head(sequence, b"m"))
-        assert read_mark(mark, chain) == ("a", Head(expected, b"m"))
-    write_mark(mark, chain, "b", Head(1, b"m"))
-    assert read_mark(mark, chain) == ("b", Head(1, b"m")), "a journal that was begun anew begins with 1"
+        write_mark(mark, chain, Mark("a", Head(sequence, b"m"), Path("/a b\udcff.db")))
+        assert read_mark(mark, chain) == ("a", Head(expected, b"m"), Path("/a b\udcff.db"))
+    with pytest.raises(ConfigurationError, match=r"is of another journal, /a .*; give one of them another key"):
+        write_mark(mark, chain, Mark("b", Head(8, b"m"), Path("/b.db")))
+
+
+def test_journals_of_one_name_that_share_a_key_are_an_error(tmp_path: Path) -> None:
+    """They would share the mark, too, and the second would go on where the first is."""
+    first, second, key = tmp_path / "a" / "audit.db", tmp_path / "b" / "audit.db", tmp_path / "audit.key"
+    for path in (first, second):
+        path.parent.mkdir()
+    with closing(Journal(first, key)) as journal:
+        journal.append(record(), wait=True)
+    with pytest.raises(
+        ConfigurationError, match=r"b/audit\.db: has the key and the name of the journal .*/a/"
+    ):
+        Journal(second, key)
+    first.rename(second)
+    with closing(Journal(second, key)) as journal:
+        journal.append(record(), wait=True)
+    report = verify(second, key)
+    assert (report.findings, report.marked) == ([], 2), "a journal may be moved"
+
+
+@pytest.mark.threat("A3")
+def test_another_journal_of_the_same_key_put_in_place_is_not_continued(tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    for path in (tmp_path / "audit.db", tmp_path / "other.db"):
+        with closing(Journal(path, key)) as journal:
+            journal.append(record(), wait=True)
+            journal.append(record(), wait=path.name == "other.db")
+    (tmp_path / "other.db").replace(path := tmp_path / "audit.db")
+    with opened(tmp_path) as journal:
+        with pytest.raises(Unavailable, match="is another journal than the one that was written; put that back"):
+            journal.append(record(), wait=True)
+        path.unlink()
+        journal.append(record(), wait=True)
+    assert findings(tmp_path) == [(1, 2, "removed")]
 
 
 def test_where_no_mark_can_be_kept_everything_goes_on_and_it_is_told(

@@ -5,8 +5,10 @@ It is as good as the key's place: who can write there too can put an older mark 
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from useridentity.audit.chain import Chain, Head
 from useridentity.errors import ConfigurationError
@@ -18,32 +20,45 @@ def mark_of(journal: Path, key: Path) -> Path:
     return key.with_name(f"{key.name}.{journal.name}.mark")
 
 
-def read_mark(path: Path, chain: Chain) -> tuple[str, Head] | None:
-    """The journal's id and its newest record when it was last marked, None where it never was.
+class Mark(NamedTuple):
+    """The journal's id, its newest record when it was last marked, and where its file was then."""
 
-    Raises `ConfigurationError` where the mark is not a private file, or the key did not seal it.
+    journal: str
+    head: Head
+    place: Path
+
+
+def read_mark(path: Path, chain: Chain) -> Mark | None:
+    """The mark in a file, None where there is none yet.
+
+    Raises `ConfigurationError` where it is not a private file, or the key did not seal it.
     """
     return _parsed(path, private_file.read(path), chain) if os.path.lexists(path) else None
 
 
-def write_mark(path: Path, chain: Chain, journal: str, head: Head) -> None:
-    """Mark that the journal has this record on disk; a mark never goes back. Raises `ConfigurationError`."""
-    seal = chain.seal("mark", journal, head)
-    line = f"{journal} {head.sequence} {head.mac.hex()} {seal.hex()}\n"
+def write_mark(path: Path, chain: Chain, mark: Mark) -> None:
+    """Mark what the journal has on disk; a mark never goes back, nor to another journal.
+
+    Raises `ConfigurationError`.
+    """
+    seal = chain.seal("mark", mark.journal, mark.head)
+    line = f"{mark.journal} {mark.head.sequence} {mark.head.mac.hex()} {seal.hex()} {json.dumps(str(mark.place))}\n"
     private_file.create(path, line)
     with private_file.replacing(path) as (text, replace):
         before = _parsed(path, text, chain)
-        if before[0] != journal or before[1].sequence < head.sequence:
+        if before.journal != mark.journal:
+            raise ConfigurationError(f"{path}: is of another journal, {before.place}; give one of them another key")
+        if before.head.sequence < mark.head.sequence:
             replace(line)
 
 
-def _parsed(path: Path, text: str, chain: Chain) -> tuple[str, Head]:
+def _parsed(path: Path, text: str, chain: Chain) -> Mark:
     try:
-        journal, sequence, mac, seal = text.split()
+        journal, sequence, mac, seal, place = text.split(maxsplit=4)
         head = Head(int(sequence), bytes.fromhex(mac))
         if chain.seal("mark", journal, head).hex() == seal:
-            return journal, head
-    except (ValueError, ConfigurationError):
+            return Mark(journal, head, Path(str(json.loads(place))))
+    except (ValueError, RecursionError, ConfigurationError):
         pass
     raise ConfigurationError(
         f"{path}: is not what the key sealed; restore both from a copy, or remove this mark to go on without it"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -204,10 +205,12 @@ def begin(
 def _part_from_log(path: Path) -> None:
     """Who moved a file away and not its write-ahead log left one that SQLite would apply to the next file.
 
-    It may be all there is of some records, and is kept under another name.
+    It may be all there is of some records, and is kept under a name that nothing has yet.
     """
+    log = log_of(path)
+    names = (log.with_name(f"{log.name}.left{number or ''}") for number in count())
     with suppress(FileNotFoundError):
-        os.replace(log_of(path), f"{log_of(path)}.left")
+        os.rename(log, next(each for each in names if not os.path.lexists(each)))
     Path(f"{path}-shm").unlink(missing_ok=True)
 
 

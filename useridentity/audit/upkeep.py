@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from useridentity.audit.archive import alone, archives, files, full_name, inherited, outdated
 from useridentity.audit.chain import Chain, Head, make_key, read_key
-from useridentity.audit.mark import mark_of, read_mark, write_mark
+from useridentity.audit.mark import Mark, mark_of, read_mark, write_mark
 from useridentity.audit.reader import JournalReader
 from useridentity.audit.segment import Entry, Segment, begin, check_private, problem
 from useridentity.errors import ConfigurationError, Unavailable
@@ -55,7 +55,7 @@ class WrittenFile:
             if not path.parent.is_dir():
                 raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
         if self._key.exists():
-            read_mark(self._mark, Chain(read_key(self._key)))
+            self._marked(Chain(read_key(self._key)))
         elif left := [*files(self._path), *([self._mark] if self._mark.exists() else [])]:
             raise ConfigurationError(
                 f"{self._key}: the key of the journal {self._path} is missing; restore it from a copy, or move "
@@ -81,14 +81,20 @@ class WrittenFile:
         return self._segment
 
     def follows(self, segment: Segment) -> tuple[str, Head]:
-        """What the next record of the file follows; raises `ConfigurationError` where that is older than it was."""
-        found = segment.head
-        if self.head is not None and found[0] == self.head[0] and found[1].sequence < self.head[1].sequence:
+        """What the next record of the file follows; raises `ConfigurationError` where that is not what was written."""
+        journal, head = segment.head
+        before, written = self.head or (journal, head)
+        if journal != before:
             raise ConfigurationError(
-                f"is an older copy: it ends with record {found[1].sequence}, and record {self.head[1].sequence} was "
-                "written; move it away for a new file to continue from there"
+                "is another journal than the one that was written; put that back, or move this one away for a new "
+                "file to continue from there"
             )
-        return found
+        if head.sequence < written.sequence:
+            raise ConfigurationError(
+                f"is an older copy: it ends with record {head.sequence}, and record {written.sequence} was written; "
+                "move it away for a new file to continue from there"
+            )
+        return journal, head
 
     def look_after(self, *, is_due: bool) -> None:
         """Leave a full file, so that whoever puts it away has it alone.
@@ -122,7 +128,7 @@ class WrittenFile:
         """Nobody waits for it, and what was written is written: a key's folder may be one for reading only."""
         try:
             if self.head is not None:
-                write_mark(self._mark, Chain(read_key(self._key)), *self.head)
+                write_mark(self._mark, Chain(read_key(self._key)), Mark(*self.head, self._path.resolve()))
         except ConfigurationError as error:
             if str(error) != self._unmarked:
                 LOGGER.warning("%s; that the journal was cut off shows only by what sinks have kept", error)
@@ -132,7 +138,7 @@ class WrittenFile:
         if not self._path.exists() and not archives(self._path):
             make_key(self._key)
         chain = Chain(read_key(self._key))
-        self.head = self.head or read_mark(self._mark, chain)
+        self.head = self.head or self._marked(chain)
         with alone(self._key):
             if not self._path.exists():
                 left, cursors = inherited(self._path, chain)
@@ -140,6 +146,17 @@ class WrittenFile:
                 base = max(heads, key=lambda each: each[1].sequence, default=None)  # others may have gone on
                 begin(self._path, chain, base, cursors)
             return Segment(self._path, chain)
+
+    def _marked(self, chain: Chain) -> tuple[str, Head] | None:
+        """How far the journal was; raises `ConfigurationError` where another journal's mark has the name of its own."""
+        mark = read_mark(self._mark, chain)
+        if mark is None:
+            return None
+        if mark.place != self._path.resolve() and mark.place.exists() and not self._path.exists():
+            raise ConfigurationError(
+                f"{self._path}: has the key and the name of the journal {mark.place}; give it a key of its own"
+            )
+        return mark.journal, mark.head
 
     def _put_away(self) -> None:
         """Begin the next file, unless somebody has this one open: who has left it cannot open it meanwhile."""

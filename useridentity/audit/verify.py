@@ -16,7 +16,7 @@ from pathlib import Path
 from useridentity.audit.archive import Opening, alone, files, in_order
 from useridentity.audit.chain import Chain, Head, read_key
 from useridentity.audit.index import Index
-from useridentity.audit.mark import mark_of, read_mark
+from useridentity.audit.mark import Mark, mark_of, read_mark
 from useridentity.audit.record import Anchor, Kind, Record
 from useridentity.audit.segment import SCHEMA, Row, checked_seal, problem
 from useridentity.errors import ConfigurationError
@@ -112,7 +112,7 @@ class _Verification:
 
     def __init__(self, chain: Chain, anchors: Iterable[Anchor]) -> None:
         self._chain = chain
-        self._mark: tuple[str, Head] | None = None
+        self._mark: Mark | None = None
         self._anchors = list(anchors)
         self._expected = {(each.journal, each.sequence): each.head for each in self._anchors}
         self._before: Head | None = None
@@ -135,8 +135,8 @@ class _Verification:
             self._path = path
             self._find(0, 0, str(error).removeprefix(f"{path}: "))
         if self._mark is not None:
-            journal, head = self._mark
-            self._expected.setdefault((journal, head.sequence), head.mac.hex())
+            journal, (sequence, mac), _ = self._mark
+            self._expected.setdefault((journal, sequence), mac.hex())
 
     def read(self, path: Path, opening: Opening) -> None:
         """Verify one file as the continuation of those before."""
@@ -188,7 +188,7 @@ class _Verification:
         report = self.report
         if self._mark is None:
             return
-        journal, (sequence, _) = self._mark
+        journal, (sequence, _), _ = self._mark
         if report.journal and journal != report.journal:
             self._find(1, report.last, "the mark beside the key is of another journal: this one is in its place")
         elif sequence <= report.last:
