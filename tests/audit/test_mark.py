@@ -144,9 +144,7 @@ def test_journals_of_one_name_that_share_a_key_are_an_error(tmp_path: Path) -> N
         path.parent.mkdir()
     with closing(Journal(first, key)) as journal:
         journal.append(record(), wait=True)
-    with pytest.raises(
-        ConfigurationError, match=r"b/audit\.db: has the key and the name of the journal .*/a/"
-    ):
+    with pytest.raises(ConfigurationError, match=r"b/audit\.db: has the key and the name of the journal .*/a/"):
         Journal(second, key)
     first.rename(second)
     with closing(Journal(second, key)) as journal:
