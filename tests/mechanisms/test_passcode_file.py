@@ -132,6 +132,28 @@ def test_unknown_users_cost_what_known_ones_cost(path: Path, monkeypatch: pytest
     assert (known.type, known.memory_cost, known.time_cost) == (Type.ID, MEMORY_KIB, PASSES)
 
 
+@pytest.mark.parametrize("hasher", [WEAK, STRONG], ids=["weak", "strong"])
+def test_they_do_too_where_hashes_are_of_another_cost(
+    path: Path, monkeypatch: pytest.MonkeyPatch, hasher: PasswordHasher
+) -> None:
+    """Made by another program, or before the parameters were raised; the passcode behind one opens nothing else."""
+    rewrite(path, hash_of_alice(path), hasher.hash(b"right"))
+    monkeypatch.setattr(passcode_file, "_HASHER", counting := Counting())
+    store = PasscodeFile(path)
+    refusal(store, "alice", b"wrong")
+    assert "unknown user" in refusal(store, "nobody", b"right").detail
+    known, unknown = counting.verified
+    assert known == unknown
+    assert known.memory_cost == hasher.memory_cost
+
+
+def test_in_a_file_without_users_everybody_is_unknown(path: Path) -> None:
+    store = PasscodeFile(path)
+    store.verify("alice", b"right")
+    remove_user(path, "alice")
+    assert "unknown user" in refusal(store, "alice", b"right").detail
+
+
 @pytest.mark.threat("T24")
 def test_the_parameters_are_at_least_the_minimum_of_owasp(path: Path) -> None:
     parameters = extract_parameters(hash_of_alice(path))
