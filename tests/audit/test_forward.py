@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import locked, opened, record
+from tests.audit.builders import filled, locked, opened, record, tampering
 from tests.audit.forwarding import HANG, Listed, append, event_ids, forwarding, until
 from useridentity.audit.forward import STOP_SECONDS, Forwarder
 from useridentity.audit.record import Record
@@ -174,6 +174,29 @@ class Choosy(Listed):
     def _form(self, made: Record) -> None:
         if made.detail:
             raise ValueError(made.detail)
+
+
+@pytest.mark.parametrize("unreadable", [(5,), (1, 2, 3), (9, 10), (1, 4, 5, 10)], ids=str)
+@pytest.mark.parametrize("body", ['{"kind":"of-tomorrow"}', '{"kind":"alert","new":"field"}', "[]", ""])
+def test_a_record_that_cannot_be_read_is_passed_over_and_said(
+    unreadable: tuple[int, ...], body: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A newer release wrote it, after which the older one was taken again; or somebody has altered it."""
+    sink = Listed(batch=4)
+    path = filled(tmp_path)
+    with opened(tmp_path) as journal:
+        events = event_ids(journal)
+    with tampering(path) as database:
+        database.executemany("UPDATE record SET body = ? WHERE sequence = ?", [(body, each) for each in unreadable])
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        until(lambda: forwarder.counters.queued == 0)
+        assert sink.events == [each for number, each in enumerate(events, 1) if number not in unreadable]
+        assert (forwarder.counters.refused, forwarder.counters.problem) == (len(unreadable), "")
+        assert journal.cursor("list") == len(events)
+    told = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    for number, each in zip(unreadable, told, strict=True):
+        assert f"list does not get record {number}, which cannot be read: " in each
+        assert "useridentity audit verify" in each
 
 
 def test_what_is_refused_is_counted_once_it_is_confirmed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from useridentity.audit.reader import Unreadable
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.sink import NoForm, Sink, Undelivered
 from useridentity.audit.turn import Turn
@@ -39,6 +40,9 @@ STAND_BY = 1.0
 
 STOP_SECONDS = 5.0
 """For sending the last records of a server that ends, its own end among them; the rest waits until it begins anew."""
+
+
+_UNREADABLE = "it stays in the journal; a newer release wrote it, or `useridentity audit verify` finds who altered it"
 
 
 class Source(Protocol):
@@ -159,7 +163,7 @@ class Forwarder:
         self._resume()
         while not self._stopping.is_set():
             self._journal.wait(self._position, POLL)  # what other processes wrote it does not tell; that is read anyway
-            self._send(self._journal.read(self._position, self._batch))
+            self._send(self._read())
             if self._is_due():
                 self._confirm()
         self._finish()
@@ -177,10 +181,20 @@ class Forwarder:
         """Send what was recorded before the stop; the journal writes a place after all that waits to be written."""
         deadline = time.monotonic() + STOP_SECONDS
         self._journal.advance(self._sink.name, self._confirmed)
-        while (entries := self._journal.read(self._position, self._batch)) and time.monotonic() < deadline:
+        while (entries := self._read()) and time.monotonic() < deadline:
             self._send(entries)
         if self._unconfirmed:
             self._confirm()
+
+    def _read(self) -> Sequence[tuple[int, Record]]:
+        """The next records that this release can read: any other would hold up all that come after it."""
+        while True:
+            try:
+                return self._journal.read(self._position, self._batch)
+            except Unreadable as error:
+                told = (self._sink.name, error.sequence, error)
+                LOGGER.error("%s does not get record %d, which cannot be read: %s; %s", *told, _UNREADABLE)  # noqa: TRY400
+                self._sent_to(error.sequence, 1, 1)
 
     def _send(self, entries: Sequence[tuple[int, Record]]) -> None:
         """Send them, but for records that the sink has no form for: those would hold up all that come after them."""

@@ -13,9 +13,17 @@ from useridentity.audit.archive import archives
 from useridentity.audit.record import Record
 from useridentity.audit.segment import PASSING, code, inode, problem, reading, rows
 from useridentity.decision import Reason
-from useridentity.errors import ConfigurationError, Unavailable
+from useridentity.errors import ConfigurationError, Unavailable, UserIdentityError
 
 LOGGER = logging.getLogger("useridentity.audit")
+
+
+class Unreadable(UserIdentityError):
+    """The record `sequence` is none of this release: a newer one wrote it, or somebody has altered it."""
+
+    def __init__(self, sequence: int, detail: str) -> None:
+        self.sequence = sequence
+        super().__init__(detail)
 
 
 class JournalReader:
@@ -43,7 +51,10 @@ class JournalReader:
         return ""
 
     def read(self, after: int, limit: int) -> list[tuple[int, Record]]:
-        """As `Journal.read`; records that are in no file any more are passed over, which is logged as an error."""
+        """As `Journal.read`; records that are in no file any more are passed over, which is logged as an error.
+
+        Raises `Unreadable` for the next record, and for a later one only once those before it were read.
+        """
         with self._opened() as newest:
             # Listed while the newest file is open, and so not put away: those before it have their names by now.
             full = [each.path for each in archives(self._path) if each.last > after]
@@ -108,7 +119,12 @@ def _records_of(path: Path, after: int, limit: int) -> list[tuple[int, Record]]:
 
 
 def _records(database: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Record]]:
-    try:
-        return [(row.sequence, Record.from_json(row.body)) for row in rows(database, after, limit)]
-    except ValueError as error:
-        raise ConfigurationError(f"a record after number {after} cannot be read: {error}") from None
+    found: list[tuple[int, Record]] = []
+    for row in rows(database, after, limit):
+        try:
+            found.append((row.sequence, Record.from_json(row.body)))
+        except ValueError as error:
+            if not found:
+                raise Unreadable(row.sequence, str(error)) from None
+            break
+    return found
