@@ -11,6 +11,7 @@ import pytest
 
 from tests.state.redis_server import RealRedis, real_redis
 from useridentity.state import Store, open_store
+from useridentity.state.penalties import Penalties
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,8 @@ def store(request: pytest.FixtureRequest, opened: Callable[[str], Store]) -> Sto
     """Each of the stores, empty."""
     urls = {"memory": "memory:", "sqlite": "sqlite:state.db"}
     return opened(urls.get(request.param) or request.getfixturevalue("redis").url)
+
+
+@pytest.fixture
+def penalties() -> Penalties:
+    return Penalties()
