@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,13 +62,15 @@ class _Loader:
         limits = self._decoded(Limits, content.get("limits", {}), ("limits",))
         state = self._decoded(StateSettings, content.get("state", {}), ("state",))
         settings = self._decoded(AuditSettings, content["audit"], ("audit",)) if "audit" in content else None
-        rules, grants = self._rules(content)
+        validators = self._validators(content.get("validator", {}))
+        rules, grants = self._rules(content, validators)
         store = self._store(state)
         audit = self._audit(settings) if settings is not None or "audit" not in content else None
         if self._problems or limits is None or state is None:
             raise ConfigurationError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
         source = Source(self._file.path.absolute(), state.url, settings)
-        return Policy.of(Content.of(rules, grants, limits), store=store, audit=audit, source=source)
+        made = Content.of(rules, grants, limits, _unused(validators, rules))
+        return Policy.of(made, store=store, audit=audit, source=source)
 
     def _whole(self, content: Mapping[str, Any]) -> None:
         """What is wrong with the file before any of its tables is read."""
@@ -78,8 +80,7 @@ class _Loader:
         elif content["version"] != VERSION or content["version"] is True:
             self._report(("version",), f"{content['version']!r} should be {VERSION}")
 
-    def _rules(self, content: Mapping[str, Any]) -> tuple[list[Rule], list[Grant]]:
-        validators = self._validators(content.get("validator", {}))
+    def _rules(self, content: Mapping[str, Any], validators: Validators) -> tuple[list[Rule], list[Grant]]:
         reader = RuleReader(self._report, self._folder)
         rules = reader.rules(content.get("authenticate"), validators)
         grants = reader.grants(content["authorize"]) if "authorize" in content else []
@@ -137,6 +138,11 @@ class _Loader:
         for text in sorted(self._hidden, key=len, reverse=True):
             what = what.replace(text, HIDDEN)
         self._problems.append((self._file.line(key), self._file.problem(key, what)))
+
+
+def _unused(validators: Validators, rules: Iterable[Rule]) -> list[str]:
+    asked = {id(each) for rule in rules for alternative in rule.alternatives for each in alternative}
+    return [name for name, validator in validators.items() if id(validator) not in asked]
 
 
 def _told(error: Exception) -> str:

@@ -44,16 +44,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a policy says: its rules in order, each with a name."""
+    """What a policy says: its rules in order, each with a name.
+
+    `unused` are the names of its file's validators that no rule accepts.
+    """
 
     rules: tuple[Rule, ...]
     grants: tuple[Grant, ...]
     limits: Limits
     rule_index: WhenIndex = field(repr=False)
     grant_index: WhoIndex = field(repr=False)
+    unused: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, rules: Sequence[Rule], grants: Sequence[Grant], limits: Limits) -> Content:
+    def of(cls, rules: Sequence[Rule], grants: Sequence[Grant], limits: Limits, unused: Sequence[str] = ()) -> Content:
         """With the names of those that have none, and ready to be searched."""
         named = [
             replace(each, accept=tuple(each.accept), name=each.name or f"rule {number}")
@@ -61,7 +65,7 @@ class Content:
         ]
         granted = [replace(each, name=each.name or f"grant {number}") for number, each in enumerate(grants, 1)]
         indexes = WhenIndex([each.when for each in named]), WhoIndex([each.who for each in granted])
-        return cls(tuple(named), tuple(granted), limits, *indexes)
+        return cls(tuple(named), tuple(granted), limits, *indexes, tuple(unused))
 
     def rule_for(self, facts: Facts) -> Rule | None:
         """The first rule that matches."""

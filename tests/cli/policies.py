@@ -17,9 +17,6 @@ version = 1
 [validator.names]
 type = "username"
 
-[validator.desk]
-type = "username"
-
 [[authenticate]]
 name = "old devices"
 when = { called_ae_title = ["PACS"], network = ["10.20.7.0/24"], tls = "none" }

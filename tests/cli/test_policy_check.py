@@ -45,7 +45,9 @@ def test_a_good_policy_is_told_in_sentences(main: Main) -> None:
 def test_a_policy_without_grants_says_what_that_means(main: Main, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(POLICY.partition("[[authenticate]]")[0] + '[[authenticate]]\naccept = ["names"]\n')
     done = main("policy", "check", "p.toml")
-    assert "There is no [[authorize]]: whoever is accepted may use all that the server offers." in joined(done.out)
+    warning = "there is no [[authorize]]: whoever is accepted may use all that the server offers"
+    assert joined(done.out).endswith(f"warning: {warning}")
+    assert json.loads(main("policy", "check", "p.toml", "--json").out)["warnings"] == [warning]
     assert "1. rule 1: Whoever calls must be verified by names (bare username)." in done.out
     done = main(*ASK, "--identity", "username")
     assert "[[authorize]]: none, so that everything is permitted" in done.out
@@ -86,6 +88,35 @@ def test_the_end_of_a_migration_is_warned_of(main: Main, tmp_path: Path, days: i
     (tmp_path / "p.toml").write_text(text.replace('["assigned"]', '["assigned", "unproved"]'))
     found = list(warnings(supposed.load(tmp_path / "p.toml"), today))
     assert found == ([f'authenticate rule "people": {warning}'] if warning else [])
+
+
+def test_a_validator_that_no_rule_accepts_is_warned_of(main: Main, tmp_path: Path) -> None:
+    other = '[validator.others]\ntype = "username"\n'
+    (tmp_path / "p.toml").write_text(POLICY.replace("[validator.names]", f"{other}[validator.names]"))
+    done = main("policy", "check", "p.toml")
+    assert (done.code, joined(done.out).partition("warning: ")[2]) == (0, 'validator "others": no rule accepts it')
+    (tmp_path / "p.toml").write_text(
+        POLICY.replace('["names"]', '["others+names"]').replace("[validator.names]", other)
+    )
+    assert main("policy", "check", "p.toml").code == 1
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "warning"),
+    [
+        ("WS_*", "WS_?", 'authenticate rule "people": "WS_?" is taken literally; * is the only pattern of AE titles'),
+        ("DESK_1", "DESK_[1-9]", 'authenticate rule "people": "DESK_[1-9]" is taken literally'),
+        ("DESK_1", "DESK_1,DESK_2", 'authenticate rule "people": "DESK_1,DESK_2" is taken literally'),
+        ("PACS", "^PACS$", 'authenticate rule "old devices": "^PACS$" is taken literally'),
+        ("RSCH", "RSCH|WS", 'authorize rule "research": "RSCH|WS" is taken literally'),
+    ],
+)
+def test_a_pattern_of_another_kind_is_warned_of(main: Main, tmp_path: Path, good: str, bad: str, warning: str) -> None:
+    """It matches nobody, and leaves those who were meant to a later rule."""
+    assert "warning" not in main("policy", "check", "p.toml").out
+    (tmp_path / "p.toml").write_text(POLICY.replace(good, bad, 1))
+    told = joined(main("policy", "check", "p.toml").out).partition("warning: ")[2]
+    assert told.startswith(warning)
 
 
 def test_a_warning_is_no_error(main: Main, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def test_the_deciding_rules_are_shown_and_why_the_others_did_not(main: Main) -> 
         "On the wire: A-ASSOCIATE-AC; with a 59H if a positive response was requested,",
         "with a server response of length 0.",
         "",
-        "No credential was looked at: it is supposed to be good for the validators asked,",
-        "or as the options say.",
+        "No credential was looked at. It is supposed to be good for the validators asked,",
+        "or as the options say, and to give the groups, claims and purposes that they",
+        "name, even where a validator never gives any.",
     ]
 
 
@@ -151,16 +152,12 @@ def test_wrong_options_are_all_told(main: Main) -> None:
 
 
 def test_no_keytab_and_no_key_is_needed_to_explain(main: Main, tmp_path: Path) -> None:
-    text = POLICY.replace(
-        '[validator.desk]\ntype = "username"', '[validator.desk]\ntype = "passcode"\nstore = "file:x"'
-    )
-    (tmp_path / "p.toml").write_text(
-        text.replace('accept = ["names"]', 'accept = ["desk"]').replace('["asserted"]', '["authenticated"]')
-    )
+    text = POLICY.replace('type = "username"', 'type = "passcode"\nstore = "file:x"')
+    (tmp_path / "p.toml").write_text(text.replace('["asserted"]', '["authenticated"]'))
     assert main("policy", "check", "p.toml").code == 1
     done = main(*ASK, "--identity", "passcode", "--tls", "server")
-    assert "asks for desk" in done.out
-    assert "tls-required: desk looks at nothing that comes without TLS" in joined(
+    assert "asks for names" in done.out
+    assert "tls-required: names looks at nothing that comes without TLS" in joined(
         main(*ASK, "--identity", "passcode").out
     )
 

@@ -1,8 +1,8 @@
-"""What a policy means, in sentences, and what will soon be wrong with it."""
+"""What a policy means, in sentences, and what of it may not be meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from useridentity.policy import Policy
 
 NEAR = timedelta(days=30)
 """What ends within it is warned of: a month is enough to find the last devices, or to agree on another date."""
+
+OTHER_PATTERNS = frozenset("?[]^$|,;")
+"""What shells, regular expressions and lists have in patterns, and AE titles may have and hardly ever do."""
 
 
 def show(file: Path, policy: Policy) -> None:
@@ -23,7 +26,6 @@ def show(file: Path, policy: Policy) -> None:
     say("An association that no rule matches is rejected.", "  ")
     say()
     if not policy.grants:
-        say("There is no [[authorize]]: whoever is accepted may use all that the server offers.")
         return
     say("What they may do; the first rule that matches decides:")
     _numbered([(grant.name, english.grant(grant)) for grant in policy.grants])
@@ -41,18 +43,33 @@ def plain(policy: Policy, today: date) -> Mapping[str, object]:
 
 def warnings(policy: Policy, today: date) -> Iterator[str]:
     """What is no problem, and should be known."""
+    if not policy.grants:
+        yield "there is no [[authorize]]: whoever is accepted may use all that the server offers"
+    yield from (f'validator "{name}": no rule accepts it' for name in policy.content.unused)
     for rule in policy.rules:
-        if rule.unproved is None:
-            continue
-        until = rule.unproved.until
-        if until < today:
-            yield f'authenticate rule "{rule.name}": unproved ended on {until}; who sends no identity is refused'
-        elif until <= today + NEAR:
-            left = (until - today).days
-            yield (
-                f'authenticate rule "{rule.name}": unproved ends {f"in {left} days" if left else "today"}, on {until}; '
-                "afterwards who sends no identity is refused"
-            )
+        name = f'authenticate rule "{rule.name}"'
+        if rule.unproved is not None:
+            yield from (f"{name}: {warning}" for warning in _end_of_migration(rule.unproved.until, today))
+        yield from _literal(name, (*rule.when.calling_ae_title, *rule.when.called_ae_title))
+    for grant in policy.grants:
+        titles = [each if isinstance(each, str) else each.ae_title for each in grant.destinations]
+        yield from _literal(f'authorize rule "{grant.name}"', titles)
+
+
+def _end_of_migration(until: date, today: date) -> Iterator[str]:
+    if until < today:
+        yield f"unproved ended on {until}; who sends no identity is refused"
+    elif until <= today + NEAR:
+        left = (until - today).days
+        when = f"in {left} days" if left else "today"
+        yield f"unproved ends {when}, on {until}; afterwards who sends no identity is refused"
+
+
+def _literal(name: str, titles: Iterable[str]) -> Iterator[str]:
+    """Titles that may exist, but look like patterns of another kind, which would match nobody."""
+    for title in titles:
+        if not OTHER_PATTERNS.isdisjoint(title):
+            yield f'{name}: "{title}" is taken literally; * is the only pattern of AE titles'
 
 
 def _numbered(sentences: Sequence[tuple[str, str]]) -> None:

@@ -17,7 +17,8 @@ from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 NOTHING_PROVED = (
-    "No credential was looked at: it is supposed to be good for the validators asked, or as the options say."
+    "No credential was looked at. It is supposed to be good for the validators asked, or as the options say, and to "
+    "give the groups, claims and purposes that they name, even where a validator never gives any."
 )
 
 _TLS = {Tls.NONE: "without TLS", Tls.SERVER: "over TLS", Tls.MUTUAL: "over TLS with a client certificate"}
