@@ -142,6 +142,22 @@ def test_the_administrator_is_told_what_is_in_between() -> None:
         made("otlp", Answer(308, b"")).send(RECORDS[:1])
 
 
+@pytest.mark.parametrize(
+    ("form", "way_out"),
+    [("single", "in the entries of a batch"), ("batch", "with an OperationOutcome"), ("otlp", "a partialSuccess")],
+)
+def test_the_administrator_is_told_which_record_a_bare_400_answers_and_what_would_let_it_be_passed_over(
+    form: str, way_out: str
+) -> None:
+    """A proxy would say it of every record, so nothing is."""
+    with pytest.raises(Undelivered) as raised:
+        made(form, Answer(400, b"")).send(RECORDS[:1])
+    assert f"answered with status 400 to 1 from event {RECORDS[0].event_id} on, in words that a proxy" in str(
+        raised.value
+    )
+    assert way_out in str(raised.value)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_receiver_refuses_for_good_in_its_own_words(form: str) -> None:
     for answer in (Answer(400, RESOURCE), Answer(409, RESOURCE), Answer(413, PAGE), Answer(422, b"")):

@@ -25,6 +25,8 @@ _OK, _CREATED = 200, 201
 class FhirSink(PostingSink):
     """Posts to a FHIR server."""
 
+    own_words = "a server that refuses a record says so with an OperationOutcome, or in the entries of a batch"
+
     def __init__(self, name: str, endpoint: Endpoint, style: MessageStyle, batch: int) -> None:
         super().__init__(name, endpoint, batch)
         self._style = style
@@ -53,7 +55,7 @@ class SingleFhir(FhirSink):
             if self._is_refusal(answer):
                 worst = answer
             elif not self._is_created(answer):
-                raise self._undelivered(answer)
+                raise self._undelivered(records, answer)
         return worst
 
     def _judge(self, records: Sequence[Record], answer: Answer) -> int:  # noqa: ARG002
@@ -83,7 +85,7 @@ class BatchFhir(FhirSink):
         """Every entry has a status of its own, in the order of the request (FHIR R4 bundle.html#batch)."""
         content = answer.object or {}
         if answer.status != _OK or content.get("resourceType") != "Bundle":
-            raise self._undelivered(answer)
+            raise self._undelivered(records, answer)
         statuses = list(_statuses(content))
         if len(statuses) != len(self._owners):
             raise Undelivered(f"{self.name}: answered {len(statuses)} of {len(self._owners)} entries")

@@ -28,6 +28,8 @@ _INFO, _WARN = (9, "INFO"), (13, "WARN")
 class OtlpLogs(PostingSink):
     """Exports records to a collector's /v1/logs."""
 
+    own_words = "a collector that refuses a record says so with a Status in JSON, or a partialSuccess"
+
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         super().__init__(name, endpoint, batch=BATCH)
 
@@ -46,7 +48,7 @@ class OtlpLogs(PostingSink):
             return 0
         content = answer.object
         if answer.status != _OK or content is None:
-            raise self._undelivered(answer)
+            raise self._undelivered(records, answer)
         if not _rejected(content):
             return 0
         return self._refused(records[0], "rejected") if len(records) == 1 else self._send_halves(records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from useridentity.audit.record import Record
 from useridentity.audit.sinks.endpoint import Endpoint
@@ -30,6 +30,8 @@ class PostingSink(ABC):
     """
 
     confirm_after = AT_ONCE
+    own_words: ClassVar[str]
+    """What an administrator can do about a receiver that refuses a record without a word that is its own."""
 
     def __init__(self, name: str, endpoint: Endpoint, batch: int) -> None:
         self.name = name
@@ -68,12 +70,15 @@ class PostingSink(ABC):
             return answer.object is not None and self._is_own(answer.object)
         return answer.status in REFUSALS
 
-    def _undelivered(self, answer: Answer) -> Undelivered:
+    def _undelivered(self, records: Sequence[Record], answer: Answer) -> Undelivered:
         why = ""
         if answer.is_redirect:
             why = ", a redirect, which is not followed; configure where it leads to"
-        elif answer.status in (*_SUCCESSES, *_IN_OWN_WORDS):
+        elif answer.status in _SUCCESSES:
             why = ", but not as such a receiver does; something in between may have"
+        elif answer.status in _IN_OWN_WORDS:
+            what = f"{len(records)} from event {records[0].event_id} on"
+            why = f" to {what}, in words that a proxy may have said as well, so all wait; {self.own_words}"
         return Undelivered(f"{self._endpoint.url}: answered with status {answer.status}{why}", wait=answer.wait)
 
     @abstractmethod
