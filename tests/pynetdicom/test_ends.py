@@ -172,6 +172,27 @@ def test_a_pdu_that_does_not_belong_there_ends_a_request_while_it_is_decided(acc
     assert acceptor.served == []
 
 
+def test_what_begins_before_the_acceptance_is_aborted_though_it_ends_behind_it(
+    accept: Accept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another thread lifts the deadline under which it is being read."""
+    gate, echo = Gate(), c_echo_rq()
+    acceptor = accept(gate.policy())
+    with RawPeer(acceptor.port) as peer:
+        peer.send(associate_rq(ALICE))
+        gate.wait_for(1)
+        peer.send(echo[:3])
+        (association,) = acceptor.server.active_associations
+        until(lambda: bytes(association.dul.socket._received) == echo[:3])
+        gate.open()
+        until(lambda: association.dul.socket._deadline is None)
+        peer.send(echo[3:])
+        assert peer.read_pdu().type is PduType.ABORT
+    acceptor.settle()
+    assert acceptor.served == []
+    assert "Traceback" not in caplog.text
+
+
 def test_a_peer_that_says_much_at_once_is_answered_in_order(accept: Accept) -> None:
     acceptor = accept()
     with RawPeer(acceptor.port) as peer:

@@ -135,14 +135,14 @@ class IdentitySocket(AssociationSocket):
 
     def _receive(self) -> bytes:
         """What has come, waiting for it; empty where the connection has ended."""
-        sock = self.socket
+        sock, deadline = self.socket, self._deadline  # which another thread may be setting to None
         if sock is None:
             return b""
-        if self._deadline is None:
+        if deadline is None:
             return sock.recv(READ_AHEAD)
-        sock.settimeout(max(0.001, self._deadline - time.monotonic()))
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
         received = sock.recv(READ_AHEAD)
-        if time.monotonic() > self._deadline:
+        if time.monotonic() > deadline:
             raise TimeoutError("the deadline has passed")
         return received
 
