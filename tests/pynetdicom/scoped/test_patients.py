@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pynetdicom import evt
 
 from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, identifier
 from tests.pynetdicom.scoped.index import Index, Study
 from tests.pynetdicom.scoped.rows import Rows, answers, patients, study
+from useridentity.pynetdicom.scoped import find
+from useridentity.pynetdicom.scoped.lookup import count
+from useridentity.pynetdicom.scoped.models import COUNTS
 
 SCOPE = {"PatientID": "P1"}
 
@@ -219,3 +224,29 @@ def test_an_attribute_without_a_keyword_is_not_seen_of_a_patient_with_studies_ou
     studies = [study(1, "P1"), study(2, "P1")]
     assert len(patient_rows(studies, [row], {"AccessionNumber": ["A1", "A2"]})[0]) == len(row)
     assert len(patient_rows(studies, [row], {"AccessionNumber": "A1"})[0]) == plain
+
+
+@pytest.mark.threat("Q7")
+def test_a_private_attribute_that_cannot_be_read_hides_no_patient_with_studies_out_of_scope() -> None:
+    row = patient("P1", "Doe^P1")
+    (seen,) = patient_rows([study(1, "P1"), study(2, "P1")], [row], {"AccessionNumber": "A1"})
+    private = Tag(0x00111001)
+    broken = Dataset({**dict(row.items()), private: RawDataElement(private, "SQ", 3, b"abc", 0, False, True)})
+    assert patient_rows([study(1, "P1"), study(2, "P1")], [broken], {"AccessionNumber": "A1"}) == [seen]
+
+
+def test_a_patients_studies_are_counted_once_though_each_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a query would take the square of their number."""
+    counted: list[int] = []
+
+    def counting(studies: Sequence[Any], keyword: str) -> int | None:
+        counted.append(len(studies))
+        return count(studies, keyword)
+
+    monkeypatch.setattr(find, "count", counting)
+    index = Index([study(n, "P1") for n in range(1, 9)])
+    wanted = identifier("STUDY", StudyInstanceUID=None, NumberOfPatientRelatedStudies=None)
+    for scope, number in ((None, 8), ({"AccessionNumber": ["A1", "A2"]}, 2)):
+        rows = answers(index.on_find, wanted, STUDY_ROOT["FIND"], scope)[1]
+        assert [row.NumberOfPatientRelatedStudies for row in rows] == [number] * number
+    assert counted == [2] * len(COUNTS)

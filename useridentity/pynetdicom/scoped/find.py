@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from pydicom import Dataset
@@ -12,7 +13,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 
-from useridentity.pynetdicom.scoped.lookup import PENDING, Studies, Study, code_of, count
+from useridentity.pynetdicom.scoped.lookup import MAX_PATIENTS, PENDING, Studies, Study, code_of, count
 from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, OF_A_PATIENT, unique_key
 from useridentity.pynetdicom.scoped.values import UNDECODED, values_of
 from useridentity.scope import BoundScope
@@ -46,7 +47,8 @@ class Rows:
     def __init__(self, bound: BoundScope, studies: Studies) -> None:
         self._bound = bound
         self._studies = studies
-        self._shown: Counter[frozenset[tuple[str, tuple[str, ...]]]] = Counter()
+        self._shown: Counter[int] = Counter()
+        self._counts = lru_cache(MAX_PATIENTS)(self._counted)  # a patient has a row for each study
 
     def below_patient(self, row: Dataset) -> Dataset | None:
         """A row at STUDY level or below: kept if its study is in scope, and it does not say otherwise itself."""
@@ -87,29 +89,31 @@ class Rows:
 
     def _next_patient(self, mine: Sequence[Study], told: Mapping[str, tuple[str, ...]]) -> Study | None:
         """A study of whom the next row with this content is about: one for each issuer of the ID, and no more."""
-        content = frozenset(told.items())
+        content = hash(frozenset(told.items()))  # which is small: there may be a million rows
         patients = {study.said.get(ISSUER): study for study in reversed(mine)}
         shown, self._shown[content] = self._shown[content], self._shown[content] + 1
         return list(reversed(patients.values()))[shown] if shown < len(patients) else None
 
     def _recounted(self, row: Dataset, study: Study) -> Dataset:
-        """`row` with counts over those of the patient's studies that are in scope.
+        """`row` with counts over those of the patient's studies that are in scope."""
+        if any(keyword in row for keyword in COUNTS):
+            counts = self._counts(study.said.get("PatientID", ()), study.said.get(ISSUER))
+            for keyword, counted in counts.items():
+                if keyword in row:
+                    row.add(DataElement(keyword, "IS", counted))
+        return row
 
-        Where the index does not count, they are emptied, unless all of them are.
+    def _counted(self, patient_id: tuple[str, ...], issuer: tuple[str, ...] | None) -> Mapping[str, int | None]:
+        """The counts of a patient that are to be told instead of the handler's.
+
+        Where the index does not count, they are emptied, unless all studies are in scope.
         """
-        counts = [keyword for keyword in COUNTS if keyword in row]
-        if not counts:
-            return row
         asked = [each for each in COUNTS.values() if each]
-        patient_id = study.said.get("PatientID", ())
         studies = self._studies.of_patient(patient_id[0], asked) if len(patient_id) == 1 else ()
         whole = bool(studies) and all(each.in_scope for each in studies)
-        mine = [each for each in studies if each.in_scope and each.said.get(ISSUER) == study.said.get(ISSUER)]
-        for keyword in counts:
-            counted = count(mine, keyword) if mine else None
-            if counted is not None or not whole:
-                row.add(DataElement(keyword, "IS", counted))
-        return row
+        mine = [each for each in studies if each.in_scope and each.said.get(ISSUER) == issuer]
+        counts = {keyword: count(mine, keyword) if mine else None for keyword in COUNTS}
+        return {keyword: counted for keyword, counted in counts.items() if counted is not None or not whole}
 
 
 def _copied(row: Dataset) -> Dataset:
@@ -132,8 +136,10 @@ def _own(element: DataElement | RawDataElement) -> DataElement | RawDataElement:
 
 
 def _known(row: Dataset) -> Dataset:
-    """The elements of `row` that have a keyword: nothing else says anything about the others."""
-    return Dataset({element.tag: element for element in row if element.keyword})
+    """`row` without elements of no keyword, which nothing else says anything about; what they hold is not read."""
+    for tag in [tag for tag in row.keys() if not _keyword(tag)]:  # noqa: SIM118  which would read them
+        del row[tag]
+    return row
 
 
 def _keyword(tag: BaseTag) -> str:
