@@ -13,8 +13,9 @@ HOSTILE = [
     "\ud800",
     "\ufffe\uffff",
     "\U0001d518<ñ>'",
+    "alice\u202e detpecca\u202c\u2066\u2069",
 ]
-"""Markup, controls, surrogates and what is no character."""
+"""Markup, controls, surrogates, what is no character, and words that are read in the other direction."""
 
 WORDS = [*HOSTILE, "\x1b$B;3ED\x1b(B", "P1\\P2^A|B&C", " ", "; event x, association y", "<none>"]
 """Also ISO 2022 escapes, delimiters of DICOM and HL7, blanks, and words of our own."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-"""Controls, line separators, and what is no character."""
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Controls, line separators, what turns the direction of the words around it, and what is no character. All else that
+does not show as itself stays, for it belongs to names: an ideographic space, say, or a joiner in Persian."""
 
 
 def visible(text: str) -> str:
-    """`text` without control characters, of which it says where they were."""
+    """`text` without such characters, of which it says where they were."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
