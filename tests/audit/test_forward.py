@@ -19,6 +19,7 @@ from useridentity.audit.forward import STOP_SECONDS, Forwarder
 from useridentity.audit.record import Record
 from useridentity.audit.sinks import AT_ONCE, Confirm, Undelivered
 from useridentity.audit.sinks.sink import in_form
+from useridentity.errors import ConfigurationError
 
 
 def test_every_record_is_forwarded_in_order(tmp_path: Path) -> None:
@@ -128,6 +129,16 @@ def test_an_outage_is_said_once_and_counted(tmp_path: Path, caplog: pytest.LogCa
     assert (after.queued, after.sent, after.oldest_seconds, after.problem) == (0, 1, 0.0, "")
     assert after.failed == len(sink.tried) - 1
     assert caplog.messages == ["audit records wait: unreachable"]
+
+
+def test_an_outage_for_a_file_of_a_sink_names_the_sink(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Several may have a token or certificate each."""
+    sink = Listed()
+    sink.failures = [ConfigurationError("token: names no file")]
+    with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
+        append(journal, 1)
+        until(lambda: forwarder.counters.sent == journal.last)
+    assert caplog.messages == ["audit records wait: list: token: names no file"]
 
 
 def test_refused_records_are_counted(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class Forwarder:
             except Undelivered as error:
                 self._fail(str(error), error.taken, error.wait)
             except UserIdentityError as error:
-                self._fail(str(error))
+                self._fail(f"{self._sink.name}: {error}")
             except Exception as error:
                 LOGGER.exception("%s: a defect; its records stay in the journal", self._sink.name)
                 self._fail(f"{type(error).__name__}: {error}")
