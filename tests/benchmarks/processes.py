@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.lib.processes import served_by
+
 HANG = 120.0
 """Seconds for a program's line: ten times what the longest measurement takes on a busy machine."""
 
@@ -39,15 +41,8 @@ class Program:
 @contextmanager
 def program(module: str, *arguments: object) -> Iterator[Program]:
     """Run `tests.benchmarks.<module>` until the block ends."""
-    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Program(module, process)
-            assert process.stdin
-            process.stdin.close()
-            process.wait(HANG)
-        finally:
-            process.kill()
+    with served_by(sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)) as process:
+        yield Program(module, process)
 
 
 def run(module: str, *arguments: object) -> float:

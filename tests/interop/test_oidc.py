@@ -18,6 +18,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.lib.certificates import Certificates
+from tests.lib.processes import served_by
 from tests.mechanisms.jwt.issuer import judge
 from tests.parts import NODE_FOLDER, require
 from tests.pynetdicom.support import echo, requestor, serving
@@ -94,16 +95,8 @@ def _line(output: IO[str] | None) -> str:
 def running(certificates: Certificates) -> Iterator[Idp]:
     node = require("node")
     require("oidc-provider")
-    command = [node, str(NODE_FOLDER / "oidc.mjs")]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        try:
-            yield Idp(process, certificates)
-            assert process.stdin
-            process.stdin.close()
-            process.wait(HANG)
-        finally:
-            process.kill()
+    with served_by(node, str(NODE_FOLDER / "oidc.mjs"), stderr=subprocess.DEVNULL) as process:
+        yield Idp(process, certificates)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
+from tests.lib.processes import served_by
 from tests.mechanisms.saml.issuer import (
     AUDIENCE,
     IDP,
@@ -73,8 +74,7 @@ def npm(issuer: Issuer) -> Iterator[Issue]:
         "cert": issuer.certificate_file.read_text(),
         "key": issuer.key_file.read_text(),
     }
-    command = [node, str(NODE_FOLDER / "saml.js")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with served_by(node, str(NODE_FOLDER / "saml.js")) as process:
         assert process.stdin
         assert process.stdout
 
@@ -83,12 +83,7 @@ def npm(issuer: Issuer) -> Iterator[Issue]:
             process.stdin.flush()
             return base64.b64decode(json.loads(process.stdout.readline())["assertion"])
 
-        try:
-            yield issue
-            process.stdin.close()
-            process.wait(HANG)
-        finally:
-            process.kill()
+        yield issue
 
 
 def test_what_npm_saml_issues_is_accepted(issuer: Issuer, npm: Issue) -> None:

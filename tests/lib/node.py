@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import select
-import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from tests.lib.processes import served_by
 from tests.parts import NODE_FOLDER, require
 
 HANG = 20.0  # seconds; ten times what node takes to start and to finish on a busy machine
@@ -61,7 +61,7 @@ class NodeScp:
 class _Process:
     """Reads JSON, a document a line, from a process's output, never for longer than a hang takes."""
 
-    def __init__(self, output: IO[bytes]) -> None:
+    def __init__(self, output: IO[str]) -> None:
         self._output = output.fileno()
         self._received = b""
 
@@ -83,15 +83,9 @@ def script(name: str, config: dict[str, Any]) -> Iterator[_Process]:
     """Run a script with `config` as its first line of input; end its input, then the process."""
     node = require("node")
     require("dcmjs-dimse")
-    command = [node, str(NODE_FOLDER / name)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with served_by(node, str(NODE_FOLDER / name)) as process:
         assert process.stdin
         assert process.stdout
-        try:
-            process.stdin.write(json.dumps(config).encode() + b"\n")
-            process.stdin.flush()
-            yield _Process(process.stdout)
-            process.stdin.close()
-            process.wait(HANG)
-        finally:
-            process.kill()
+        process.stdin.write(json.dumps(config) + "\n")
+        process.stdin.flush()
+        yield _Process(process.stdout)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,21 @@ import pytest
 from tests.parts import require
 
 ROOT = Path(__file__).parent.parent.parent
+HANG = 120.0  # seconds; ten times what any of them takes to end on a busy machine
+
+
+@contextmanager
+def served_by(*command: str, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A process that answers what it reads, and ends when the block does and nothing more is to be read."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True) as process:
+        try:
+            yield process
+            assert process.stdin
+            process.stdin.close()
+            process.wait(HANG)
+        finally:
+            process.kill()
 
 
 def suspend(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
