@@ -27,7 +27,7 @@ def reread(path: Path) -> Reread[str]:
             raise ConfigurationError(f"{path.name}: holds nothing")
         return path.read_text()
 
-    return Reread(path, read, "words", logging.getLogger("useridentity.test"))
+    return Reread([path], read, "words", logging.getLogger("useridentity.test"))
 
 
 def replaced(path: Path, text: str) -> None:
@@ -92,7 +92,7 @@ def test_what_was_wrong_and_not_in_the_file_ends_without_a_change_of_it(
             raise ConfigurationError(trouble[0])
         return path.read_text()
 
-    words = Reread(path, read, "words", logging.getLogger("useridentity.test"))
+    words = Reread([path], read, "words", logging.getLogger("useridentity.test"))
     replaced(path, "new")
     trouble.append("too many open files")
     assert words.current() == "old"

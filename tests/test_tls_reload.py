@@ -9,7 +9,7 @@ import signal
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from tests.lib.documents import run_python_of, snippets_of
 from tests.lib.handshake import handshake
 from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import PASSCODE, serving
-from useridentity import Policy, UsernamePasscode
+from useridentity import Policy, UsernamePasscode, changed_file
 from useridentity.errors import ConfigurationError
 from useridentity.pynetdicom import AE
 from useridentity.testing import TokenIssuer
 from useridentity.tls import client_context
-from useridentity.tls_reload import RETRY_AFTER, WARN_AGAIN, ServerTls
+from useridentity.tls_reload import WARN_AGAIN, ServerTls
 
 
 @dataclass
@@ -173,13 +173,12 @@ def test_what_could_not_be_read_for_another_reason_is_tried_again(
     handshake(tls, client)
     site.put("ca.crl", site.root.revoke(site.node))
     with monkeypatch.context() as without_descriptors:
+        without_descriptors.setattr(changed_file, "RETRY_AFTER", 0.0)
         without_descriptors.setattr(Path, "read_bytes", _no_descriptors)
-        for seconds in (0, 1, 10):
-            site.now = NOW + timedelta(seconds=seconds)
+        for _ in range(3):
             handshake(tls, client)
     (record,) = caplog.records
     assert os.strerror(errno.EMFILE) in record.getMessage()
-    site.now += RETRY_AFTER
     with pytest.raises(OSError):  # noqa: PT011  an alert or a reset, whichever is first
         handshake(tls, client)
 

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from useridentity.errors import ConfigurationError
@@ -29,38 +29,58 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
 
 
 class Reread(Generic[T]):
-    """What `read` makes of the file at `path`, read again once it was changed. Safe to use from many threads.
+    """What `read` makes of some files, read again once one of them was changed. Safe to use from many threads.
 
     A change for the worse, for which `read` raises `ConfigurationError`, is logged once, and what was read before stays
-    until the file can be read; at first it is raised. `what` says in the log what is read, in the plural.
+    until the files can be read; at first it is raised. `what` says in the log what is read, in the plural.
     """
 
-    def __init__(self, path: str | os.PathLike[str], read: Callable[[], T], what: str, log: logging.Logger) -> None:
-        self._path = path
+    def __init__(
+        self, files: Iterable[str | os.PathLike[str]], read: Callable[[], T], what: str, log: logging.Logger
+    ) -> None:
+        self._files = tuple(files)
         self._read = read
         self._what = what
         self._log = log
         self._lock = threading.Lock()
-        self._seen = fingerprint(path)
-        self._value = read()
-        self._retry_at = float("inf")
+        self._seen: list[Fingerprint] = []
         self._told = ""
+        self.prepare()()
 
     def current(self) -> T:
+        """What is read of the files as they are, or of the last that could be used."""
         with self._lock:
-            seen, now = fingerprint(self._path), time.monotonic()
+            seen, now = self._fingerprints(), time.monotonic()
             if self._seen != seen or now >= self._retry_at:
                 self._seen = seen
                 self._read_again(now)
             return self._value
 
+    def prepare(self) -> Callable[[], None]:
+        """Read the files, changed or not; what is returned puts them to use, and cannot fail.
+
+        Raises `ConfigurationError`.
+        """
+        seen, value = self._fingerprints(), self._read()
+
+        def use() -> None:
+            with self._lock:
+                self._seen = seen
+                self._use(value)
+
+        return use
+
     def _read_again(self, now: float) -> None:
         try:
-            self._value = self._read()
+            self._use(self._read())
         except ConfigurationError as error:
             self._retry_at, told = now + RETRY_AFTER, str(error)
             if told != self._told:
                 self._log.error("%s not read again, those of before stay in use: %s", self._what, told)
-        else:
-            self._retry_at, told = float("inf"), ""
-        self._told = told
+            self._told = told
+
+    def _use(self, value: T) -> None:
+        self._value, self._retry_at, self._told = value, float("inf"), ""
+
+    def _fingerprints(self) -> list[Fingerprint]:
+        return [fingerprint(path) for path in self._files]

@@ -69,7 +69,7 @@ class PasscodeFile:
 
     def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
-        self._file = Reread(self.path, partial(_load, self.path), "passcodes", _log)
+        self._file = Reread([self.path], partial(_load, self.path), "passcodes", _log)
         self._rehashing_failed = False
 
     def __repr__(self) -> str:

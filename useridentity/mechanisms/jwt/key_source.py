@@ -40,7 +40,7 @@ class FileKeys:
     may_wait = False
 
     def __init__(self, path: Path) -> None:
-        self._file = Reread(path, partial(_read, path), "JSON Web Keys", LOGGER)
+        self._file = Reread([path], partial(_read, path), "JSON Web Keys", LOGGER)
 
     def key(self, kid: str | None, algorithm: str, context: CheckContext) -> Key:  # noqa: ARG002  nothing is waited for
         return self._file.current().key(kid, algorithm)

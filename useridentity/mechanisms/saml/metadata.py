@@ -72,7 +72,7 @@ class MetadataFile:
     def __init__(self, path: Path, issuer: str | None) -> None:
         self._path = path
         self._wanted = issuer
-        self._file = Reread(path, self._read, "SAML metadata", _log)
+        self._file = Reread([path], self._read, "SAML metadata", _log)
         # Stays the one that was there when the policy was loaded.
         self.issuer = self._wanted = self._file.current().issuer
 
