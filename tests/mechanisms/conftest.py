@@ -9,7 +9,7 @@ import pytest
 from tests.lib.certificates import Certificates
 from tests.lib.rawpeer import HANG
 from tests.mechanisms.https_server import HttpsServer, https_server
-from useridentity.mechanisms import fetched
+from useridentity.mechanisms import fetched, https
 
 
 @pytest.fixture(name="idp_server")
@@ -23,3 +23,4 @@ def _idp_server(certificates: Certificates) -> Iterator[HttpsServer]:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for a fetch waits for it: on a busy machine even one that does nothing may take its second."""
     monkeypatch.setattr(fetched, "MAX_WAIT", HANG)
+    monkeypatch.setattr(https, "REQUEST_SECONDS", HANG)

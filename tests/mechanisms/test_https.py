@@ -18,17 +18,13 @@ from useridentity.mechanisms.jwt.discovery import discovered
 
 SOON = 0.5  # seconds
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture
 def context(certificates: Certificates) -> ssl.SSLContext:
     """Trusts the tests' authority only."""
     return https_context(certificates.ca)
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine nothing else ends what should not."""
-    monkeypatch.setattr(https, "REQUEST_SECONDS", HANG)
 
 
 def test_json_is_fetched(idp_server: HttpsServer, context: ssl.SSLContext) -> None:

@@ -18,6 +18,8 @@ from useridentity.mechanisms.jwt.oidc import TOKEN_EXCHANGE
 
 ISSUED = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 300}
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture(autouse=True)
 def _publish(idp_server: HttpsServer) -> None:
