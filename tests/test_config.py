@@ -54,6 +54,7 @@ def test_a_good_file_is_the_policy_it_describes(tmp_path: Path) -> None:
     [
         ("version = 1", "version = 2", "identity.toml:1: version: 2 should be 1"),
         ("version = 1", "version = true", "identity.toml:1: version: True should be 1"),
+        ("version = 1", "version = 1.0", "identity.toml:1: version: 1.0 should be 1"),
         ("version = 1", "", "identity.toml:1: version: is missing; begin the file with version = 1"),
         (
             "[limits]",

@@ -75,10 +75,8 @@ class _Loader:
     def _whole(self, content: Mapping[str, Any]) -> None:
         """What is wrong with the file before any of its tables is read."""
         report_unknown(content, TABLES, (), self._report)
-        if "version" not in content:
-            self._report(("version",), f"is missing; begin the file with version = {VERSION}")
-        elif content["version"] != VERSION or content["version"] is True:
-            self._report(("version",), f"{content['version']!r} should be {VERSION}")
+        if problem := self._file.version_problem(VERSION):
+            self._report(("version",), problem)
 
     def _rules(self, content: Mapping[str, Any], validators: Validators) -> tuple[list[Rule], list[Grant]]:
         reader = RuleReader(self._report, self._folder)

@@ -164,11 +164,18 @@ def _paths(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str,
             yield f"{before}{key}", value
 
 
+def attribute_problem(path: str) -> str:
+    """Why nothing has an attribute of this name, or path of names; empty where patients, studies or worklist items do."""
+    if path in ATTRIBUTES:
+        return ""
+    close = get_close_matches(path, ATTRIBUTES, 1)
+    known = f'did you mean "{close[0]}"?' if close else "docs/scope.md lists them"
+    return f"{path}: is no attribute of patients, studies or worklist items; {known}"
+
+
 def _written(path: str, value: object, problems: list[str]) -> tuple[str, ...]:
-    if path not in ATTRIBUTES:
-        close = get_close_matches(path, ATTRIBUTES, 1)
-        known = f'did you mean "{close[0]}"?' if close else "docs/scope.md lists them"
-        problems.append(f"{path}: is no attribute of patients, studies or worklist items; {known}")
+    if problem := attribute_problem(path):
+        problems.append(problem)
         return ()
     values = value if isinstance(value, list | tuple) else [value]
     wrong = [what for each in values if (what := _problem(ATTRIBUTES[path].vr, each))] or (

@@ -77,6 +77,13 @@ class TomlFile:
             key = key[:-1]
         return self._lines[key]
 
+    def version_problem(self, known: int) -> str:
+        """Why this is no file of the version that is known; empty where it is."""
+        if "version" not in self.content:
+            return f"is missing; begin the file with version = {known}"
+        found = self.content["version"]
+        return "" if type(found) is int and found == known else f"{found!r} should be {known}"
+
     def problem(self, key: Key, what: str) -> str:
         """`what` is wrong with `key`, said with file and line."""
         return f"{self.path}:{self.line(key)}: {spelled(key)}: {what}" if key else f"{self.path}: {what}"

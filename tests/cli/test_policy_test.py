@@ -120,6 +120,8 @@ def test_scripts_get_json(main: Main, tmp_path: Path) -> None:
     ("right", "wrong", "told"),
     [
         ("version = 1", "version = 2", "c.toml:2: version: 2 should be 1"),
+        ("version = 1", "version = true", "c.toml:2: version: True should be 1"),
+        ("version = 1", "", "c.toml:1: version: is missing; begin the file with version = 1"),
         ("[[case]]", "[[kase]]", 'c.toml:4: kase: unknown key; did you mean "case"?'),
         ("calling", "caling", 'c.toml:6: case[0].caling: unknown key; did you mean "calling"?'),
         ('calling = "WS_1"', "", "c.toml:4: case[0]: calling is missing"),
@@ -127,12 +129,19 @@ def test_scripts_get_json(main: Main, tmp_path: Path) -> None:
         ('"username"', '"user"', "c.toml:9: case[0].identity: 'user' is not allowed"),
         ('claims = { npi = ["2"]', 'claims = { "n pi" = ["2"]', "c.toml:11: case[0].claims: 'n pi' is no claim path"),
         ('name = "a researcher"', "name = 3", "c.toml:5: case[0].name: 3 should be a string"),
+        ('name = "a researcher"', 'name = ""', "c.toml:5: case[0].name: '' should be a string"),
         ("expect.rule", "expect.rul", 'c.toml:13: case[0].expect.rul: unknown key; did you mean "rule"?'),
         ('expect.decision = "accepted"', "", "c.toml:13: case[0].expect: decision is missing"),
         ('rule = "people"', 'rule = "peple"', 'c.toml:13: case[0].expect.rule: "peple" is no rule of the policy; did'),
         ('grant = "research"', 'grant = "reserch"', 'c.toml:14: case[0].expect.grant: "reserch" is no rule of the'),
         ('"find", "move"]', '"fnd", "move"]', 'c.toml:18: case[0].expect.permits: "fnd" is no capability'),
         ('["LAPTOP"', '["LAPTOP "', "c.toml:21: case[0].expect.moves_not_to: 'LAPTOP ' would never match"),
+        ('["LAPTOP"', '["WS*"', "c.toml:21: case[0].expect.moves_not_to: 'WS*' is a pattern; write out an AE title"),
+        (
+            '[{ PatientID = "P2"',
+            '[{ PatentID = "P2"',
+            "c.toml:23: case[0].expect.reaches_not: PatentID: is no attribute of patients, studies or worklist items",
+        ),
         ('"no-rule"', '"no-rul"', 'c.toml:29: case[1].expect.reason: "no-rul" is no reason; did you mean "no-rule"?'),
         ('reason = "no-rule"', 'permits = ["find"]', "c.toml:29: case[1].expect.permits: means nothing where the"),
         ("expect = {", "expected = {", "c.toml:29: case[1].expected: unknown key"),
@@ -141,7 +150,7 @@ def test_scripts_get_json(main: Main, tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_cases_is_told_with_line_and_key(
     main: Main, tmp_path: Path, right: str, wrong: str, told: str
 ) -> None:
-    """A case that can never come true is no case."""
+    """A case that can never come true is no case, and one that cannot fail is none either."""
     assert judged(main, tmp_path, CASES).code == 0
     assert right in CASES
     done = judged(main, tmp_path, CASES.replace(right, wrong, 1))

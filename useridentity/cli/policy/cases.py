@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from useridentity.ae_title import title_problems
+from useridentity.ae_title import title_problem
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import ConfigurationError, problems_of
 from useridentity.explain import Supposed, explain
@@ -16,7 +16,7 @@ from useridentity.grant_problems import serves_a_scope
 from useridentity.identity import Assurance
 from useridentity.permission import Permission, capabilities_of
 from useridentity.policy import Policy
-from useridentity.scope import Scope
+from useridentity.scope import Scope, attribute_problem
 from useridentity.settings import decode, nearest, report_unknown
 from useridentity.toml_file import Key, TomlFile
 
@@ -71,7 +71,17 @@ class Expected:
         for key in ("permits", "refuses"):
             yield from ((key, problem) for word in getattr(self, key) for problem in problems_of(capabilities_of, word))
         for key in ("moves_to", "moves_not_to"):
-            yield from ((key, problem) for problem in title_problems(getattr(self, key)))
+            yield from ((key, problem) for title in getattr(self, key) if (problem := _place_problem(title)))
+        for key in ("reaches", "reaches_not"):
+            paths = (path for study in getattr(self, key) for path in study)
+            yield from ((key, problem) for path in paths if (problem := attribute_problem(path)))
+
+
+def _place_problem(title: str) -> str:
+    """Why a C-MOVE could not be sent there; a pattern would be looked for as it stands, and not be found."""
+    if "*" in title:
+        return f"{title!r} is a pattern; write out an AE title that it stands for"
+    return title_problem(title)
 
 
 _ABOUT_PERMISSION = ("permits", "refuses", "moves_to", "moves_not_to", "reaches", "reaches_not", "emergency")
@@ -191,8 +201,8 @@ class _Reader:
     def cases(self) -> list[Case]:
         content = self._file.content
         report_unknown(content, ("version", "case"), (), self._report)
-        if content.get("version") != VERSION:
-            self._report(("version",), f"{content.get('version')!r} should be {VERSION}")
+        if problem := self._file.version_problem(VERSION):
+            self._report(("version",), problem)
         tables = content.get("case")
         if not isinstance(tables, list) or not tables:
             self._report(("case",), "no [[case]], so nothing would be tested")
@@ -211,7 +221,7 @@ class _Reader:
         supposed = decode(Supposed, rest, key, self._report, folder)
         expected = decode(Expected, table.get("expect", {}), (*key, "expect"), self._report, folder)
         name = table.get("name", f"case {int(key[-1]) + 1}")
-        if not isinstance(name, str) or not name.isprintable():
+        if not isinstance(name, str) or not name or not name.isprintable():
             self._report((*key, "name"), f"{name!r} should be a string of characters that can be shown")
         for part, at in ((supposed, key), (expected, (*key, "expect"))):
             for word, what in part.problems(self._policy) if part else ():
