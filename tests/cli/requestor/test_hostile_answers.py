@@ -6,14 +6,16 @@ import json
 import random
 import warnings
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
+from pydicom.tag import Tag
 from pynetdicom.dsutils import decode, encode
 
 from tests.cli.requestor.conftest import Command
-from tests.cli.requestor.test_retrieve import finder
+from tests.cli.requestor.test_retrieve import finder, finder_saw
 from useridentity.cli.requestor.identifier import cell, plain
 
 MUTANTS = 600
@@ -29,7 +31,8 @@ def honest() -> Dataset:
     match.ModalitiesInStudy, match.InstanceNumber, match.Rows = ["CT", "MR"], "5", 512
     match.StudyDate, match.StudyTime, match.StudyInstanceUID = "20261122", "1201", "1.2.3"
     match.ScheduledProcedureStepSequence = [item, item]
-    match.RealWorldValueSlope = 0.5
+    match.RealWorldValueSlope, match.SelectorFDValue, match.SelectorULValue = 0.5, [0.5, 1], [1, 2]
+    match.SmallestImagePixelValue, match.FrameIncrementPointer = 5, [Tag("FrameTime"), Tag("Rows")]
     return match
 
 
@@ -40,7 +43,22 @@ def test_an_honest_match_is_shown_as_it_is() -> None:
     assert (shown["Rows"], shown["RealWorldValueSlope"], shown["PatientName"]) == (512, 0.5, "Müller^Zoë")
     assert cell(honest(), "ModalitiesInStudy") == "CT\\MR"
     assert cell(honest(), "ScheduledProcedureStepSequence") == "2 items"
+    assert cell(honest(), "SelectorULValue") == "1\\2"
+    assert (shown["SelectorULValue"], shown["FrameIncrementPointer"]) == ([1, 2], ["00181063", "00280010"])
     assert cell(honest(), "AccessionNumber") == ""
+
+
+def test_a_match_as_json_is_an_identifier_again(command: Command, tmp_path: Path) -> None:
+    """Whatever its attributes' VRs; with what else is to be shown."""
+    finder_saw.clear()
+    with finder((0xFF00, honest())) as scp:
+        found = command("find", "127.0.0.1", scp.port, "--json")
+        (tmp_path / "match.json").write_text(found.out)
+        again = command("find", "127.0.0.1", scp.port, "--json", "--identifier", "match.json")
+    assert (found.code, again.code, again.out) == (0, 0, found.out), again.err
+    assert {each.keyword: finder_saw[1][each.tag].value for each in honest()} == {
+        each.keyword: each.value for each in honest()
+    }
 
 
 @pytest.mark.parametrize("implicit", [True, False])

@@ -60,7 +60,9 @@ def test_what_cannot_be_used(command: Command, arguments: tuple[str, ...], said:
 
 
 @pytest.mark.parametrize("name", ["echo", "find", "store", "get", "move"])
-@pytest.mark.parametrize("wrong", [(), ("--calld", "X"), ("127.0.0.1", "104", "--timeout", "soon"), ("a", "99999")])
+@pytest.mark.parametrize(
+    "wrong", [(), ("--calld", "X"), ("127.0.0.1", "104", "--timeout", "soon"), ("a", "99999"), ("a", "9" * 5000)]
+)
 def test_a_wrong_command_line(command: Command, name: str, wrong: tuple[str, ...]) -> None:
     told = failed(command(name, *wrong, "--json"), Exit.USAGE)
     assert f"`useridentity {name} --help`" in told["advice"]

@@ -315,6 +315,8 @@ def test_what_a_peer_answers_cannot_move_the_cursor_or_make_lines(command: Comma
         (("PatientName=Müller^Zoë",), {"PatientName": "Müller^Zoë", "SpecificCharacterSet": "ISO_IR 192"}),
         (("00100020=7",), {"PatientID": "7"}),
         (("(0010,0020)=7",), {"PatientID": "7"}),
+        (("Rows=512", "AcquisitionDuration=1.5", "RecommendedDisplayFrameRateInFloat=-2"), {"Rows": 512, "AcquisitionDuration": 1.5, "RecommendedDisplayFrameRateInFloat": -2.0}),  # noqa: E501
+        (("SpecificCharacterSet=ISO_IR 100", "PatientName=Müller"), {"PatientName": "Müller", "SpecificCharacterSet": "ISO_IR 100"}),  # noqa: E501
         (("RequestAttributesSequence.ScheduledProcedureStepID=S",), {"RequestAttributesSequence": [{"ScheduledProcedureStepID": "S"}]}),  # noqa: E501
     ],
 )  # fmt: skip
@@ -335,6 +337,12 @@ def test_keys_reach_the_peer(command: Command, keys: tuple[str, ...], expected: 
         ('{"PatientID": "7"}', 0),
         ('{"00100020": {"vr": "LO", "Value": ["7"]}}', 0),
         ('{"PatientName": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}, "PatientID": "7"}', 0),
+        ('{"PatientID": "7", "AcquisitionDuration": {"vr": "FD", "Value": [1.5]}}', 0),
+        ('{"PatientID": "7", "AcquisitionDuration": [1.5, 2]}', 0),
+        ('{"PatientID": "7", "AcquisitionDuration": "many"}', 1),
+        ('{"PatientID": "7", "Rows": 1.5}', 1),
+        ('{"PatientID": {"vr": "LO", "value": ["7"]}}', 1),
+        ('{"PatientID": {"vr": "LO", "BulkDataURI": "https://pacs.example.org/7"}}', 1),
         ('{"PatientsID": "7"}', 1),
         ('["PatientID"]', 1),
         ('{"PatientID": true}', 1),
@@ -354,6 +362,16 @@ def test_json_identifiers_are_either_form_and_strict(command: Command, tmp_path:
         assert finder_saw == []
     else:
         assert finder_saw[0].PatientID == "7"
+
+
+@pytest.mark.parametrize(("name", "code"), [("Müller", 0), ("山田", 2)])
+def test_a_name_that_its_character_set_has_not_is_not_asked_for(command: Command, name: str, code: int) -> None:
+    """The question marks that pydicom would write in its place match any name of that length."""
+    with finder() as scp:
+        keys = ("-k", "SpecificCharacterSet=ISO_IR 100", "-k", f"PatientName={name}")
+        done = command("find", "127.0.0.1", scp.port, *keys)
+    assert done.code == code
+    assert ("PatientName cannot be asked for with this value" in done.err) == (code != 0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from contextlib import suppress
@@ -61,7 +62,10 @@ def _set(dataset: Dataset, path: str, value: str) -> None:
     vr = dictionary_VR(tag)
     if vr == "SQ" and value:
         raise typer.BadParameter(f"{path} is a sequence; write {path}.Attribute={value}", param_hint="-k")
-    dataset[tag] = _element(tag, vr, [] if vr == "SQ" else value.split("\\") if "\\" in value else value)
+    try:
+        dataset[tag] = _element(tag, vr, [] if vr == "SQ" else value.split("\\") if "\\" in value else value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="-k") from None
 
 
 def _step(text: str, path: str) -> tuple[BaseTag, int]:
@@ -90,17 +94,25 @@ def _nearest(text: str) -> str:
 
     from pydicom.datadict import keyword_dict
 
-    close = get_close_matches(text, keyword_dict, 1)
+    close = get_close_matches(text, filter(None, keyword_dict), 1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _element(tag: BaseTag, vr: str, value: Any) -> DataElement:
+    """Of a text or a list of texts; raises `ValueError`, which tells the attribute."""
     try:
-        if vr in ("US", "SS", "UL", "SL", "UV", "SV") and value not in ("", []):
-            value = [int(each) for each in value] if isinstance(value, list) else int(value)
+        if (number := _NUMBERS.get(vr)) and value not in ("", []):
+            value = [number(each) for each in value] if isinstance(value, list) else number(value)
         return DataElement(tag, vr, value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise typer.BadParameter(f"{keyword_for_tag(tag)}={value!r}: {error}", param_hint="-k") from None
+        raise ValueError(f"{keyword_for_tag(tag)}={value!r}: {error}") from None
+
+
+_NUMBERS: Mapping[str, type[int] | type[float]] = {
+    **dict.fromkeys(("US", "SS", "US or SS", "UL", "SL", "UV", "SV"), int),
+    **dict.fromkeys(("FL", "FD"), float),
+}
+"""VRs whose values pydicom takes as numbers and not as text."""
 
 
 def _read(file: str) -> bytes:
@@ -134,12 +146,17 @@ def _dataset(content: Mapping[str, Any], file: str, depth: int = 0) -> Dataset:
         if tag is None:
             raise ConfigurationError(f"{file}: {name!r} is no attribute of the standard{_nearest(name)}")
         vr = dictionary_VR(tag)
-        dataset[tag] = _element(tag, vr, _plain(vr, value, f"{file}: {name}", depth))
+        try:
+            dataset[tag] = _element(tag, vr, _plain(vr, value, f"{file}: {name}", depth))
+        except ValueError as error:
+            raise ConfigurationError(f"{file}: {error}") from None
     return dataset
 
 
 def _plain(vr: str, value: Any, where: str, depth: int) -> Any:
     if isinstance(value, dict) and "vr" in value:
+        if other := value.keys() - {"vr", "Value"}:  # without them it would match everything
+            raise ConfigurationError(f"{where}: has {min(other)!r}; a value to match stands in Value")
         value = value.get("Value", [])
     if vr == "SQ":
         items = value if isinstance(value, list) else [value]
@@ -162,14 +179,24 @@ def _text(value: Any, where: str) -> str:
 
 def check_encodable(dataset: Dataset) -> None:
     """Raises `typer.BadParameter` for the first attribute that cannot be sent as it is."""
+    character_set = dataset.get_item("SpecificCharacterSet")
     for element in dataset:
         alone = Dataset()
+        if character_set is not None:
+            alone.add(character_set)
         alone[element.tag] = element
-        if not _is_text(element.value) or encode(alone, True, True) is None:
+        if not _is_text(element.value) or not _is_encodable(alone):
             raise typer.BadParameter(
-                f"{_name(element.tag)} cannot be asked for with this value, which is none of its VR {element.VR}",
-                param_hint="-k",
+                f"{_name(element.tag)} cannot be asked for with this value, which is none of its VR {element.VR}"
+                f"{' and Specific Character Set' if character_set is not None else ''}",
+                param_hint="-k or --identifier",
             )
+
+
+def _is_encodable(dataset: Dataset) -> bool:
+    with warnings.catch_warnings():  # pydicom's, of characters in whose place it would write "?", which matches any
+        warnings.simplefilter("error")
+        return encode(dataset, True, True) is not None
 
 
 def _is_text(value: object) -> bool:
@@ -207,7 +234,7 @@ def _name(tag: BaseTag) -> str:
 def _jsonable(element: DataElement) -> Any:
     if isinstance(element.value, Sequence):
         return [plain(item) for item in element.value]
-    if isinstance(element.value, MultiValue):
+    if isinstance(element.value, (MultiValue, list)):
         return [_number_or_text(each) for each in element.value]
     return _number_or_text(element.value)
 
@@ -215,6 +242,8 @@ def _jsonable(element: DataElement) -> Any:
 def _number_or_text(value: object) -> int | float | str:
     if type(value) is float and not isfinite(value):  # which JSON has not
         return str(value)
+    if isinstance(value, BaseTag):  # an AT's value (PS3.18 F.2.3)
+        return f"{value:08X}"
     return value if type(value) in (int, float) else "" if value is None else str(value)  # type: ignore[return-value]
 
 
@@ -225,7 +254,7 @@ def cell(dataset: Dataset, keyword: str) -> str:
     value = _read_element(dataset, Tag(keyword)).value
     if isinstance(value, Sequence):
         return f"{len(value)} items"
-    if isinstance(value, MultiValue):
+    if isinstance(value, (MultiValue, list)):
         return "\\".join(map(str, value))
     return "" if value is None else str(value)
 

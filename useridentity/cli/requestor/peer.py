@@ -141,7 +141,7 @@ def _passcode_file(peer: PeerProfile, options: Options) -> str | None:
 
 
 def _port(text: str) -> int:
-    if not profiles.is_port(int(text)):
+    if len(text) > len("65535") or not profiles.is_port(int(text)):
         raise typer.BadParameter(f"{text} is no port; ports are 1 to 65535", param_hint="PORT")
     return int(text)
 
