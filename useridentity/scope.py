@@ -165,7 +165,7 @@ def _paths(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str,
 
 
 def attribute_problem(path: str) -> str:
-    """Why nothing has an attribute of this name, or path of names; empty where patients, studies or worklist items do."""
+    """Why a scope cannot name this attribute, or path of them; empty where it can."""
     if path in ATTRIBUTES:
         return ""
     close = get_close_matches(path, ATTRIBUTES, 1)
