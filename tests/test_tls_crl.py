@@ -155,6 +155,16 @@ def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
     assert "is not signed by it" in problem
 
 
+def test_an_authority_whose_name_cannot_be_read_is_an_error(site: Site) -> None:
+    """In an encoding of the last century, of which OpenSSL takes no notice."""
+    site.connect(site.crl(site.root.revoke()))
+    name, odd = b"\x0c\x0dHospital Root", b"\x14\x0dH\xf6spital Root"
+    site.ca.write_bytes(Ca(site.root.altered(site.root.certificate, name, odd), site.root.key).pem)
+    server_context(*site.server, client_ca=site.ca)
+    (problem,) = problems(site, site.root.revoke())
+    assert "cannot be read" in problem
+
+
 def _partition(*, users: bool = False, authorities: bool = False, indirect: bool = False) -> x509.ExtensionType:
     return x509.IssuingDistributionPoint(None, None, users, authorities, None, indirect, False)
 

@@ -89,3 +89,6 @@ def test_what_cannot_be_read_is_no_certificate(tmp_path: Path) -> None:
     found, leaf = trust(tmp_path, root), root.issue()
     assert found.objects(leaf.der, NOW) == ""
     assert found.objects(leaf.der[:-40], NOW).startswith("cannot be read")
+    odd = Ca(root.altered(root.certificate, b"\x0c\x0dHospital Root", b"\x14\x0dH\xf6spital Root"), root.key)
+    below = root.altered(leaf.certificate, b"\x0c\x0dHospital Root", b"\x14\x0dH\xf6spital Root")
+    assert trust(tmp_path, odd).objects(Leaf(below, leaf.key).der, NOW).startswith("cannot be read")

@@ -54,8 +54,13 @@ class RevocationLists:
         """
         path = Path(path)
         lists = _lists(path)
-        signed = {each: tuple(one for one in lists if _signed(one, each)) for each in authorities(ca)}
-        problems = (*_missing(signed, lists), *_forged(signed, lists), *_partial(lists), *_outside_time(lists))
+        try:
+            signed = {each: tuple(one for one in lists if _signed(one, each)) for each in authorities(ca)}
+            problems = (*_missing(signed, lists), *_forged(signed, lists), *_partial(lists), *_outside_time(lists))
+        except (ValueError, TypeError) as error:  # OpenSSL reads more than others do
+            raise ConfigurationError(
+                f"crl {path}: a name in it, or in {os.fspath(ca)}, cannot be read: {error}"
+            ) from error
         if problems:
             raise ConfigurationError(f"crl {path}: {problem}" for problem in dict.fromkeys(problems))
         lives = [(each.last_update_utc, _end(each)) for each in _last_to_end(signed, lists)]

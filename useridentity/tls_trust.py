@@ -46,10 +46,9 @@ class Trust:
     def objects(self, certificate: bytes, now: datetime) -> str:
         """Why a certificate, DER, would not be verified at `now`; empty where it would be."""
         try:
-            parsed = x509.load_der_x509_certificate(certificate)
-        except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:  # OpenSSL reads more than others do
-            return f"cannot be read: {error}"
-        return self._objects(parsed, now, len(self.authorities))
+            return self._objects(x509.load_der_x509_certificate(certificate), now, len(self.authorities))
+        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+            return f"cannot be read: {error}"  # OpenSSL reads more than others do
 
     def _objects(self, certificate: x509.Certificate, now: datetime, above: int) -> str:
         """As `objects`, with so many authorities `above` at most: they may have signed each other."""

@@ -97,10 +97,18 @@ class Ca:
         tbs = x509.load_pem_x509_crl(self.revoke()).tbs_certlist_bytes
         first = tbs.index(b"\x17\x0d")  # thisUpdate, a UTCTime of 13 octets; the other one follows it
         tbs = _sequence(tbs[2 : first + 15] + tbs[first + 30 :])
+        return x509.load_der_x509_crl(self._signed(tbs)).public_bytes(Encoding.PEM)
+
+    def altered(self, certificate: x509.Certificate, old: bytes, new: bytes) -> x509.Certificate:
+        """A certificate with as many other octets, which cryptography does not make, signed by this authority."""
+        assert old in certificate.tbs_certificate_bytes
+        assert len(old) == len(new)
+        return x509.load_der_x509_certificate(self._signed(certificate.tbs_certificate_bytes.replace(old, new)))
+
+    def _signed(self, tbs: bytes) -> bytes:
         algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
         signature = self.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
-        der = _sequence(tbs + algorithm + bytes([3, len(signature) + 1, 0]) + signature)
-        return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
+        return _sequence(tbs + algorithm + bytes([3, len(signature) + 1, 0]) + signature)
 
     @property
     def pem(self) -> bytes:
@@ -127,8 +135,9 @@ class Leaf:
 
 
 def _sequence(content: bytes) -> bytes:
-    """DER; of fewer than 256 octets."""
-    return (b"\x30" if len(content) < 0x80 else b"\x30\x81") + bytes([len(content)]) + content
+    """DER."""
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8)
+    return b"\x30" + (length if len(content) < 0x80 else bytes([0x80 + len(length)]) + length) + content
 
 
 def _name(names: Names) -> x509.Name:

@@ -186,6 +186,23 @@ def test_a_certificate_without_a_name_to_go_by_is_refused(root: Ca, tmp_path: Pa
         assert "exactly one is needed" in refusal(judge, shown(root.issue(subject))).detail
 
 
+@pytest.mark.parametrize("odd", [b"CT\n1", b"CT\x001", b"CT\x1b1"])
+def test_a_node_is_named_in_print_only(root: Ca, tmp_path: Path, odd: bytes) -> None:
+    """It is a line of logs and records, and a subject of rules."""
+    leaf, judge = root.issue(), validator(tmp_path, root)
+    identity(judge, shown(leaf))
+    altered = Leaf(root.altered(leaf.certificate, b"CT_1", odd), leaf.key)
+    assert "in print" in refusal(judge, shown(altered)).detail
+
+
+@pytest.mark.parametrize("odd", [b"\x14\x04C\xe4_1", b"\x03\x04\x00C_1"], ids=["teletex", "bits"])
+def test_a_name_that_cannot_be_read_is_refused(root: Ca, tmp_path: Path, odd: bytes) -> None:
+    leaf, judge = root.issue(), validator(tmp_path, root)
+    identity(judge, shown(leaf))
+    altered = Leaf(root.altered(leaf.certificate, b"\x0c\x04CT_1", odd), leaf.key)
+    assert "cannot be read" in refusal(judge, shown(altered)).detail
+
+
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_octets_that_are_no_certificate_are_refused_and_nothing_else(root: Ca, node: Leaf, tmp_path: Path) -> None:
     judge = validator(tmp_path, root, **RADIOLOGY)

@@ -60,6 +60,7 @@ NAMES = (*ATTRIBUTES, *ALTERNATIVES)
 
 UNREADABLE = (
     ValueError,
+    TypeError,  # a name in a BIT STRING
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
@@ -138,8 +139,8 @@ class CertificateValidator:
 
     def _identity(self, certificate: x509.Certificate) -> Identity:
         found = names(certificate, self.user_id)
-        if len(found) != 1 or not found[0]:
-            raise _refusal(f"has {self.user_id} {_shown(found)}, exactly one is needed to name the node by")
+        if len(found) != 1 or not found[0].isprintable() or not found[0]:
+            raise _refusal(f"has {self.user_id} {_shown(found)}; exactly one is needed, in print, to name the node by")
         return Identity(
             subject=f"{self.name}:{found[0]}",
             user_id=found[0],
