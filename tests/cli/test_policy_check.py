@@ -101,6 +101,14 @@ def test_a_validator_that_no_rule_accepts_is_warned_of(main: Main, tmp_path: Pat
     assert main("policy", "check", "p.toml").code == 1
 
 
+def test_a_file_that_anybody_may_write_is_warned_of(main: Main, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").chmod(0o664)
+    assert "warning" not in main("policy", "check", "p.toml").out
+    (tmp_path / "p.toml").chmod(0o666)
+    warning = "anybody on this machine may write the file, and so say who may do what; chmod o-w"
+    assert joined(main("policy", "check", "p.toml").out).endswith(f"warning: {warning}")
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "warning"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -45,6 +47,8 @@ def warnings(policy: Policy, today: date) -> Iterator[str]:
     """What is no problem, and should be known."""
     if not policy.grants:
         yield "there is no [[authorize]]: whoever is accepted may use all that the server offers"
+    if policy.source is not None and _is_open_to_all(policy.source.path):
+        yield "anybody on this machine may write the file, and so say who may do what; chmod o-w"
     yield from (f'validator "{name}": no rule accepts it' for name in policy.content.unused)
     for rule in policy.rules:
         name = f'authenticate rule "{rule.name}"'
@@ -54,6 +58,10 @@ def warnings(policy: Policy, today: date) -> Iterator[str]:
     for grant in policy.grants:
         titles = [each if isinstance(each, str) else each.ae_title for each in grant.destinations]
         yield from _literal(f'authorize rule "{grant.name}"', titles)
+
+
+def _is_open_to_all(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IWOTH)
 
 
 def _end_of_migration(until: date, today: date) -> Iterator[str]:
