@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.audit.builders import filled, opened, record
-from tests.audit.journals import HANG, is_sound
+from tests.audit.journals import HANG, is_sound, verified
 from useridentity.audit.record import Kind
 from useridentity.errors import ConfigurationError, Unavailable
 
@@ -114,3 +114,14 @@ def test_a_log_that_is_removed_under_a_running_server_takes_nothing_with_it(
     with opened(tmp_path / "left") as left:
         assert len(left.read(0, 10)) == 6
     assert is_sound(tmp_path)
+
+
+def test_a_file_that_is_moved_under_a_running_server_has_all_its_records(tmp_path: Path) -> None:
+    """Under the name of a full file it is one, though SQLite puts nothing into a file that has another name by then."""
+    with opened(tmp_path) as journal:
+        for number in range(3):
+            journal.append(record(number), wait=True)
+        (tmp_path / "audit.db").rename(tmp_path / "audit-000000000001-000000000003.db")
+        journal.append(record(3), wait=True)
+    report = verified(tmp_path)
+    assert (report.findings, report.records) == ([], 4)

@@ -159,6 +159,12 @@ class Segment:
                     return False
             time.sleep(SETTLING / 20)
 
+    def leave(self) -> None:
+        """Close the file for good; of one that was moved SQLite would put nothing that is in the log into it."""
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA wal_checkpoint")
+        self.close()
+
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._database.close()
@@ -305,11 +311,10 @@ def check_private(path: Path) -> None:
     By its name: to open it here and close it would end SQLite's locks on it (POSIX fcntl).
     """
     if path.is_symlink():
-        raise ConfigurationError(f"{path}: is a symbolic link; name the file itself: {os.path.realpath(path)}")
-    found = os.lstat(path)
-    problems = list(private_file.privacy_problems(path, found))
+        raise ConfigurationError(f"is a symbolic link; name the file itself: {os.path.realpath(path)}")
+    problems = list(private_file.privacy_problems(path, os.lstat(path)))
     if problems:
-        raise ConfigurationError(f"{path}: {problem}" for problem in problems)
+        raise ConfigurationError(problems)
 
 
 def inode(path: Path) -> tuple[int, int]:

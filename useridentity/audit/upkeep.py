@@ -62,10 +62,12 @@ class WrittenFile:
                 f"{', '.join(each.name for each in left)} away for a new one to be begun"
             )
         passing = self._reader.check() if self._path.exists() else ""
-        if os.path.lexists(self._path):
-            check_private(self._path)
         try:
+            if os.path.lexists(self._path):
+                check_private(self._path)
             return self._reader.last()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._path}: {each}" for each in error.problems) from None
         except Unavailable as unavailable:
             LOGGER.warning("%s; nothing is recorded until that is over", passing or unavailable.detail)
             return 0
@@ -74,8 +76,9 @@ class WrittenFile:
         """The file that has the name now, with its log: one that was moved away is no journal any more."""
         if self._segment is not None and (lost := self._segment.lost):
             LOGGER.error("%s: %s", self._path, lost)
-            with self._reader.paused():  # who closes last puts what is in the log into the file
-                self.close()
+            with self._reader.paused():  # who reads keeps what is in the log from being put into the file
+                self._segment.leave()
+            self._segment = None
         if self._segment is None:
             self._segment = self._opened()
         return self._segment

@@ -133,7 +133,8 @@ class _Verification:
             self._mark = read_mark(path, self._chain)
         except ConfigurationError as error:
             self._path = path
-            self._find(0, 0, str(error).removeprefix(f"{path}: "))
+            for each in error.problems:
+                self._find(0, 0, each.removeprefix(f"{path}: "))
         if self._mark is not None:
             journal, (sequence, mac), _ = self._mark
             self._expected.setdefault((journal, sequence), mac.hex())
