@@ -89,14 +89,14 @@ def check_url(url: str) -> str:
 class Connection:
     """Asks what `url` leads to, on a connection that is kept from one exchange to the next.
 
-    `tls` gives the context for each exchange; a connection made by another one is not used any more. With None it is
-    plain http.
+    `tls` gives the context for each exchange; a connection made by another one is not used any more. Without it `url`
+    is one of plain http. Raises `ConfigurationError` for any other URL.
     """
 
-    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext | None]) -> None:
-        parts = located(url)
-        if parts is None:
-            raise ConfigurationError(f"{shown(url)} names no host that can be asked")
+    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        parts, scheme = located(url), "https" if tls else "http"
+        if parts is None or parts.scheme != scheme:
+            raise ConfigurationError(f"{shown(url)} is no {scheme} URL that can be asked")
         self.url = url
         self._parts = parts
         self._tls = tls
@@ -111,7 +111,7 @@ class Connection:
         """
         deadline = Deadline(limits.seconds)
         try:
-            context = self._tls()
+            context = self._tls() if self._tls else None
             if kept := self._kept(context):
                 with suppress(*_STALE):
                     return self._exchanged(kept, body, headers, deadline, limits.octets)

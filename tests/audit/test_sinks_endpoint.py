@@ -17,6 +17,7 @@ from tests.lib.certificates import LOOPBACK, Certificates, Pair
 from useridentity.audit.sinks import Undelivered, endpoint, open_sink
 from useridentity.audit.sinks.endpoint import MAX_ANSWER, Endpoint
 from useridentity.audit.sinks.otlp import OtlpLogs
+from useridentity.errors import ConfigurationError
 from useridentity.tls import client_context
 
 NOW = datetime.now(UTC)
@@ -156,10 +157,10 @@ def test_a_connection_that_the_server_has_closed_is_made_anew_at_once(
     first: list[Act] = [taking if act is takes else act for act in closed]
     second: list[Act] = [taking, says(GOOD)]
     acts = [[over_tls(certificates.server, *each)] if tls else each for each in (first, second)]
-    context = client_context(certificates.ca) if tls else None
+    context = client_context(certificates.ca)
     with (
         serving(in_turn(*acts)) as port,
-        closing(Endpoint(f"http{'s' * tls}://127.0.0.1:{port}/", lambda: context)) as to,
+        closing(Endpoint(f"http{'s' * tls}://127.0.0.1:{port}/", (lambda: context) if tls else None)) as to,
     ):
         for _ in range(2):
             assert to.post(b"{}", {}).body == b"{}"
@@ -230,3 +231,12 @@ def test_addresses_are_of_either_family_and_no_proxy_is_used(host: str, monkeypa
         assert f"\r\nHost: {netloc}\r\n".encode() in taking.heads[0] + b"\r\n"
         assert taking.heads[0].startswith(b"POST /v1/logs HTTP/1.1\r\n")
         assert taking.heads[0].count(b"Host:") == 1
+
+
+def test_an_https_url_is_never_asked_in_clear(certificates: Certificates) -> None:
+    context = client_context(certificates.ca)
+    Endpoint("https://arr.example.org/", lambda: context)
+    with pytest.raises(ConfigurationError, match="is no http URL that can be asked"):
+        Endpoint("https://arr.example.org/")
+    with pytest.raises(ConfigurationError, match="is no https URL that can be asked"):
+        Endpoint("http://arr.example.org/", lambda: context)

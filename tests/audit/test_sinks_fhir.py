@@ -26,7 +26,7 @@ class Told(Endpoint):
     """Answers by a function of what was posted."""
 
     def __init__(self, answer: Callable[[int, Any], Answer]) -> None:
-        super().__init__("https://fhir.example.org")
+        super().__init__("http://fhir.example.org")
         self._answer = answer
         self.requests: list[str] = []
 

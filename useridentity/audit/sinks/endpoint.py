@@ -16,7 +16,7 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 
 class Endpoint:
-    """Posts to `url`; `tls` is asked for a context each time, None being plain http.
+    """Posts to `url`, over plain http where there is no `tls`, which is asked for a context each time.
 
     `authorization` is asked for the header of that name each time too, so that a token can be renewed.
     """
@@ -24,7 +24,7 @@ class Endpoint:
     def __init__(
         self,
         url: str,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         authorization: Callable[[], str] = lambda: "",
     ) -> None:
         self.url = url
