@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from useridentity.cli.ending import Exit, Failure
 from useridentity.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -108,13 +109,14 @@ def ask(prompt: str) -> str:
 
 
 def read_passcode(path: str) -> bytes:
-    """The passcode in a file, or on standard input for "-", less one line end; raises `ConfigurationError`."""
+    """The passcode in a file, or on standard input for "-", less one line end; raises `ConfigurationError`, or
+    `Failure` for a file that is not there."""
     from useridentity.mechanisms.passcode_file import MAX_PASSCODE
 
     if path == "-" and sys.stdin.isatty():
         raise ConfigurationError("standard input is a terminal and would show the passcode: leave --passcode-file out")
     if path != "-" and not os.path.lexists(path):
-        raise ConfigurationError(f"--passcode-file: {no_file('passcode')}")
+        raise no_file(Exit.UNUSABLE, "--passcode-file", "passcode")
     try:
         with open(0 if path == "-" else path, "rb") as file:
             _warn_if_open(path, os.fstat(file.fileno()).st_mode)
@@ -127,12 +129,10 @@ def read_passcode(path: str) -> bytes:
     return passcode
 
 
-def no_file(what: str) -> str:
-    """What is said of a file's name where there is no such file, and which may be the secret itself."""
-    return (
-        f"there is no such file; its name is not repeated, for it may be the {what} itself, which every user of this "
-        "machine could then see: change it if it was, and write it to a file"
-    )
+def no_file(code: Exit, given: str, what: str) -> Failure:
+    """The failure where there is no file of that name, which it does not repeat: it may be the secret itself."""
+    advice = f"if that was the {what} itself, others could see it: change it, and give the name of a file that has it"
+    return Failure(code, f"{given} names no file that is there", advice)
 
 
 def _warn_if_open(path: str, mode: int) -> None:

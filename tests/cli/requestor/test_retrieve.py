@@ -80,7 +80,7 @@ def test_a_query_that_is_refused_says_what_may_be_missing(command: Command, dcmq
 def test_get_writes_what_was_stored(command: Command, dcmqrscp: Archive, ct_dataset: Dataset, tmp_path: Path) -> None:
     done = command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1", "-o", "new/folder")
     assert (done.code, done.err) == (0, "")
-    assert "sent 1 instance to new/folder: 0.0 MB in" in done.out
+    assert "sent 1 instance to new/folder: 39 kB in" in done.out
     assert [path.name for path in (tmp_path / "new/folder").iterdir()] == [f"{CT_INSTANCE}.dcm"]
     assert dcmread(tmp_path / f"new/folder/{CT_INSTANCE}.dcm").PixelData == ct_dataset.PixelData
     assert command("get", *dcmqrscp.peer, "-k", "PatientID=1CT1", "-o", "new/folder").code == 0  # the same again

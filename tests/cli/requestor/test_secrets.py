@@ -142,7 +142,7 @@ def test_a_file_that_is_not_there_is_told_without_its_name(command: Command, tmp
     assert command(*who, f"{kind}:secret").code == 4
     done = command(*who, f"{kind}:secrte")
     assert done.code == 10
-    assert f"--identity {kind}:FILE: there is no such file" in done.err
+    assert f"--identity {kind}:FILE names no file that is there" in done.err
 
 
 def test_the_variable_is_not_handed_on(command: Command, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import typer
 
+from useridentity.cli.ending import Exit
 from useridentity.cli.passcode import ask, no_file, read_passcode
-from useridentity.cli.requestor.outcome import not_sent
 from useridentity.cli.requestor.profiles import OidcProfile, Profiles
 from useridentity.credential import CredentialProvider
 from useridentity.errors import ConfigurationError
@@ -110,7 +110,7 @@ def _made(kind: str, who: str, sources: Sources) -> CredentialProvider:
 def _file(name: str, option: str, what: str, sources: Sources) -> Path:
     path = sources.folder / name
     if not os.path.lexists(path):
-        raise not_sent(f"--identity {option}: {no_file(what)}")
+        raise no_file(Exit.NOT_SENT, f"not sent: --identity {option}", what)
     return path
 
 

@@ -60,7 +60,14 @@ ModelWord = Annotated[
     ),
 ]
 OutputFolder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go; made if missing; here if left out.")
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Where files go; made if missing; here if left out.",
+        show_default=False,
+    ),
 ]
 
 
@@ -169,4 +176,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         with results_only():
             function(**given)
 
+    # Typer folds a paragraph at the terminal's width only where it is one line.
+    paragraphs = (function.__doc__ or "").split("\n\n")
+    with_results_only.__doc__ = "\n\n".join(" ".join(each.split()) for each in paragraphs)
     return gathering(with_results_only)

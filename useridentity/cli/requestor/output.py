@@ -22,7 +22,7 @@ from useridentity.cli.ending import Exit, Failure, complain
 from useridentity.cli.requestor.options import Options
 from useridentity.printable import printable
 
-MEGABYTE = 1_000_000
+KILOBYTE, MEGABYTE = 1_000, 1_000_000
 REFRESH = 10  # a second
 BAR = 30
 """Characters; with what stands beside them less than a line, so that the ^C of a terminal is taken away with it."""
@@ -146,12 +146,12 @@ class Meter:
     @property
     def rate(self) -> str:
         """Octets a second so far, in words."""
-        return f"{self.octets / self.seconds / MEGABYTE:.1f} MB/s"
+        return f"{_amount(self.octets / self.seconds)}/s"
 
     @property
     def summary(self) -> str:
         """How much it was, how long it took, and how fast that is."""
-        return f"{self.octets / MEGABYTE:.1f} MB in {self.seconds:.1f} s, {self.rate}"
+        return f"{_amount(self.octets)} in {self.seconds:.1f} s, {self.rate}"
 
     def moved(self, octets: int) -> None:
         """So many more octets have gone or come."""
@@ -172,3 +172,7 @@ class Meter:
         counted = f"{self._done}/{self._of} {self._unit}" if self._of else f"{self._done} {self._unit}"
         rate = self.rate if self.octets else ""
         self._bar.update(self._task, completed=completed, total=total, counted=counted, rate=rate)
+
+
+def _amount(octets: float) -> str:
+    return f"{octets / MEGABYTE:.1f} MB" if octets >= MEGABYTE else f"{octets / KILOBYTE:.0f} kB"
