@@ -151,9 +151,9 @@ def _cell(acceptor: Acceptor, command: str, kind: str, right: bool, confirmation
 ENDS = {
     "echo": "{peer} answered: accepted, {became}; {tls}*",
     "find": "1CT1\t20040119",
-    "store": "{peer} stored 1 file* kB/s",
+    "store": "{peer} stored 1 file* ?B/s",
     "move": "{peer} moved 1 instance",
-    "get": "{peer} sent 1 instance to got* kB/s",
+    "get": "{peer} sent 1 instance to got* ?B/s",
     1: "error: *",
     5: "error: rejected {rejects}, by the ACSE, no reason given (*)",
     6: "error: not confirmed: no server response: the acceptor may have ignored the * (PS3.7 D.3.3.7)",
