@@ -15,6 +15,7 @@ from tests.pynetdicom.scoped.asking import PATIENT_ROOT, STUDY_ROOT, archive, as
 from tests.pynetdicom.scoped.index import LEVELS, Index, Series, Study
 
 PATIENT_IDS = ["P1", "P2", "p1", "患者1"]
+WITH_WILDCARD = "P*"
 ISSUERS = ["", "HOSP_A", "HOSP_B"]
 NAMES = ["", "Doe^Jane", "Doe^John", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Wang^XiaoDong=王^小东="]
 PHYSICIANS = ["", "House^Gregory", "Wilson^James"]
@@ -23,7 +24,7 @@ DATES = ["", "20260101", "20260301", "20261122"]
 MODALITIES = ["CT", "MR", "SR"]
 
 WRITABLE: dict[str, list[str]] = {
-    "PatientID": [*PATIENT_IDS, "P*"],
+    "PatientID": [*PATIENT_IDS, WITH_WILDCARD],
     "IssuerOfPatientID": [*ISSUERS, "*"],
     "PatientName": [*NAMES, "=山田^太郎", "*"],
     "AccessionNumber": [*ACCESSIONS, "?1"],
@@ -38,7 +39,7 @@ WRITABLE: dict[str, list[str]] = {
 @st.composite
 def indexes(draw: st.DrawFn) -> Index:
     """A few patients, some with the same ID from different issuers, and their studies; some have none."""
-    identity = st.tuples(st.sampled_from(PATIENT_IDS), st.sampled_from(ISSUERS))
+    identity = st.tuples(st.sampled_from([*PATIENT_IDS, WITH_WILDCARD]), st.sampled_from(ISSUERS))
     studies: list[Study] = []
     without: list[dict[str, Any]] = []
     for patient_id, issuer in draw(st.lists(identity, min_size=1, max_size=5, unique=True)):

@@ -52,6 +52,17 @@ def test_a_patient_is_seen_as_studies_in_scope_have_it_and_not_otherwise() -> No
     assert patient_rows(studies, rows, {"AccessionNumber": "A9"}) == []
 
 
+@pytest.mark.parametrize("patient_id", ["P*", "*", "?1", "P\ufffd"])
+def test_a_patient_is_seen_whose_id_looks_like_a_wildcard(patient_id: str) -> None:
+    """No key can name it, so that it is not retrieved by; rows are decided by the studies that have the very ID."""
+    index = Index([study(1, patient_id), study(2, "P1"), study(3, patient_id)])
+    wanted = identifier("PATIENT", PatientID=None, PatientName=None, NumberOfPatientRelatedStudies=None)
+    for scope, number in (({"AccessionNumber": "A1"}, 1), ({"AccessionNumber": ["A1", "A3"]}, 2)):
+        (row, *_) = answers(index.on_find, wanted, PATIENT_ROOT["FIND"], scope)[1]
+        assert (row.PatientID, row.NumberOfPatientRelatedStudies) == (patient_id, number)
+    assert answers(index.on_find, wanted, PATIENT_ROOT["FIND"], {"AccessionNumber": "A9"})[1] == []
+
+
 @pytest.mark.parametrize("scope", [{"PatientID": "P1", "IssuerOfPatientID": "A"}, {"AccessionNumber": "A1"}])
 @pytest.mark.parametrize("asked", [{}, {"IssuerOfPatientID": None}])
 @pytest.mark.threat("Q2")

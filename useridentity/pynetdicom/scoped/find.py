@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag
 
 from useridentity.pynetdicom.scoped.lookup import MAX_PATIENTS, PENDING, Studies, Study, code_of, count
 from useridentity.pynetdicom.scoped.models import BESIDE_A_PATIENT, COUNTS, OF_A_PATIENT, unique_key
-from useridentity.pynetdicom.scoped.values import UNDECODED, values_of
+from useridentity.pynetdicom.scoped.values import UNDECODED, texts, values_of
 from useridentity.scope import BoundScope
 
 Row = tuple[int, Dataset | None]
@@ -66,13 +66,13 @@ class Rows:
         scope; then only what the index says of studies too is compared.
         """
         row = _copied(row)
-        patient_id = unique_key(row, "PATIENT")
-        if not patient_id or not self._bound.reaches_studies:
+        patient_id = texts(row, "PatientID")  # with a wildcard more is looked up than counts
+        if len(patient_id) != 1 or not self._bound.reaches_studies:
             return None
         if self._bound.contradicts(values_of(row, self._bound.values)):
             return None
         keywords = set(map(_keyword, row.keys())) - {"", *BESIDE_A_PATIENT, *COUNTS}
-        studies = self._studies.of_patient(patient_id, keywords)
+        studies = self._studies.of_patient(*patient_id, keywords)
         if not any(study.in_scope for study in studies):
             return None
         told = values_of(row, keywords)
