@@ -104,6 +104,26 @@ def test_the_identity_ends_with_the_session_at_the_issuer_where_that_is_sooner(i
     assert refused.reason is Reason.CREDENTIAL_EXPIRED
 
 
+FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+
+
+def between(begin: str, end: str) -> list[str]:
+    """Assertions that begin, or the confirmation or session of which ends, at an instant."""
+    conditions = f'<saml:Conditions NotBefore="{begin}" NotOnOrAfter="{at(LASTING)}">{OURS}</saml:Conditions>'
+    session = AUTHENTICATION.replace("AuthnInstant", f'SessionNotOnOrAfter="{end}" AuthnInstant')
+    ending = confirmation(attributes=f'NotOnOrAfter="{end}"')
+    return [assertion(conditions=conditions), assertion(authentication=session), assertion(confirmations=ending)]
+
+
+def test_the_first_and_the_last_instant_there_are_stand_for_always_and_never(issuer: Issuer) -> None:
+    """.NET writes its least and its greatest DateTime so; a clock skew beyond them there is no date."""
+    acceptor = validator(issuer)
+    for always in between(FIRST, LAST):
+        assert validate(acceptor, issuer.sign(always)).expires_at == NOW + timedelta(seconds=LASTING + 60)
+    for never in between(LAST, FIRST):
+        refusal(acceptor, issuer.sign(never))
+
+
 def test_several_audiences_of_one_restriction_are_alternatives(issuer: Issuer) -> None:
     octets = issuer.sign(assertion(restriction=audience("urn:dicom:OTHER", AUDIENCE) + OURS))
     assert validate(validator(issuer), octets)

@@ -15,7 +15,7 @@ _KNOWN = ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The acceptor's clock and its patience.
+    """The acceptor's clock and its patience. What is added up is our own: an issuer may write the year 1, or 9999.
 
     Fields:
         now: aware.
@@ -28,11 +28,11 @@ class Window:
     longest: timedelta
 
     def begun(self, moment: datetime) -> bool:
-        return self.now >= moment - self.skew
+        return self.now + self.skew >= moment
 
     def over(self, moment: datetime) -> bool:
         """Whether a NotOnOrAfter is past; it is an instant at which the thing is no longer valid."""
-        return self.now >= moment + self.skew
+        return self.now - self.skew >= moment
 
 
 def check_conditions(assertion: Element, audience: str, window: Window) -> tuple[datetime, datetime]:
