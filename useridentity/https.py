@@ -11,7 +11,7 @@ import json
 import select
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from typing import Any
 
 from useridentity.errors import ConfigurationError
 from useridentity.network import Deadline, connected, located, shown, words
-from useridentity.tls import PathLike, client_context
+from useridentity.tls_client import Tls
 
 _STALE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """How a connection fails that the other side has closed while nothing was sent on it."""
@@ -59,23 +59,6 @@ class Limits:
     octets: int
 
 
-def https_context(
-    ca: PathLike | None, cert: PathLike | None = None, key: PathLike | None = None, crl: PathLike | None = None
-) -> ssl.SSLContext:
-    """Trusts the authorities in `ca` and no others, or the system's; raises `ConfigurationError`.
-
-    `cert` and `key` prove who asks, where that is wanted, and `crl` has the authorities' revocation lists; both take
-    a `ca`.
-    """
-    if ca is not None:
-        return client_context(ca, cert, key, crl=crl)
-    if cert is not None or key is not None:
-        raise ConfigurationError("ca: missing; a client certificate (cert, key) is shown to an authority you name only")
-    if crl is not None:
-        raise ConfigurationError("ca: missing; revocation lists (crl) are those of the authorities you name")
-    return ssl.create_default_context()
-
-
 def check_url(url: str) -> str:
     """`url` itself; raises `ConfigurationError` unless it is an https URL that says all and no more than where."""
     parts = located(url)
@@ -93,7 +76,7 @@ class Connection:
     is one of plain http. Raises `ConfigurationError` for any other URL.
     """
 
-    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext] | None) -> None:
+    def __init__(self, url: str, tls: Tls | None) -> None:
         parts, scheme = located(url), "https" if tls else "http"
         if parts is None or parts.scheme != scheme:
             raise ConfigurationError(f"{shown(url)} is no {scheme} URL that can be asked")

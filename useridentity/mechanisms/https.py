@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from typing import Any
 from useridentity.errors import ConfigurationError
 from useridentity.https import Answer, Connection, Limits, NoAnswer, check_url
 from useridentity.mechanisms.strict_json import Malformed, json_object
+from useridentity.tls_client import Tls
 
 REQUEST_SECONDS = 3.0
 """From connecting to the last octet. Identity providers answer in a tenth of a second."""
@@ -23,26 +23,24 @@ class FetchFailed(Exception):
     """What went wrong with a request, in words that hold nothing of what was sent."""
 
 
-def get_json(url: str, context: ssl.SSLContext) -> dict[str, Any]:
+def get_json(url: str, tls: Tls) -> dict[str, Any]:
     """The JSON object at `url`; raises `FetchFailed`."""
     try:
-        return json_object(get(url, context))
+        return json_object(get(url, tls))
     except Malformed as malformed:
         problem = str(malformed)
     raise FetchFailed(f"{url}: {problem}")
 
 
-def get(url: str, context: ssl.SSLContext) -> bytes:
+def get(url: str, tls: Tls) -> bytes:
     """The content at `url`; raises `FetchFailed`."""
-    answer = request(url, context)
+    answer = request(url, tls)
     if answer.status != HTTPStatus.OK:
         raise FetchFailed(f"{url}: answered with status {answer.status}")
     return answer.body
 
 
-def request(
-    url: str, context: ssl.SSLContext, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> Answer:
+def request(url: str, tls: Tls, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer to a GET, or to a POST where there is a `body`, that is no redirect; raises `FetchFailed`.
 
     The name of the host is looked up by the system, which may take longer than `REQUEST_SECONDS`; nothing waits for
@@ -50,7 +48,7 @@ def request(
     """
     sent = {"Accept": "application/json", "Connection": "close", **(headers or {})}
     try:
-        with closing(Connection(check_url(url), lambda: context)) as to:
+        with closing(Connection(check_url(url), tls)) as to:
             answer = to.exchange(body, sent, Limits(REQUEST_SECONDS, MAX_RESPONSE))
     except (ConfigurationError, NoAnswer) as error:
         raise FetchFailed(str(error)) from None

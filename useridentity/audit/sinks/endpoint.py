@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 
 from useridentity.audit.sinks.sink import Undelivered
 from useridentity.https import Answer, Connection, Limits, NoAnswer
+from useridentity.tls_client import Tls
 
 SECONDS = 30.0
 """From connecting to the last octet of the answer: a slow repository stores a batch in a few."""
@@ -24,7 +24,7 @@ class Endpoint:
     def __init__(
         self,
         url: str,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: Tls | None = None,
         authorization: Callable[[], str] = lambda: "",
     ) -> None:
         self.url = url

@@ -12,7 +12,6 @@ from urllib.parse import SplitResult
 
 from useridentity.audit.message import MessageStyle
 from useridentity.audit.sinks import syslog_tls, syslog_udp
-from useridentity.audit.sinks.client_tls import ClientTls
 from useridentity.audit.sinks.endpoint import Endpoint
 from useridentity.audit.sinks.fhir import BatchFhir, SingleFhir
 from useridentity.audit.sinks.json_lines import JsonLines
@@ -21,11 +20,10 @@ from useridentity.audit.sinks.python_logging import PythonLogging
 from useridentity.audit.sinks.sink import Sink
 from useridentity.audit.sinks.syslog import MAX_SIZE, MessageId, SyslogFormat
 from useridentity.errors import ConfigurationError
-from useridentity.https import https_context
 from useridentity.network import located, shown
 from useridentity.secret import Secret
 from useridentity.settings import Bytes, decode, nearest
-from useridentity.tls import client_context
+from useridentity.tls_client import ClientTls
 from useridentity.toml_file import Key, spelled
 
 OTLP_PATH = "/v1/logs"  # OTLP specification, "OTLP/HTTP Request"
@@ -80,7 +78,7 @@ class SyslogTlsSettings:
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         host, port = _host(self.url, syslog_tls.PORT)
-        tls = ClientTls(client_context, self.ca, self.cert, self.key, self.crl)
+        tls = ClientTls(self.ca, self.cert, self.key, self.crl)
         encoder = SyslogFormat(style, self.message_id, self.bom == "send", _size(self.max_size, least=MIN_TLS_SIZE))
         return syslog_tls.TlsSyslog(self.name or self.url, host, port, tls, encoder, self.close)
 
@@ -133,7 +131,7 @@ class FhirSettings:
 
     def build(self, style: MessageStyle, folder: Path) -> Sink:  # noqa: ARG002
         _parts(self.url)
-        tls, authorization = ClientTls(https_context, self.ca, self.cert, self.key, self.crl), _bearer(self.token)
+        tls, authorization = ClientTls(self.ca, self.cert, self.key, self.crl), _bearer(self.token)
         name = self.name or self.url
         if self.mode == "single":
             return SingleFhir(name, Endpoint(self.url, tls, authorization), style)
@@ -171,7 +169,7 @@ class OtlpSettings:
             if any((self.ca, self.cert, self.key, self.crl)):
                 raise ConfigurationError("url: ca, cert, key and crl are files of TLS; use otlp+https")
             return OtlpLogs(name, Endpoint(url, authorization=authorization))
-        tls = ClientTls(https_context, self.ca, self.cert, self.key, self.crl)
+        tls = ClientTls(self.ca, self.cert, self.key, self.crl)
         return OtlpLogs(name, Endpoint(url, tls, authorization))
 
 

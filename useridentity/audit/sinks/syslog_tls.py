@@ -20,7 +20,7 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -29,6 +29,7 @@ from useridentity.audit.sinks.sink import Confirm, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
 from useridentity.audit.sinks.tls_stream import TlsStream
 from useridentity.network import Deadline, connected, words
+from useridentity.tls_client import Tls
 
 LOGGER = logging.getLogger("useridentity.audit")
 
@@ -62,7 +63,7 @@ class TlsSyslog:
         name: str,
         host: str,
         port: int,
-        tls: Callable[[], ssl.SSLContext],
+        tls: Tls,
         encoder: SyslogFormat,
         close: Close = "notify",
     ) -> None:

@@ -12,7 +12,7 @@ from useridentity.claim_path import ClaimPath
 from useridentity.credential import Credential, IdentityType
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts
-from useridentity.https import check_url, https_context
+from useridentity.https import check_url
 from useridentity.identity import Assurance
 from useridentity.mechanisms.jwt.claims import (
     ABSENT,
@@ -33,6 +33,7 @@ from useridentity.mechanisms.jwt.remote_keys import remote_keys
 from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.username import presented_as
 from useridentity.settings import Runtime, Seconds
+from useridentity.tls_client import ClientTls
 from useridentity.validator import CheckContext, Once, Verified
 
 Reuse = Literal["until-expiry", "never"]
@@ -99,7 +100,7 @@ class JwtSettings:
                 raise ConfigurationError("ca: has no meaning where jwks is a file")
             return FileKeys(folder / self.jwks)
         check_url(self.jwks or self.issuer)
-        return remote_keys(self.issuer, self.jwks, https_context(self.ca))
+        return remote_keys(self.issuer, self.jwks, ClientTls(self.ca))
 
     def _problems(self) -> Iterator[str]:
         for name in ("issuer", "audience"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 import time
 from abc import ABC, abstractmethod
 from base64 import b64encode
@@ -18,7 +17,7 @@ from urllib.parse import quote_plus, urlencode
 
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.https import Answer, check_url, https_context
+from useridentity.https import Answer, check_url
 from useridentity.mechanisms.bearer import check_may_see, check_provider
 from useridentity.mechanisms.given import Given, check_given, revealed
 from useridentity.mechanisms.https import FetchFailed, request
@@ -27,6 +26,7 @@ from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
 from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.strict_json import Malformed, json_object
+from useridentity.tls_client import ClientTls
 
 For = str | Callable[[Peer], str]
 """A parameter of the token request: always the same, or made for the peer that will see the token."""
@@ -86,11 +86,11 @@ class OidcProvider(ABC):
             check_given(self.client_secret, "client_secret")
         elif self.cert is None:
             raise ConfigurationError("client_secret: missing; without it the client needs a certificate (cert, key)")
-        _ = self._context  # so that a file that cannot be used is told now
+        _ = self._tls  # so that a file that cannot be used is told now
 
     @cached_property
-    def _context(self) -> ssl.SSLContext:
-        return https_context(self.ca, self.cert, self.key)
+    def _tls(self) -> ClientTls:
+        return ClientTls(self.ca, self.cert, self.key)
 
     @abstractmethod
     def _grant(self) -> Mapping[str, str]:
@@ -115,8 +115,8 @@ class OidcProvider(ABC):
         else:
             headers["Authorization"] = self._basic(self.client_secret)
         try:
-            endpoint = discovered(self.issuer, "token_endpoint", self._context)
-            response = request(endpoint, self._context, body, headers)
+            endpoint = discovered(self.issuer, "token_endpoint", self._tls)
+            response = request(endpoint, self._tls, body, headers)
         except FetchFailed as failed:
             raise CredentialUnavailable(str(failed)) from None
         token, seconds = _issued(response, endpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ from useridentity.mechanisms.jwt.discovery import discovered
 from useridentity.mechanisms.jwt.key_source import LOGGER
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
 from useridentity.mechanisms.strict_json import Malformed
+from useridentity.tls_client import Tls
 from useridentity.validator import CheckContext
 
 REFRESH = 300.0
@@ -28,15 +28,15 @@ MAX_UNKNOWN = 1024
 """Such kids remembered; the oldest goes first, and the cooldown between fetches still holds."""
 
 
-def remote_keys(issuer: str, url: str | None, context: ssl.SSLContext) -> RemoteKeys:
+def remote_keys(issuer: str, url: str | None, tls: Tls) -> RemoteKeys:
     """Keys from `url`, or from where the issuer's metadata say they are."""
-    return RemoteKeys(issuer, partial(_fetch, issuer, url, context))
+    return RemoteKeys(issuer, partial(_fetch, issuer, url, tls))
 
 
-def _fetch(issuer: str, url: str | None, context: ssl.SSLContext) -> KeySet:
-    url = url or discovered(issuer, "jwks_uri", context)
+def _fetch(issuer: str, url: str | None, tls: Tls) -> KeySet:
+    url = url or discovered(issuer, "jwks_uri", tls)
     try:
-        keys, problems = read_key_set(get(url, context))
+        keys, problems = read_key_set(get(url, tls))
     except Malformed as malformed:
         raise FetchFailed(f"{url}: {malformed}") from None
     for problem in problems:

@@ -14,7 +14,7 @@ from useridentity.credential import Credential, IdentityType
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts
 from useridentity.groups import local_groups
-from useridentity.https import check_url, https_context
+from useridentity.https import check_url
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.saml import assertion as reading
@@ -31,6 +31,7 @@ from useridentity.mechanisms.username import presented_as
 from useridentity.printable import printable
 from useridentity.purposes import purposes_of
 from useridentity.settings import Runtime, Seconds
+from useridentity.tls_client import ClientTls
 from useridentity.validator import CheckContext, Once, Verified
 
 _FORMAT = "urn:oasis:names:tc:SAML:"
@@ -178,7 +179,7 @@ def issuer_keys(settings: SamlSettings, folder: Path) -> Keys:
 def _from_url(url: str, settings: SamlSettings) -> Keys:
     if settings.issuer is None:
         raise ConfigurationError("issuer is missing: say whose metadata the URL gives")
-    return remote_metadata(settings.issuer, check_url(url), https_context(settings.ca))
+    return remote_metadata(settings.issuer, check_url(url), ClientTls(settings.ca))
 
 
 def response_signer(settings: SamlSettings) -> Signer | None:

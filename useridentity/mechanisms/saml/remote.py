@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from cryptography import x509
 from useridentity.mechanisms.fetched import Fetched
 from useridentity.mechanisms.https import get
 from useridentity.mechanisms.saml.metadata import IdentityProvider, identity_provider, usable
+from useridentity.tls_client import Tls
 
 REFRESH = 900.0
 """Seconds after which metadata is fetched again, at its next use. A provider announces its next key days before
@@ -45,10 +45,10 @@ class RemoteMetadata:
             return usable(self._fetched.current(moment), now)
 
 
-def remote_metadata(issuer: str, url: str, context: ssl.SSLContext) -> RemoteMetadata:
-    """Metadata at an https URL, verified by `context`."""
-    return RemoteMetadata(issuer, partial(_fetched, issuer, url, context))
+def remote_metadata(issuer: str, url: str, tls: Tls) -> RemoteMetadata:
+    """Metadata at an https URL, verified by `tls`."""
+    return RemoteMetadata(issuer, partial(_fetched, issuer, url, tls))
 
 
-def _fetched(issuer: str, url: str, context: ssl.SSLContext) -> IdentityProvider:
-    return identity_provider(get(url, context), issuer, url)
+def _fetched(issuer: str, url: str, tls: Tls) -> IdentityProvider:
+    return identity_provider(get(url, tls), issuer, url)
