@@ -12,7 +12,7 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from useridentity.cli.ending import Exit, Failure, interrupted, tell
+from useridentity.cli.ending import STDOUT, Exit, Failure, discard, interrupted, tell
 from useridentity.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main() -> None:
             sys.stdout.flush()
             code = failure.code
     except BrokenPipeError:
-        _discard_output()
+        discard(STDOUT)
         code = Exit.UNREAD
     sys.exit(code)
 
@@ -93,7 +93,7 @@ def _failure(error: BaseException) -> Failure:
         case KeyboardInterrupt():
             return interrupted()
         case OSError() if error.errno in FULL:
-            _discard_output()  # what is left to write would fail again at the very end
+            discard(STDOUT)  # what is left to write would fail again at the very end
             return Failure(Exit.UNUSABLE, f"cannot write: {error.strerror}", "make room, or write elsewhere")
     raise error
 
@@ -105,10 +105,6 @@ def _not_installed(error: ModuleNotFoundError) -> Failure:
     if module not in EXTRAS:
         raise error
     return Failure(Exit.NOT_INSTALLED, f"{module} is not installed: pip install 'useridentity[{EXTRAS[module]}]'")
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _application() -> Typer:

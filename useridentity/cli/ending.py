@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 
 from useridentity.errors import UserIdentityError
 from useridentity.printable import printable
 
 GAP = "  "
+STDOUT, STDERR = 1, 2
 
 
 class Exit(IntEnum):
@@ -86,6 +89,23 @@ def tell(failure: Failure, *, as_json: bool) -> None:
         print(json.dumps(failure.fields), flush=True)
 
 
+@contextmanager
+def on_standard_error() -> Iterator[None]:
+    """Write there; a disk that takes no more of it ends no command, whose exit code still tells what became of it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        discard(STDERR)
+
+
+def discard(descriptor: int) -> None:
+    """Let go of all that is still written there, at the very end too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+@on_standard_error()
 def complain(label: str, style: str, what: str) -> None:
     """A line on standard error, its label in a colour where there are any."""
     try:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from useridentity.cli.ending import Exit, Failure
+from useridentity.cli.ending import Exit, Failure, complain
 from useridentity.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -137,4 +137,4 @@ def no_file(code: Exit, given: str, what: str) -> Failure:
 
 def _warn_if_open(path: str, mode: int) -> None:
     if stat.S_ISREG(mode) and mode & 0o077:
-        print(f"warning: {path} is open to other users: chmod 600 it, or remove it", file=sys.stderr)
+        complain("warning: ", "yellow", f"{path} is open to other users: chmod 600 it, or remove it")

@@ -207,11 +207,11 @@ def test_a_reader_that_has_enough_ends_a_query_quietly(script: str, as_json: tup
         until(lambda: "EVT_ABORTED" in scp.events)
 
 
-@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_make_no_difference(script: str, acceptor: Acceptor, closed: str) -> None:
-    """As by a program that starts others carelessly."""
+@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_streams_that_are_closed_or_full_make_no_difference(script: str, acceptor: Acceptor, closed: str) -> None:
+    """As by a program that starts others carelessly, or a log whose disk is full."""
     shell = ["sh", "-c", f'exec "$0" "$@" {closed}', script, "echo", "127.0.0.1", str(acceptor.port), "--identity"]
-    for who, code in (("username:alice", Exit.DONE), ("passcode:alice", Exit.UNUSABLE)):
+    for who, code in (("username:alice", Exit.DONE), ("passcode:alice", Exit.UNUSABLE), ("jwt:none", Exit.NOT_SENT)):
         done = subprocess.run([*shell, who], stdin=subprocess.DEVNULL, capture_output=True, timeout=HANG, check=False)
         assert done.returncode == code
         assert b"Traceback" not in done.stderr

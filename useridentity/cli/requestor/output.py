@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from useridentity.cli.ending import Exit, Failure, complain
+from useridentity.cli.ending import Exit, Failure, complain, on_standard_error
 from useridentity.cli.requestor.options import Options
 from useridentity.printable import printable
 
@@ -89,7 +89,8 @@ class Output:
     def note(self, sentence: str) -> None:
         """By the way."""
         if not self._quiet:
-            self._error.print(Text(printable(sentence)))
+            with on_standard_error():
+                self._error.print(Text(printable(sentence)))
 
     def problem(self, sentence: str) -> None:
         """Something that went wrong without ending the command."""
