@@ -157,9 +157,11 @@ def test_json_is_the_record_with_its_number(run: Run, journal: Path) -> None:
 
 
 def test_what_is_wrong_with_the_options_is_said_all_at_once(run: Run, journal: Path) -> None:
-    done = run("audit", "list", str(journal), "--since", "yesterdayish", "--outcome", "sucess", "--kind", "eaten")
+    wrong = ("--since", "yesterdayish", "--outcome", "sucess", "--kind", "eaten", "--peer", "192.0.2.0/24")
+    done = run("audit", "list", str(journal), *wrong)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
+        "error: --peer: '192.0.2.0/24' does not appear to be an IPv4 or IPv6 address",
         "error: --outcome: 'sucess' is unknown; did you mean success? (known: success, refused, failed)",
         next(line for line in done.stderr.splitlines() if line.startswith("error: --kind: 'eaten' is unknown")),
         "error: --since: 'yesterdayish' is no time; write 2026-11-22, 2026-11-22T14:30 or 2h",
@@ -176,6 +178,14 @@ def test_a_filter_for_nothing_is_not_one_for_everything(run: Run, journal: Path,
         "error: --patient: is empty; leave it out for any",
         "error: --since: is empty; leave it out for any",
     ]
+
+
+@pytest.mark.parametrize("limit", ["1000001", "9223372036854775808"])
+def test_more_than_can_be_listed_at_once_is_said_to_be(run: Run, journal: Path, limit: str) -> None:
+    assert run("audit", "list", str(journal), "-n", "1000000").returncode == 0
+    done = run("audit", "list", str(journal), "-n", limit)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Invalid value for '--limit' / '-n'")
 
 
 @pytest.mark.parametrize("given", [("--since", "999999w"), ("--until", "9999-12-31T23:59:59-05:00")])
@@ -236,11 +246,12 @@ def test_an_address_is_found_however_it_is_written(tmp_path: Path) -> None:
     assert numbers(filled(tmp_path, 1), peer="::ffff:192.0.2.7") == [2]
 
 
+@pytest.mark.parametrize("file", ["nowhere/audit.db", "."])
 @pytest.mark.parametrize("command", ["list", "verify", "follow"])
-def test_a_journal_that_is_not_there_is_said_in_one_line(run: Run, command: str) -> None:
-    done = run("audit", command, "nowhere/audit.db")
+def test_a_journal_that_is_not_there_is_said_in_one_line(run: Run, command: str, file: str) -> None:
+    done = run("audit", command, file)
     assert done.returncode == 1
-    assert done.stderr == "error: nowhere/audit.db: there is no journal here; name its file\n"
+    assert done.stderr == f"error: {file}: there is no journal here; name its file\n"
 
 
 def test_another_file_is_said_to_be_no_journal(run: Run, tmp_path: Path) -> None:
@@ -291,8 +302,9 @@ def test_nothing_is_not_everything(run: Run, journal: Path, nothing: str) -> Non
     assert done.stderr.startswith("error: nothing is named to show")
 
 
-def test_an_identifier_that_cannot_be_read_is_said_to_be(run: Run, tmp_path: Path) -> None:
-    broken = Operation("C-FIND", identifier=b"\x10\0\x20\0\xff\xff\xff\x7fP", transfer_syntax="1.2.840.10008.1.2")
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2\x1b"])
+def test_an_identifier_that_cannot_be_read_is_said_to_be(run: Run, tmp_path: Path, syntax: str) -> None:
+    broken = Operation("C-FIND", identifier=b"\x10\0\x20\0\xff\xff\xff\x7fP", transfer_syntax=syntax)
     with opened(tmp_path) as journal:
         journal.append(record(operation=broken), wait=True)
     done = run("audit", "show", "audit.db", "1")

@@ -47,7 +47,7 @@ def archives(journal: Path) -> list[Archive]:
 
 def files(journal: Path) -> list[Path]:
     """All files of the journal, oldest first, the one that is written last."""
-    newest = [journal] if journal.exists() else []  # looked for first: put away by then, it is found among the full
+    newest = [journal] if journal.is_file() else []  # looked for first: put away by then, it is found among the full
     return [each.path for each in archives(journal)] + newest
 
 

@@ -55,4 +55,4 @@ class AuditSettings:
 
 def key_beside(journal: Path) -> Path:
     """Where the key of a journal is unless another place is named."""
-    return journal.with_suffix(".key")
+    return journal.parent / f"{journal.stem}.key"

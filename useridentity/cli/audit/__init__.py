@@ -17,6 +17,9 @@ from useridentity.errors import ConfigurationError
 UNSOUND = 12
 """Exit code of `audit verify`: the journal is not as it was written."""
 
+MOST = 1_000_000
+"""Records that are listed at once: all of them are in memory, as they are not with `export`."""
+
 POLL = 0.3
 """Seconds between two looks for new records: nobody sees the difference, and a look costs a millisecond."""
 
@@ -36,7 +39,7 @@ def prepare() -> None:
 def list_(
     file: File,
     filters: Filters,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="The newest N.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, metavar="N", help="The newest N.")] = 50,
     json: Json = False,
 ) -> None:
     """List the newest records that match, the newest last: a table on a terminal, elsewhere lines with tabs."""

@@ -15,10 +15,10 @@ def elements(operation: Operation) -> Iterator[str]:
     from pydicom.filereader import read_dataset
     from pydicom.uid import UID
 
-    syntax = UID(operation.transfer_syntax)
     try:
         with warnings.catch_warnings():  # of values that are not what their representation allows
             warnings.simplefilter("ignore")
+            syntax = UID(operation.transfer_syntax)
             found = read_dataset(BytesIO(operation.identifier), syntax.is_implicit_VR, syntax.is_little_endian)
             # Of some representations, UI for one, `repval` is the value as the peer sent it.
             yield from (printable(f"{each.tag} {each.keyword}: {each.repval}") for each in found)

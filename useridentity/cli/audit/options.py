@@ -13,6 +13,7 @@ import typer
 from useridentity.audit.record import Kind, Outcome
 from useridentity.audit.search import Filter
 from useridentity.errors import ConfigurationError
+from useridentity.facts import peer_address
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -65,6 +66,8 @@ def _read(word: str, value: str) -> str | datetime:
     """What is looked for; raises `ValueError`, also for nothing, as of a script's variable that is not set."""
     if not value.strip():
         raise ValueError("is empty; leave it out for any")
+    if word == "peer":
+        peer_address(value.strip())  # or whoever asks for a network is told that nobody came from there
     if word in _KNOWN:
         _check_known(value, [str(each.value) for each in _KNOWN[word]])
     if word not in _OF_DAY:
