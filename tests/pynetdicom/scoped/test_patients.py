@@ -215,6 +215,31 @@ def test_a_count_that_cannot_be_made_again_is_left_out(scope: object, counted: s
     assert str(row.NumberOfPatientRelatedSeries or "") == counted
 
 
+@pytest.mark.threat("Q2")
+def test_what_the_index_says_of_no_study_is_left_out_of_a_patient_with_studies_out_of_scope() -> None:
+    """It tells nobody apart, and hides nobody."""
+
+    def seen(told: str, accessions: list[str]) -> list[tuple[str, str | None]]:
+        index = Index([study(1, "P1"), study(2, "P1", PatientComments=told)])
+
+        def on_find(event: evt.Event) -> Rows:
+            for found in index.find(event.identifier):
+                if event.identifier.QueryRetrieveLevel == "PATIENT":
+                    found.PatientComments = "allergic"
+                elif "PatientComments" in found and not found.PatientComments:
+                    del found.PatientComments
+                yield 0xFF00, found
+
+        wanted = identifier("PATIENT", PatientID=None, PatientName=None, PatientComments=None)
+        rows = answers(on_find, wanted, PATIENT_ROOT["FIND"], {"AccessionNumber": accessions})[1]
+        return [(row.PatientName, row.get("PatientComments")) for row in rows]
+
+    assert seen("", ["A1", "A2"]) == [("Doe^P1", "allergic")]
+    assert seen("", ["A1"]) == [("Doe^P1", None)]
+    assert seen("allergic", ["A2"]) == [("Doe^P1", "allergic")]
+    assert seen("allergic", ["A1"]) == [], "the other study says it"
+
+
 def with_private(row: Dataset) -> None:
     row.private_block(0x0011, "ACME", create=True).add_new(1, "LO", "three studies")
 

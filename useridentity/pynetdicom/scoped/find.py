@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence, Set
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -63,7 +63,7 @@ class Rows:
 
         Another patient may have the same ID from another issuer, and a study out of scope another name of the same
         patient. Or a patient may have no study yet, so that this is so as well where all studies with the ID are in
-        scope; then only what the index says of studies too is compared.
+        scope. What the index says of no study tells nobody apart: it is left out unless all studies are in scope.
         """
         row = _copied(row)
         patient_id = texts(row, "PatientID")  # with a wildcard more is looked up than counts
@@ -73,15 +73,15 @@ class Rows:
             return None
         keywords = set(map(_keyword, row.keys())) - {"", *BESIDE_A_PATIENT, *COUNTS}
         studies = self._studies.of_patient(*patient_id, keywords)
-        if not any(study.in_scope for study in studies):
-            return None
-        told = values_of(row, keywords)
-        whole = all(study.in_scope for study in studies)
-        mine = [each for each in studies if each.in_scope and all(_says(each, *what, whole) for what in told.items())]
+        answered = {ISSUER}.union(*(study.said for study in studies))
+        told = {word: value for word, value in values_of(row, keywords).items() if word in answered or not value}
+        mine = [each for each in studies if each.in_scope and all(_says(each, *what) for what in told.items())]
         patient = self._next_patient(mine, told)
         if patient is None:
             return None
-        return self._recounted(row if whole else _known(row), patient)
+        if not all(study.in_scope for study in studies):
+            _keep_only({*told, *BESIDE_A_PATIENT, *COUNTS}, row)
+        return self._recounted(row, patient)
 
     def worklist_item(self, row: Dataset) -> Dataset | None:
         """An item of a worklist, kept if it is in scope itself."""
@@ -135,24 +135,20 @@ def _own(element: DataElement | RawDataElement) -> DataElement | RawDataElement:
     return DataElement(element.tag, element.VR, value, already_converted=True)
 
 
-def _known(row: Dataset) -> Dataset:
-    """`row` without elements of no keyword, which nothing else says anything about; what they hold is not read."""
-    for tag in [tag for tag in row.keys() if not _keyword(tag)]:  # noqa: SIM118  which would read them
+def _keep_only(keywords: Set[str], row: Dataset) -> None:
+    """Leave all else out of `row`; what it holds is not read."""
+    for tag in [tag for tag in row.keys() if _keyword(tag) not in keywords]:  # noqa: SIM118  which would read them
         del row[tag]
-    return row
 
 
 def _keyword(tag: BaseTag) -> str:
     return dictionary_keyword(tag) if dictionary_has_tag(tag) else ""
 
 
-def _says(study: Study, keyword: str, value: tuple[str, ...], whole: bool) -> bool:
+def _says(study: Study, keyword: str, value: tuple[str, ...]) -> bool:
     """Whether the index says of `study` what a row says of this attribute.
 
-    What is empty says something where it is the patient's; of a study nothing is told then. Where the `whole` patient
-    is in scope, an attribute that the index does not answer at STUDY level tells nobody apart.
+    What is empty says something where it is the patient's; of a study nothing is told then.
     """
-    if whole and keyword != ISSUER and keyword not in study.said:
-        return True
     is_same = study.said.get(keyword, ()) == value != (UNDECODED,)
     return is_same or (not value and keyword not in OF_A_PATIENT)
