@@ -43,9 +43,18 @@ class Ca:
         key = ec.generate_private_key(ec.SECP256R1())
         return cls(_sign(_builder([("CN", name)], None, key, ends), key, ca=ca), key)
 
-    def intermediate(self, name: str = "Hospital Nodes") -> Ca:
+    def intermediate(
+        self,
+        name: str = "Hospital Nodes",
+        *,
+        path_length: int | None = None,
+        constraints: x509.NameConstraints | None = None,
+    ) -> Ca:
         key = ec.generate_private_key(ec.SECP256R1())
-        return Ca(_sign(_builder([("CN", name)], self.certificate.subject, key), self.key, ca=True), key)
+        builder = _builder([("CN", name)], self.certificate.subject, key)
+        if constraints is not None:
+            builder = builder.add_extension(constraints, critical=True)
+        return Ca(_sign(builder, self.key, ca=True, path_length=path_length), key)
 
     def cross_sign(self, other: Ca) -> Ca:
         """Another authority, vouched for by this one."""
@@ -153,7 +162,9 @@ def _builder(
     return builder.not_valid_before(ends - 400 * DAY).not_valid_after(ends).add_extension(own, critical=False)
 
 
-def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-    builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+def _sign(
+    builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, *, ca: bool, path_length: int | None = None
+) -> x509.Certificate:
+    builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     return builder.add_extension(issuer, critical=False).sign(key, hashes.SHA256())
