@@ -41,7 +41,7 @@ def given_back() -> GivenBack:
         earlier = remains()  # what a test that failed holds, say
         threads, memory = threading.active_count(), resident()
         yield
-        acceptor.settle()
+        acceptor.settle(within=10 * HANG)  # hundreds may still wait to be accepted
         until(lambda: threading.active_count() <= threads)
         acceptor.served.clear()
         until(lambda: not remains_after_collection(earlier))

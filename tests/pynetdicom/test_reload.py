@@ -21,8 +21,9 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 from tests.lib.handshake import HANG
 from tests.lib.pdus import associate_rq
 from tests.lib.pki import DAY, NOW, Ca, Leaf
-from tests.pynetdicom.support import Acceptor, echo, requestor, serving, until
+from tests.pynetdicom.support import Acceptor, c_echo_rq, echo, requestor, serving, until
 from useridentity import Policy, Rule, Username, wire
+from useridentity.dimse import P_DATA_TF
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.certificate import CertificateValidator
 from useridentity.pynetdicom import OutcomeKind, outcome_of
@@ -236,6 +237,30 @@ def test_a_dropped_association_ends_though_its_handler_is_at_work(site: Site) ->
         thread.join(10)
         assert answers == [None]
         done.set()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.threat("N1")
+def test_a_dropped_association_is_served_nothing_that_was_on_its_way(site: Site, goes_on: bool) -> None:
+    """A request whose last octet was kept back until then; and who keeps it back for ever is cut off."""
+    with serving(by_certificate(site), tls=site.tls()) as acceptor:  # type: ignore[arg-type]
+        peer = site.connection(acceptor, "CT_1")
+        peer.sendall(associate_rq())
+        assert peer.recv(1024)[0] == wire.ACCEPT
+        request = c_echo_rq()
+        peer.sendall(request)
+        assert peer.recv(1024)[0] == P_DATA_TF
+        peer.sendall(request[:-1])
+        (association,) = acceptor.server.active_associations
+        until(lambda: association.dul.socket._received)
+        site.revoke(site.nodes["CT_1"])
+        assert acceptor.server.reload(drop=True) == 1
+        if goes_on:
+            peer.sendall(request[-1:])
+        while peer.recv(1024):
+            pass
+        peer.close()
+    assert len(acceptor.served) == 1
 
 
 def test_a_dropped_association_is_told_of_as_aborted_and_ends_once(site: Site) -> None:

@@ -301,6 +301,8 @@ class PromptAssociation(Association):
             self._serve_request(message, context_id)
         if self.acse.is_aborted():
             self._note_abort()
+        elif self._sent_abort:  # without waiting; a peer that stalls amid a PDU keeps it from being sent
+            self.kill()
         elif not self.dimse.msg_queue.empty():
             self.wake()
         elif self.is_established and self.acse.is_release_requested():

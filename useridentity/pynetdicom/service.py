@@ -166,7 +166,9 @@ class ServingAssociation(PromptAssociation):
 
     def _serve_or_refuse(self, msg: Any, context_id: int) -> None:
         context = self._accepted_cx.get(context_id)
-        if context is None or not msg.is_valid_request:
+        if not self.is_established:
+            LOGGER.info("%s came for an association that is over", msg.msg_type)
+        elif context is None or not msg.is_valid_request:
             super()._serve_request(msg, context_id)  # which serves neither
         elif refused := self._judge(msg, context):
             self._refuse(msg, context_id, refused)
