@@ -168,7 +168,8 @@ def test_a_kdc_that_is_missing_or_does_not_start_costs_the_kerberos_rows_only(
     assert "username alice" in output
 
 
-def test_control_c_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_leaves_no_process_and_no_file(tmp_path: Path, signum: signal.Signals) -> None:
     process = subprocess.Popen(
         COMMAND,
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -180,9 +181,9 @@ def test_control_c_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     with process:
         assert process.stdout.readline().startswith("An archive listens")  # the KDC runs
         assert list(tmp_path.iterdir())
-        os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signum)
         _, errors = process.communicate(timeout=HANG)  # to the end of standard output, which the KDC has inherited
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What is told of an output that takes no more."""
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""Which would leave processes and files behind, and the peer without a word."""
 
 STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
 """How each is opened where whoever started us has closed it: what is opened next would be in its place."""
@@ -39,7 +45,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            code = _run()
+            with _ending_in_order():
+                code = _run()
             sys.stdout.flush()
         except (Failure, ConfigurationError, ModuleNotFoundError, KeyboardInterrupt, OSError) as error:
             failure = _failure(error)
@@ -50,6 +57,19 @@ def main() -> None:
         discard(STDOUT)
         code = Exit.UNREAD
     sys.exit(code)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Have the signals of `ENDING` end what runs as Ctrl-C does, unless they are to be ignored, as `nohup` wants it."""
+    default = [each for each in ENDING if signal.getsignal(each) is signal.SIG_DFL]
+    for each in default:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in default:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _run() -> int:

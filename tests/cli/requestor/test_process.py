@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -97,14 +98,15 @@ def test_a_second_control_c_aborts(script: str, ct_path: Path) -> None:
         until(lambda: "EVT_ABORTED" in scp.events)
 
 
-def test_control_c_cancels_a_query_and_releases(script: str) -> None:
-    asked, cancelled = threading.Event(), threading.Event()
+@contextmanager
+def querying(*command: str) -> Iterator[tuple[subprocess.Popen[str], Acceptor, threading.Event]]:
+    """A `find` that shows matches without end, its acceptor, and what is set once it was cancelled."""
+    cancelled = threading.Event()
 
     def endless(event: Any) -> Iterator[Any]:
         match = Dataset()
         match.PatientID = "1"
         while not event.is_cancelled:
-            asked.set()
             yield 0xFF00, match
         cancelled.set()
         yield 0xFE00, None
@@ -112,15 +114,31 @@ def test_control_c_cancels_a_query_and_releases(script: str) -> None:
     contexts = [build_context(StudyRootQueryRetrieveInformationModelFind)]
     with (
         serving(Policy.unguarded(), handlers=[(evt.EVT_C_FIND, endless)], contexts=contexts) as scp,
-        running(script, "find", "127.0.0.1", scp.port, "--columns", "PatientID") as process,
+        running(*command, "find", "127.0.0.1", scp.port, "--columns", "PatientID") as process,
     ):
+        assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
-        process.send_signal(signal.SIGINT)
+        yield process, scp, cancelled
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_cancels_a_query_and_releases(script: str, signum: signal.Signals) -> None:
+    with querying(script) as (process, scp, cancelled):
+        process.send_signal(signum)
         _, err = process.communicate(timeout=HANG)
         assert process.returncode == 130
         assert "Traceback" not in err
         assert cancelled.wait(HANG)
         until(lambda: "EVT_RELEASED" in scp.events)
+
+
+def test_a_signal_that_is_to_be_ignored_stays_so(script: str) -> None:
+    """As after `nohup`, so that a terminal that is closed ends nothing."""
+    with querying("sh", "-c", 'trap "" HUP; exec "$0" "$@"', script) as (process, _, _):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        masks = dict(re.findall(r"^(Sig\w+):\s*([0-9a-f]+)$", status, re.MULTILINE))
+        assert int(masks["SigIgn"], 16) & 1 << (signal.SIGHUP - 1)
+        assert int(masks["SigCgt"], 16) & 1 << (signal.SIGTERM - 1)
 
 
 def test_control_c_before_the_association_leaves_at_once(script: str) -> None:
