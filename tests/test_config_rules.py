@@ -231,6 +231,14 @@ def test_both_are_asked_where_both_are_named(folder: Path) -> None:
             "7, {",
             "identity.toml:36: authorize[1].destinations[0]: is a number, should be a table",
         ),
+        *(
+            ('"WS_*", {', f"{title}, {{", f"identity.toml:36: authorize[1].destinations[0]: {told}")
+            for title, told in (
+                ('""', "'' is no AE title"),
+                ('"WS_1 "', "'WS_1 ' would never match"),
+                (r'"WS\\1"', r"'WS\\1' is no AE title"),
+            )
+        ),
         (
             'validator = ["staff+node"]',
             'validator = ["node+staff"]',

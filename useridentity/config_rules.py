@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from useridentity.ae_title import title_problems
 from useridentity.errors import ConfigurationError, problems_of
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, capabilities_of
@@ -165,6 +166,9 @@ class RuleReader:
 
     def _destination(self, key: Key, value: object) -> Destination | None:
         if isinstance(value, str):
+            for problem in title_problems([value]):
+                self.report(key, problem)
+                return None
             return Destination(value)
         settings = decode(DestinationSettings, value, key, self.report, self.folder)
         return Destination(settings.ae_title, settings.address) if settings else None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from useridentity.ae_title import title_problems
 from useridentity.claim_path import ClaimPath
 from useridentity.coverage import Accepting, unreached_grants
 from useridentity.errors import problems_of
-from useridentity.permission import Capability, Destination, capabilities_of
+from useridentity.permission import Capability, capabilities_of
 from useridentity.rules import Grant
 from useridentity.scope import Scope
 from useridentity.settings import nearest
@@ -49,15 +48,13 @@ def _grant(key: Key, grant: Grant, accepting: Accepting) -> Iterator[Problem]:
             yield (*key, "who", "validator"), f'"{name}" is accepted by no rule{nearest(name, accepting)}'
     yield from _claims((*key, "who", "claims"), grant)
     yield from _emergency((*key, "break_glass"), grant)
-    places = [each.ae_title if isinstance(each, Destination) else each for each in grant.destinations]
-    yield from (((*key, "destinations"), problem) for problem in title_problems(places))
     if grant.scope is not None:
         yield from (((*key, "scope"), problem) for problem in problems_of(Scope.of, grant.scope.terms))
     moves = [word for word in grant.permit if any("C-MOVE" in row.requests for row in capabilities_of(word))]
-    if moves and not places:
+    if moves and not grant.destinations:
         what = f'"{moves[0]}" without destinations would send studies anywhere'
         yield (*key, "permit"), f'{what}; list the AE titles: destinations = ["WS_*"]'
-    if places and not moves:
+    if grant.destinations and not moves:
         yield (*key, "destinations"), 'nothing of permit moves studies; permit "move", or leave the destinations out'
     for word in grant.permit if grant.scope is not None else ():
         if not serves_a_scope(word):

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import NamedTuple
 
 from useridentity.errors import ConfigurationError
 from useridentity.scope import Scope
+from useridentity.settings import Network, TitlePattern
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 
 _FILM_SESSION = "1.2.840.10008.5.1.1.1"
@@ -168,8 +169,8 @@ class Destination:
         network: where that AE has to be when it is connected to; None where its address says nothing.
     """
 
-    ae_title: str
-    network: IPv4Network | IPv6Network | None = None
+    ae_title: TitlePattern
+    network: Network | None = None
 
     def admits(self, ae_title: str, address: IPv4Address | IPv6Address | None = None) -> bool:
         """Whether this place is meant; without `address`, before one is known, the AE title alone decides."""

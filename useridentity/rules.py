@@ -13,6 +13,7 @@ from useridentity.identity import Assurance, Identity, Kind
 from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, Permission
 from useridentity.scope import Scope
+from useridentity.settings import TitlePattern
 from useridentity.shape import demand_none, misfits
 from useridentity.validator import CheckContext, Validator, Verified
 
@@ -170,7 +171,7 @@ class Grant:
     permit: Sequence[str]
     who: Who = field(default_factory=Who)
     name: str = ""
-    destinations: Sequence[Destination | str] = ()
+    destinations: Sequence[Destination | TitlePattern] = ()
     scope: Scope | None = None
     break_glass: BreakGlass | None = None
     permission: Permission = field(init=False, repr=False, compare=False)

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from useridentity.ae_title import title_problems
 from useridentity.errors import ConfigurationError
@@ -68,15 +68,14 @@ def _of_union(key: Key, kinds: list[Any], value: Any) -> Iterator[Problem]:
     several = [list(misfit(key, kind, value)) for kind in kinds]
     if not all(several):
         return
-    meant = [found for kind, found in zip(kinds, several, strict=True) if _is_of_class(value, kind)]
+    classes = [kind.__origin__ if get_origin(kind) is Annotated else kind for kind in kinds]
+    meant = [
+        found for of, found in zip(classes, several, strict=True) if isinstance(of, type) and isinstance(value, of)
+    ]
     if meant or len(kinds) == 1:
         yield from (meant or several)[0]
     else:
-        yield key, f"{value!r} should be {' or '.join(kind.__name__ for kind in kinds)}"
-
-
-def _is_of_class(value: Any, kind: Any) -> bool:
-    return isinstance(kind, type) and isinstance(value, kind)
+        yield key, f"{value!r} should be {' or '.join(of.__name__ for of in classes)}"
 
 
 def _of_list(key: Key, kind: Any, value: Any) -> Iterator[Problem]:
@@ -106,10 +105,8 @@ def _of_number(key: Key, hint: Any, value: Any) -> Iterator[Problem]:
 def _of_text(key: Key, hint: Any, value: Any) -> Iterator[Problem]:
     if not isinstance(value, str):
         yield key, f"{value!r} should be a str"
-    elif problem := text_problem(value):
+    elif problem := next(title_problems([value]), "") if hint is TitlePattern else text_problem(value):
         yield key, problem
-    elif hint is TitlePattern:
-        yield from ((key, problem) for problem in title_problems([value]))
 
 
 def _named(kind: type) -> str:
