@@ -42,13 +42,12 @@ STOP_SECONDS = 5.0
 """For sending the last records of a server that ends, its own end among them; the rest waits until it begins anew."""
 
 
-_UNREADABLE = "it stays in the journal; a newer release wrote it, or `useridentity audit verify` finds who altered it"
-
-
 class Source(Protocol):
     """The reading side of the journal."""
 
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record]]: ...
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
+        """Raises `Unreadable` for the next record, which is then to be passed over."""
+
     def wait(self, after: int, timeout: float) -> bool: ...
     def cursor(self, sink: str) -> int: ...
     def advance(self, sink: str, sequence: int) -> None: ...
@@ -64,7 +63,7 @@ class Counters:
         sink: its name.
         queued: records on disk that the receiver has not confirmed.
         sent: records that it has, since the start, duplicates not counted.
-        refused: of those, the ones that it refused for good.
+        refused: of those, the ones that were passed over: refused for good, without a form, or not readable.
         failed: attempts that failed, since the start.
         oldest_seconds: age of the oldest unconfirmed record that was read; 0.0 where there is none.
         problem: why the last attempt failed; empty where it did not.
@@ -113,6 +112,7 @@ class Forwarder:
         self._unconfirmed = 0
         self._unconfirmed_refused = 0
         self._unconfirmed_since = 0.0
+        self._told = 0
 
     def start(self) -> None:
         """Begin where the sink's receiver was last."""
@@ -192,20 +192,19 @@ class Forwarder:
             try:
                 return self._journal.read(self._position, self._batch)
             except Unreadable as error:
-                told = (self._sink.name, error.sequence, error)
-                LOGGER.error("%s does not get record %d, which cannot be read: %s; %s", *told, _UNREADABLE)  # noqa: TRY400
-                self._sent_to(error.sequence, 1, 1)
+                who = "a newer release wrote it, or `useridentity audit verify` tells that it was altered"
+                self._pass_over(error.sequence, f"record {error.sequence}, which cannot be read: {error}; {who}")
 
     def _send(self, entries: Sequence[tuple[int, Record]]) -> None:
         """Send them, but for records that the sink has no form for: those would hold up all that come after them."""
         if entries and not self._unconfirmed:
-            self._unconfirmed_since = time.monotonic()
             self._oldest = entries[0][1].time
         try:
             self._send_whole(entries)
         except NoForm as error:
             self._send_whole(entries[: error.position])
-            self._pass_over(entries[error.position], error)
+            sequence, record = entries[error.position]
+            self._pass_over(sequence, f"event {record.event_id}, which has no form here: {error}", error.__cause__)
 
     def _send_whole(self, entries: Sequence[tuple[int, Record]]) -> None:
         if not entries:
@@ -219,13 +218,16 @@ class Forwarder:
         self._batch = min(2 * self._batch, self._sink.batch)
         self._sent_to(entries[-1][0], len(entries), refused)
 
-    def _pass_over(self, entry: tuple[int, Record], error: NoForm) -> None:
-        sequence, record = entry
-        told = (self._sink.name, record.event_id, error)
-        LOGGER.error("%s has no form for event %s: %s; it stays in the journal", *told, exc_info=error.__cause__)
+    def _pass_over(self, sequence: int, what: str, cause: BaseException | None = None) -> None:
+        """Said once, though it comes again after every failure until what comes with it is confirmed."""
+        if sequence > self._told:
+            self._told = sequence
+            LOGGER.error("%s: left in the journal and passed over: %s", self._sink.name, what, exc_info=cause)
         self._sent_to(sequence, 1, 1)
 
     def _sent_to(self, sequence: int, records: int, refused: int) -> None:
+        if not self._unconfirmed:
+            self._unconfirmed_since = time.monotonic()
         self._position = sequence
         self._unconfirmed += records
         self._unconfirmed_refused += refused
