@@ -138,6 +138,7 @@ def test_what_is_no_store_and_no_trail_is_refused_and_not_repeated() -> None:
             {"destinations": {"WS_1": "10.0.0.5"}},
             "destinations: {'WS_1': '10.0.0.5'} should",
         ),
+        ({"destinations": ["WS_1"]}, {"destinations": ["WS_1 "]}, "destinations: 'WS_1 ' would never match"),
         (
             {"destinations": ["WS_1"]},
             {"destinations": ["WS_1", None]},
