@@ -16,6 +16,7 @@ import pytest
 from tests.audit.builders import filled, opened, record
 from tests.audit.journals import HANG, is_sound, verified
 from useridentity.audit.record import Kind
+from useridentity.audit.search import Filter, every
 from useridentity.errors import ConfigurationError, Unavailable
 
 DIES = """
@@ -125,3 +126,15 @@ def test_a_file_that_is_moved_under_a_running_server_has_all_its_records(tmp_pat
         journal.append(record(3), wait=True)
     report = verified(tmp_path)
     assert (report.findings, report.records) == ([], 4)
+
+
+@pytest.mark.threat("A4")
+def test_nobody_waits_for_what_is_no_file(tmp_path: Path) -> None:
+    """SQLite would wait for the other end of a FIFO for ever, and cannot be interrupted."""
+    path = filled(tmp_path)
+    os.mkfifo(tmp_path / "audit-000000000000-000000000000.db", 0o600)
+    assert "is not a regular file" in verified(tmp_path).findings[0].what
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
+        list(every(path, Filter()))
+    with opened(tmp_path) as journal, pytest.raises(Unavailable, match="is not a regular file"):
+        journal.read(-1, 10)

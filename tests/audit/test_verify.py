@@ -38,6 +38,7 @@ UNREADABLE = [(1, 1, "cannot be read from here")]
 TAMPERED = [
     ("UPDATE record SET body = replace(body, 'alice', 'mallo') WHERE sequence = 5", [(5, 5, "altered")]),
     ("UPDATE record SET body = CAST(body AS BLOB) WHERE sequence = 5", [(5, 5, "altered")]),
+    ("UPDATE record SET body = CAST(x'7bff7d' AS TEXT) WHERE sequence = 5", [(5, 5, "altered")]),
     ("UPDATE record SET mac = 'x' WHERE sequence = 5", [(5, 5, "altered")]),
     ("UPDATE record SET before = 'x' WHERE sequence = 5", [(5, 5, "altered")]),
     (
@@ -58,9 +59,11 @@ TAMPERED = [
     ("UPDATE term SET value = CAST(value AS BLOB) WHERE value = 'p7'", HIDDEN),
     (f"UPDATE term SET time = time + {2**61 - 1} WHERE sequence = 5", HIDDEN),  # a number of the same hash
     ("UPDATE term SET sequence = 'x' WHERE sequence = 5", HIDDEN),
+    ("UPDATE term SET value = CAST(x'ff' AS TEXT) WHERE value = 'p7'", HIDDEN),
     ("INSERT INTO term VALUES (1, 'mallory', 0, 5)", HIDDEN),
     ("INSERT INTO cursor VALUES ('arr', 11)", [(10, 10, "forged cursor")]),
     ("INSERT INTO cursor VALUES ('arr', 'x')", [(10, 10, "forged cursor")]),
+    ("INSERT INTO cursor VALUES (CAST(x'ff' AS TEXT), 11)", [(10, 10, "forged cursor")]),
     ("CREATE TABLE other (a)", UNREADABLE),
     ("CREATE INDEX i ON record (mac)", UNREADABLE),
     ("CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM term; END", UNREADABLE),
@@ -109,7 +112,10 @@ def test_a_record_left_out_of_an_index_whose_schema_does_not_say_so_is_found(tmp
     assert findings(tmp_path) == [(1, 10, "the file is damaged, or made to hide some")]
 
 
-@pytest.mark.parametrize("change", ["journal = x'00'", "sequence = 'x'", "sequence = -1", "mac = 'x'", "seal = 7"])
+@pytest.mark.parametrize(
+    "change",
+    ["journal = x'00'", "journal = CAST(x'ff' AS TEXT)", "sequence = 'x'", "sequence = -1", "mac = 'x'", "seal = 7"],
+)
 @pytest.mark.threat("A1")
 def test_a_seal_with_values_of_other_types_is_found(tmp_path: Path, change: str) -> None:
     path = filled(tmp_path, 10)

@@ -261,10 +261,13 @@ def test_another_file_is_said_to_be_no_journal(run: Run, tmp_path: Path) -> None
     assert done.stderr.startswith("error: notes.txt: is no SQLite file")
 
 
-def test_a_record_that_is_none_is_said_to_be_in_one_line(run: Run, journal: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ['record SET body = \'{"kind":"eaten"}\' WHERE sequence = 4', "seal SET sequence = 1e300"]
+)
+def test_what_is_no_record_or_number_is_said_in_one_line(run: Run, journal: Path, change: str) -> None:
     assert run("audit", "list", str(journal)).returncode == 0
     with tampering(journal) as database:
-        database.execute('UPDATE record SET body = \'{"kind":"eaten"}\' WHERE sequence = 4')
+        database.execute(f"UPDATE {change}")
     done = run("audit", "list", str(journal))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -143,7 +143,7 @@ def _searching(path: Path, opening: Opening) -> Iterator[sqlite3.Connection]:
             yield database
     except (sqlite3.Error, OSError, ConfigurationError) as error:
         raise ConfigurationError(f"{path}: {problem(error)}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigurationError(f"{path}: has what no journal has ({error}); see audit verify") from None
 
 

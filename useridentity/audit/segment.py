@@ -250,7 +250,9 @@ def _seal(database: sqlite3.Connection, chain: Chain, name: str, journal: str, h
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to the file, "rw" or "ro"; it is never made."""
+    """A connection to the file, "rw" or "ro"; it is never made. Raises `ConfigurationError` for what is none."""
+    if not path.is_file() and path.exists():  # SQLite would wait for the other end of a FIFO
+        raise ConfigurationError("is not a regular file; move it away")
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from useridentity.audit.archive import Opening, alone, files, in_order
@@ -209,6 +210,7 @@ class _Verification:
         self._find(1, base.sequence, "removed: no file has them, and none says that they were outdated")
 
     def _verify_file(self, database: sqlite3.Connection) -> None:
+        database.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # whatever is there is read
         _check_schema(database)
         base = self._sealed(database, "base")
         if self._before is None:
@@ -303,8 +305,8 @@ class _Verification:
         return (each for each in places if self._is_record(row, each))
 
     def _is_record(self, row: Row, sequence: int) -> bool:
-        """Whether this is, by its MAC, the record with this number; SQLite keeps any type in any column."""
-        is_typed = isinstance(row.before, bytes) and isinstance(row.body, str)
+        """Whether this is, by its MAC, the record with this number; SQLite keeps anything in any column."""
+        is_typed = isinstance(row.before, bytes) and isinstance(row.body, str) and row.body.isascii()
         return is_typed and self._chain.mac(row.before, sequence, row.body) == row.mac
 
     def _judge_gap(self, before: Head, base: Head) -> None:
