@@ -119,8 +119,7 @@ class Segment:
     def is_full(self, limit: int) -> bool:
         """Whether the file has more than `limit` bytes; one without a record never is."""
         pages, size = (self._database.execute(f"PRAGMA {word}").fetchone()[0] for word in ("page_count", "page_size"))
-        has_records = self._database.execute("SELECT EXISTS (SELECT 1 FROM record)").fetchone()[0]
-        return bool(pages * size > limit and has_records)
+        return pages * size > limit and self._database.execute("SELECT 1 FROM record LIMIT 1").fetchone() is not None
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, alone, and on disk when it ends."""
