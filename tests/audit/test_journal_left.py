@@ -15,6 +15,7 @@ import pytest
 
 from tests.audit.builders import filled, opened, record
 from tests.audit.journals import HANG, is_sound, verified
+from tests.lib.processes import in_namespaces
 from useridentity.audit.record import Kind
 from useridentity.audit.search import Filter, every
 from useridentity.errors import ConfigurationError, Unavailable
@@ -138,3 +139,14 @@ def test_nobody_waits_for_what_is_no_file(tmp_path: Path) -> None:
         list(every(path, Filter()))
     with opened(tmp_path) as journal, pytest.raises(Unavailable, match="is not a regular file"):
         journal.read(-1, 10)
+
+
+def test_a_folder_for_reading_only_is_said_to_be(tmp_path: Path) -> None:
+    """As on a medium that was handed over; SQLite says no more than that it cannot open the file."""
+    path = filled(tmp_path)
+    listed = (sys.executable, "-c", "from useridentity.cli import main; main()", "audit", "list", str(path))
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
+    done = in_namespaces("-rm", mounted, tmp_path, *listed, within=HANG)
+    assert done.returncode == 1
+    assert f"{path}: cannot be opened; SQLite has to write its folder too" in done.stderr
+    assert in_namespaces("-rm", "true", tmp_path, *listed, within=HANG).returncode == 0

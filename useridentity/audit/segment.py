@@ -338,6 +338,7 @@ def problem(error: Exception) -> str:
         sqlite3.SQLITE_CORRUPT: "is damaged; move it away for a new one to be begun",
         sqlite3.SQLITE_NOTADB: "is no SQLite file; name another, or move it away for a new one to be begun",
         sqlite3.SQLITE_READONLY: f"may not be written, or was left in a transaction, which who writes undoes ({error})",
+        sqlite3.SQLITE_CANTOPEN: f"cannot be opened; SQLite has to write its folder too, and to have room ({error})",
         sqlite3.SQLITE_FULL: f"is full, or its disk is ({error})",
         sqlite3.SQLITE_BUSY: f"locked by another process for {BUSY:g} s",
     }
