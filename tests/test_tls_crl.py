@@ -155,6 +155,19 @@ def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
     assert "is not signed by it" in problem
 
 
+def test_an_authority_among_the_lists_is_not_trusted(site: Site) -> None:
+    """Lists are signed, so they are fetched over plain HTTP; OpenSSL trusts what certificates it finds in the file."""
+    stranger = Ca.root("Stranger")
+    assert site.connect(site.crl(site.root.revoke(), site.root.pem, stranger.revoke())) == "CT_1"
+    with pytest.raises(OSError):  # noqa: PT011
+        site.connect(site.crl(site.root.revoke(), stranger.revoke()), stranger.issue())
+    for added in (stranger.pem, stranger.issue().certificate.public_bytes(Encoding.PEM)):
+        (problem,) = problems(site, site.root.revoke() + stranger.revoke() + added)
+        assert "holds certificates" in problem
+    with pytest.raises(ConfigurationError, match="holds certificates"):
+        client_context(site.ca, crl=site.crl(site.root.revoke(), stranger.revoke(), stranger.pem))
+
+
 def test_an_authority_whose_name_cannot_be_read_is_an_error(site: Site) -> None:
     """In an encoding of the last century, of which OpenSSL takes no notice."""
     site.connect(site.crl(site.root.revoke()))

@@ -166,11 +166,18 @@ def _trust(context: ssl.SSLContext, ca: PathLike, crl: PathLike | None) -> None:
 
 
 def _revoke(context: ssl.SSLContext, ca: PathLike, crl: PathLike) -> None:
-    """From now on every certificate of a chain must be absent from its issuer's list, which must not have ended."""
+    """From now on every certificate of a chain must be absent from its issuer's list, which must not have ended.
+
+    OpenSSL would trust an authority that stands in the file, too. Lists are often fetched over plain HTTP, since they
+    are signed: whoever can add to them must not be able to add authorities.
+    """
     from useridentity.tls_crl import RevocationLists
 
     RevocationLists.read(crl, ca)
+    trusted = context.cert_store_stats()["x509"]
     context.load_verify_locations(crl)
+    if context.cert_store_stats()["x509"] != trusted:
+        raise ConfigurationError(f"crl {os.fspath(crl)}: holds certificates, which would be trusted; leave only lists")
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
