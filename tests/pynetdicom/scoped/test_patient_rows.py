@@ -1,4 +1,4 @@
-"""Rows at PATIENT level of any shape: what only a study out of scope says is never shown."""
+"""Rows of any shape: what only a study out of scope says is never shown, and what is in scope always."""
 
 from __future__ import annotations
 
@@ -73,13 +73,15 @@ def shown(row: Dataset, silent: set[BaseTag]) -> Dataset | None:
     The index answers no `silent` attribute.
     """
     plain = Dataset({tag: each for tag, each in row.items() if SECRET.encode() not in octets(item([each]))})
-    index = [study(MINE, plain), study(OTHER, row)]
+    return rows([study(MINE, plain), study(OTHER, row)], silent).patient(row)
 
+
+def rows(index: list[Dataset], silent: set[BaseTag]) -> Rows:
     def ask(wanted: Dataset) -> Iterator[Dataset]:
         asked = set(wanted.keys()) - silent
         yield from (Dataset({tag: each[tag] for tag in asked if tag in each}) for each in index)
 
-    return Rows(BOUND, Studies(BOUND, ask)).patient(row)
+    return Rows(BOUND, Studies(BOUND, ask))
 
 
 @pytest.mark.filterwarnings("ignore:VR lookup failed", "ignore:Invalid value")
@@ -97,3 +99,20 @@ def test_nothing_is_seen_of_a_patient_that_only_a_study_out_of_scope_says(
     assert seen is None or SECRET.encode() not in octets(seen)
     assert is_secret or seen is not None
     assert seen is None or decode(BytesIO(octets(seen)), True, True).PatientID == "P1"
+
+
+@pytest.mark.parametrize("level", ["PATIENT", "STUDY"])
+@pytest.mark.filterwarnings("ignore:VR lookup failed", "ignore:Invalid value")
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(elements=st.lists(ELEMENTS, max_size=3, unique_by=lambda each: each.tag), silent=st.sets(st.sampled_from(TAGS)))
+def test_a_row_of_whom_all_studies_are_in_scope_is_seen_as_it_is(
+    level: str, elements: list[DataElement | RawDataElement], silent: set[BaseTag]
+) -> None:
+    row = identifier(level, PatientID="P1")
+    if level == "STUDY":
+        row.StudyInstanceUID = MINE
+    row.update({each.tag: each for each in elements})
+    found = rows([study(MINE, row)], silent)
+    seen = found.patient(row) if level == "PATIENT" else found.below_patient(row)
+    assert seen is not None
+    assert octets(seen) == octets(row)
