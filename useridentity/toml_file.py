@@ -20,7 +20,7 @@ Problem = tuple[Key, str]
 
 
 MAX_SIZE = 4 * 2**20
-"""Characters of a file: twenty times what a policy of a thousand rules has."""
+"""Bytes of a file: twenty times what a policy of a thousand rules has."""
 
 MAX_DEPTH = 32
 """Tables and lists within each other: several times what any file of ours needs, and far below Python's stack."""
@@ -60,7 +60,7 @@ class TomlFile:
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
         # Windows' editors end lines with CR LF.
-        self._text = _read(path) if text is None else text.replace("\r\n", "\n")
+        self._text = (_read(path) if text is None else text).replace("\r\n", "\n")
         self.content: Mapping[str, Any] = _parsed(path, self._text)
         if found := next(_excesses(self.content), None):
             raise ConfigurationError(self.problem(*found))
@@ -101,16 +101,17 @@ def _read(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():  # a FIFO would keep us waiting, and a device might never end
             raise ConfigurationError(f"{path}: is no regular file")
-        # Windows' editors begin a file with a byte order mark.
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_SIZE + 1)
+        with path.open("rb") as file:
+            octets = file.read(MAX_SIZE + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(octets) > MAX_SIZE:
+        raise ConfigurationError(f"{path}: has more than {MAX_SIZE} bytes")
+    try:
+        return octets.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; TOML files are UTF-8") from None
-    if len(text) > MAX_SIZE:
-        raise ConfigurationError(f"{path}: has more than {MAX_SIZE} characters")
-    return text
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}: not UTF-8; TOML files are UTF-8") from None
 
 
 def _parsed(path: Path, text: str) -> Mapping[str, Any]:
