@@ -147,6 +147,7 @@ def test_a_list_of_the_future_is_an_error(site: Site) -> None:
     assert "is the clock right?" in problem
 
 
+@pytest.mark.threat("N6")
 def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
     """OpenSSL chooses by date, and only then looks at the signature: everybody was refused."""
     forged = Ca.root("Vendor Root").revoke(start=NOW - DAY / 2, name="Hospital Root")
@@ -155,6 +156,7 @@ def test_a_forged_list_is_an_error_also_behind_a_good_one(site: Site) -> None:
     assert "is not signed by it" in problem
 
 
+@pytest.mark.threat("N6")
 def test_an_authority_among_the_lists_is_not_trusted(site: Site) -> None:
     """Lists are signed, so they are fetched over plain HTTP; OpenSSL trusts what certificates it finds in the file."""
     stranger = Ca.root("Stranger")
@@ -193,6 +195,7 @@ def _partition(*, users: bool = False, authorities: bool = False, indirect: bool
     ],
     ids=["delta", "users", "authorities", "indirect", "unknown"],
 )
+@pytest.mark.threat("N6")
 def test_a_list_of_some_certificates_only_is_an_error_also_behind_a_complete_one(
     site: Site, extension: x509.ExtensionType
 ) -> None:
