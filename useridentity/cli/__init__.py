@@ -97,6 +97,7 @@ def _misused(error: Any) -> Failure:
     """A command line that is wrong, as typer tells it."""
     if not (message := error.format_message()):  # nothing was asked for, and the help has been shown
         return Failure(Exit.USAGE, ())
+    message = message.replace("Value error, ", "")  # which newer releases of typer say of a word that is none
     command = error.ctx.command_path if error.ctx else "useridentity"
     return Failure(Exit.USAGE, message, f"`{command} --help` has the options, with examples")
 

@@ -13,7 +13,7 @@ from useridentity.cli.requestor.examples import epilog
 from useridentity.cli.requestor.interrupt import interruptible
 from useridentity.cli.requestor.options import Options, Peer, Wanted, command
 from useridentity.cli.requestor.output import Output
-from useridentity.cli.requestor.peer import only_acceptor
+from useridentity.cli.requestor.peer import ae_title, only_acceptor
 
 EPILOG = epilog("""\
 useridentity move pacs.example.org 104 --to WS_2 -k StudyInstanceUID=1.2.3
@@ -56,7 +56,7 @@ def move(
     query, chosen = retrieved.identifier(wanted, options)
     acceptor = only_acceptor(peer, options)
     port = receive or (acceptor.profile.receive if to in (None, acceptor.calling) else None)
-    destination = to or acceptor.calling
+    destination = acceptor.calling if to is None else ae_title(to, "--to")
     reception = None
     if port is not None:
         from useridentity.cli.requestor.receiver import prepared

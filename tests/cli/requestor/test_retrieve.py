@@ -166,6 +166,18 @@ def test_a_destination_that_is_unknown_is_refused_in_words(command: Command, dcm
     assert "must know the destination's AE title, address and port" in done.err
 
 
+@pytest.mark.parametrize("title", ["", " ", "A\\B", "AN_AE_TITLE_TOO_LONG", "Röntgen"])
+def test_a_destination_that_is_no_ae_title_is_a_wrong_command_line(
+    command: Command, dcmqrscp: Archive, title: str
+) -> None:
+    """Of `"$UNSET"` a shell makes an empty one, which is not to stand for ourselves."""
+    move = ("move", *dcmqrscp.peer, "-k", "PatientID=NOBODY", "--to")
+    assert command(*move, "WS_1").code == 0
+    done = command(*move, title)
+    assert done.code == 2
+    assert "for --to: " in done.err
+
+
 def test_a_move_without_destination_is_a_wrong_command_line(command: Command, dcmqrscp: Archive) -> None:
     done = command("move", *dcmqrscp.peer, "-k", f"StudyInstanceUID={CT_STUDY}")
     assert done.code == 2

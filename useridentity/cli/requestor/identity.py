@@ -61,7 +61,7 @@ def provider(text: str, sources: Sources) -> CredentialProvider | None:
     if not text or text == "none":
         return None
     if kind not in KINDS or kind == "none":
-        raise typer.BadParameter(f"that is no kind of identity{nearest(kind, KINDS)}", param_hint="--identity")
+        raise typer.BadParameter(f"there is no such kind of identity{nearest(kind, KINDS)}", param_hint="--identity")
     if not colon or not who or (kind == "kerberos" and "@" not in who):
         raise typer.BadParameter(f"write {kind}:{_EXAMPLES[kind]}", param_hint="--identity")
     return _made(kind, who, sources)

@@ -86,8 +86,8 @@ def acceptor(words: Sequence[str], options: Options) -> tuple[Acceptor, list[str
     return Acceptor(
         host=peer.host,
         port=peer.port,
-        called=_ae_title(peer.called, "--called"),
-        calling=_ae_title(peer.calling, "--calling"),
+        called=ae_title(peer.called, "--called"),
+        calling=ae_title(peer.calling, "--calling"),
         confirmation=peer.confirmation,
         tls=context,
         timeout=options.timeout,
@@ -146,7 +146,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _ae_title(title: str, option: str) -> str:
+def ae_title(title: str, option: str) -> str:
+    """The title; raises `typer.BadParameter` where it is none."""
     if problem := title_problem(title):
         raise typer.BadParameter(problem, param_hint=option)
     return title
