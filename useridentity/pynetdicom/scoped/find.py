@@ -76,7 +76,7 @@ class Rows:
         answered = {ISSUER}.union(*(study.said for study in studies))
         told = {word: value for word, value in values_of(row, keywords).items() if word in answered or not value}
         mine = [each for each in studies if each.in_scope and all(_says(each, *what) for what in told.items())]
-        patient = self._next_patient(mine, told)
+        patient = self._next_patient(mine, told) if mine else None
         if patient is None:
             return None
         if not all(study.in_scope for study in studies):
@@ -89,7 +89,7 @@ class Rows:
 
     def _next_patient(self, mine: Sequence[Study], told: Mapping[str, tuple[str, ...]]) -> Study | None:
         """A study of whom the next row with this content is about: one for each issuer of the ID, and no more."""
-        content = hash(frozenset(told.items()))  # which is small: there may be a million rows
+        content = hash(frozenset(told.items()))  # a number, for there may be a million patients
         patients = {study.said.get(ISSUER): study for study in reversed(mine)}
         shown, self._shown[content] = self._shown[content], self._shown[content] + 1
         return list(reversed(patients.values()))[shown] if shown < len(patients) else None
