@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -162,13 +161,6 @@ class RunningRepository:
             self.process.kill()
             self.process.wait(HANG)
             self.process = None
-
-    def await_received(self, events: set[str]) -> None:
-        """Return once all of them were taken."""
-        deadline = time.monotonic() + HANG
-        while not events <= set(self.received):
-            assert time.monotonic() < deadline, f"{len(events - set(self.received))} are missing"
-            time.sleep(0.02)
 
 
 @contextmanager
