@@ -120,10 +120,21 @@ def test_a_mark_that_was_changed_is_found_and_stops_a_server_from_starting(tmp_p
     assert verified(tmp_path).marked == 11
 
 
-@pytest.mark.parametrize("text", ["", "a b", "a 1 zz zz", "a x 00 00", "a -1 00 00", "a 1 00 é"])
+def test_a_mark_of_an_earlier_build_is_one(tmp_path: Path) -> None:
+    """It does not say where the journal was."""
+    path, mark = filled(tmp_path, 10), mark_in(tmp_path)
+    mark.write_text(mark.read_text().partition(' "')[0])
+    assert verified(tmp_path).marked == 10
+    path.unlink()
+    filled(tmp_path, 1)
+    assert findings(tmp_path) == [(1, 10, "removed")]
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a 1 zz zz", "a x 00 00", "a -1 00 00", "a 1 00 é", "{} 7", "{} x"])
 def test_what_is_no_mark_is_told(tmp_path: Path, text: str) -> None:
     filled(tmp_path, 1)
-    mark_in(tmp_path).write_text(text)
+    mark = mark_in(tmp_path)
+    mark.write_text(text.format(mark.read_text().partition(' "')[0]))
     assert [each.what for each in verified(tmp_path).findings if "not what the key sealed" in each.what]
 
 

@@ -54,11 +54,11 @@ def write_mark(path: Path, chain: Chain, mark: Mark) -> None:
 
 def _parsed(path: Path, text: str, chain: Chain) -> Mark:
     try:
-        journal, sequence, mac, seal, place = text.split(maxsplit=4)
+        journal, sequence, mac, seal, *place = text.split(maxsplit=4)  # no place in marks of earlier builds
         head = Head(int(sequence), bytes.fromhex(mac))
         if chain.seal("mark", journal, head).hex() == seal:
-            return Mark(journal, head, Path(str(json.loads(place))))
-    except (ValueError, RecursionError, ConfigurationError):
+            return Mark(journal, head, Path(*map(json.loads, place)))
+    except (ValueError, TypeError, RecursionError, ConfigurationError):
         pass
     raise ConfigurationError(
         f"{path}: is not what the key sealed; restore both from a copy, or remove this mark to go on without it"

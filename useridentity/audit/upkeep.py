@@ -155,7 +155,7 @@ class WrittenFile:
         mark = read_mark(self._mark, chain)
         if mark is None:
             return None
-        if mark.place != self._path.resolve() and mark.place.exists() and not self._path.exists():
+        if mark.place != self._path.resolve() and mark.place.is_file() and not self._path.exists():
             raise ConfigurationError(
                 f"{self._path}: has the key and the name of the journal {mark.place}; give it a key of its own"
             )
