@@ -32,10 +32,10 @@ def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     problem = OSError(0, "has no address")
-    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+    for shares, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         made = socket.socket(family, kind, protocol)
         try:
-            made.settimeout(deadline.left / left)
+            made.settimeout(deadline.left / shares)
             made.connect(address)
         except OSError as error:
             made.close()
