@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from useridentity import cli
+from useridentity import cli, log
+from useridentity.decision import Accepted, Rejected
+from useridentity.facts import Facts, Tls
 
 POLICY = """
 version = 1
@@ -86,3 +92,16 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def joined(text: str) -> str:
     """What was printed, as if on one line."""
     return " ".join(text.split())
+
+
+def log_decision(handler: logging.Handler, calling: str, address: str, decided: Accepted | Rejected) -> None:
+    """As the acceptor PACS does, to this handler."""
+    facts = Facts(calling, "PACS", ip_address(address), 50000, Tls.NONE, None, datetime.now(UTC))
+    level = log.LOGGER.level
+    log.LOGGER.addHandler(handler)
+    log.LOGGER.setLevel(logging.INFO)
+    try:
+        log.decision(facts, decided, time.monotonic())
+    finally:
+        log.LOGGER.setLevel(level)
+        log.LOGGER.removeHandler(handler)

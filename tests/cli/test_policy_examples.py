@@ -8,22 +8,17 @@ import re
 import shlex
 import shutil
 import struct
-import time
 import tomllib
-from datetime import UTC, datetime
 from io import StringIO
-from ipaddress import ip_address
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from jsonschema import Draft7Validator
 
-from tests.cli.policies import Main, main
+from tests.cli.policies import Main, log_decision, main
 from tests.parts import require
-from useridentity import log
 from useridentity.decision import Accepted
-from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.permission import EVERYTHING
@@ -69,17 +64,9 @@ def write_log(path: Path) -> None:
 
 
 def logged(calling: str, address: str, assurance: Assurance) -> str:
-    facts = Facts(calling, "PACS", ip_address(address), 50000, Tls.NONE, None, datetime.now(UTC))
     decided = Accepted(Identity("x:y", "y", "x", assurance), "everybody else", "x", permission=EVERYTHING)
     written = StringIO()
-    handler, level = logging.StreamHandler(written), log.LOGGER.level
-    log.LOGGER.addHandler(handler)
-    log.LOGGER.setLevel(logging.INFO)
-    try:
-        log.decision(facts, decided, time.monotonic())
-    finally:
-        log.LOGGER.setLevel(level)
-        log.LOGGER.removeHandler(handler)
+    log_decision(logging.StreamHandler(written), calling, address, decided)
     return written.getvalue().strip()
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cli.policies import Main, main
-from useridentity import log
+from tests.cli.policies import Main, log_decision, main
 from useridentity.decision import Accepted, Reason, Rejected
-from useridentity.facts import Facts, Tls
 from useridentity.identity import Assurance, Identity
 from useridentity.permission import EVERYTHING
 
@@ -23,24 +20,12 @@ __all__ = ["main"]
 
 
 @pytest.fixture
-def acceptor_log(tmp_path: Path) -> Callable[[str, str, Accepted | Rejected], None]:
+def acceptor_log(tmp_path: Path) -> Iterator[Callable[[str, str, Accepted | Rejected], None]]:
     """Logs a decision as an acceptor does, to log.txt."""
     handler = logging.FileHandler(tmp_path / "log.txt")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-
-    def record(calling: str, address: str, decided: Accepted | Rejected) -> None:
-        facts = Facts(calling, "PACS", ip_address(address), 50000, Tls.NONE, None, datetime.now(UTC))
-        log.LOGGER.addHandler(handler)
-        level = log.LOGGER.level
-        log.LOGGER.setLevel(logging.INFO)
-        try:
-            log.decision(facts, decided, time.monotonic())
-        finally:
-            log.LOGGER.setLevel(level)
-            log.LOGGER.removeHandler(handler)
-            handler.close()
-
-    return record
+    yield partial(log_decision, handler)
+    handler.close()
 
 
 def accepted(assurance: Assurance) -> Accepted:
