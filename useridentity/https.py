@@ -39,6 +39,7 @@ class Answer:
 
     @property
     def is_redirect(self) -> bool:
+        """Whether it says to ask elsewhere, which nobody does here."""
         return HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
 
     @property
