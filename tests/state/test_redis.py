@@ -162,7 +162,9 @@ def test_a_user_needs_no_more_commands_than_the_message_names(own_redis: Servers
         assert f"{COMMANDS} on ~useridentity:*" in cannot_tell(store)
 
 
-def test_tls_is_verified_by_name_and_chain(own_redis: Servers, opened: Opened, certificates: Certificates) -> None:
+def test_tls_is_verified_by_name_and_chain(
+    own_redis: Servers, opened: Opened, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pair = ("--tls-cert-file", str(certificates.server.cert), "--tls-key-file", str(certificates.server.key))
     ca = ("--tls-ca-cert-file", str(certificates.ca))
     server = own_redis("--appendonly", "yes", *pair, *ca, tls=True)
@@ -170,6 +172,10 @@ def test_tls_is_verified_by_name_and_chain(own_redis: Servers, opened: Opened, c
     url = f"rediss://127.0.0.1:{server.port}?ca={certificates.ca}&{client}"
     assert opened(url).spend([once()], NOW)
     foreign = url.replace(str(certificates.ca), str(certificates.foreign_ca))
+    with monkeypatch.context() as system:
+        system.setenv("SSL_CERT_FILE", str(certificates.ca))
+        assert opened(f"rediss://127.0.0.1:{server.port}?{client}").spend([once("another")], NOW)
+        assert "CERTIFICATE_VERIFY_FAILED" in cannot_tell(opened(foreign)), "the system's authorities are trusted, too"
     for untrusted in (foreign, f"rediss://127.0.0.1:{server.port}?{client}", url.replace("127.0.0.1", "127.0.0.2")):
         assert "cannot be reached (TLS: CERTIFICATE_VERIFY_FAILED)" in cannot_tell(opened(untrusted))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from ssl import SSLError
+from ssl import SSLError, SSLSocket, create_default_context
 from typing import Any
 
 from redis import Redis
@@ -169,6 +169,21 @@ def _age(once: Once, now: datetime) -> float:
     return OLDEST if once.issued is None else max(0.0, (now - once.issued).total_seconds()) + MARGIN
 
 
+class _TlsConnection(SSLConnection):
+    """One that trusts the authority it is given and no other: the library's trusts the system's beside it."""
+
+    def _connect(self) -> SSLSocket:
+        sock = Connection._connect(self)  # type: ignore[no-untyped-call]
+        try:
+            context = create_default_context(cafile=self.ca_certs)
+            if self.certfile:
+                context.load_cert_chain(self.certfile, self.keyfile, password="")  # or OpenSSL asks at the terminal
+            return context.wrap_socket(sock, server_hostname=self.host)
+        except OSError:
+            sock.close()
+            raise
+
+
 def _pool(server: RedisServer) -> BlockingConnectionPool:
     tls = {
         "ssl_ca_certs": server.ca and str(server.ca),
@@ -180,7 +195,7 @@ def _pool(server: RedisServer) -> BlockingConnectionPool:
     return BlockingConnectionPool(  # type: ignore[no-untyped-call]
         max_connections=CONNECTIONS,
         timeout=TIMEOUT,
-        connection_class=SSLConnection if server.tls else Connection,
+        connection_class=_TlsConnection if server.tls else Connection,
         host=server.host,
         port=server.port,
         db=server.database,
