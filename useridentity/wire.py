@@ -13,9 +13,15 @@ from dataclasses import dataclass, field
 from struct import pack
 from typing import NamedTuple
 
-from useridentity.credential import Credential, IdentityType
+from useridentity.credential import Credential
 from useridentity.decision import Answer
 from useridentity.errors import CredentialUnavailable, WireError
+from useridentity.identity_items import (
+    decode_credential,
+    decode_server_response,
+    encode_credential,
+    encode_server_response,
+)
 from useridentity.quirks import PADDING, is_printable, readable, uid
 
 MAX_ASSOCIATE_LENGTH = 256 * 1024
@@ -46,7 +52,6 @@ _MAXIMUM_LENGTH = 0x51
 _USER_IDENTITY = {REQUEST: 0x58, ACCEPT: 0x59}
 _IDENTITIES = frozenset(_USER_IDENTITY.values())
 _IDENTITY_OVERHEAD = {REQUEST: 10, ACCEPT: 6}  # bytes of a 58H and of a 59H beside the fields they carry
-_REQUEST_TABLE, _ACCEPT_TABLE = "PS3.7 Table D.3-14", "PS3.7 Table D.3-15"
 
 _Span = tuple[int, int]  # start and end of an item in the PDU, its header included
 
@@ -114,19 +119,13 @@ class Associate:
         Raises `CredentialUnavailable` where a 58H sub-item cannot carry it, naming the limit in bytes.
         """
         self._require(REQUEST)
-        kind, primary, secondary = credential.identity_type, credential.primary_field, credential.secondary_field
-        if len(primary) + len(secondary) > self.free:
+        length = len(credential.primary_field) + len(credential.secondary_field)
+        if length > self.free:
             raise CredentialUnavailable(
-                f"the credential has {len(primary) + len(secondary)} bytes, and the user information item has room for "
+                f"the credential has {length} bytes, and the user information item has room for "
                 f"{max(self.free, 0)} beside the rest of the negotiation (PS3.8 9.3.2.3); a shorter one is needed"
             )
-        if not 0 <= kind <= 0xFF or (secondary and kind != IdentityType.USERNAME_PASSCODE):
-            raise CredentialUnavailable(
-                f"no user identity sub-item can have type {kind} and a secondary field of {len(secondary)} bytes: "
-                f"the type is one byte, and only type 2 has a secondary field ({_REQUEST_TABLE})"
-            )
-        head = pack(">BBH", kind, credential.positive_response_requested, len(primary))
-        return self._with_identity(head + primary + pack(">H", len(secondary)) + secondary)
+        return self._with_identity(encode_credential(credential))
 
     def with_server_response(self, response: bytes) -> bytes:
         """The acceptance with `response` as its last user sub-item, in place of the one it had.
@@ -137,7 +136,7 @@ class Associate:
         if len(response) > self.free:
             message = f"the server response has {len(response)} bytes, and there is room for {max(self.free, 0)}"
             raise WireError("PS3.8 9.3.3.3", message, about_identity=True)
-        return self._with_identity(pack(">H", len(response)) + response)
+        return self._with_identity(encode_server_response(response))
 
     def normalised(self) -> bytes:
         """The PDU without identity, as stock pynetdicom can read it.
@@ -215,8 +214,8 @@ def decode(pdu: bytes | bytearray, *, limit: int = MAX_ASSOCIATE_LENGTH) -> Asso
     return Associate(
         pdu_type,
         tuple(name.decode("ascii") for name in abstract_syntaxes if name is not None),
-        None if content is None or pdu_type != REQUEST else _credential(content),
-        None if content is None or pdu_type != ACCEPT else _server_response(content),
+        None if content is None or pdu_type != REQUEST else decode_credential(content),
+        None if content is None or pdu_type != ACCEPT else decode_server_response(content),
         pdu,
         user_information,
         identities,
@@ -324,28 +323,6 @@ def _find_identities(pdu: bytes, pdu_type: int, start: int, end: int) -> tuple[t
         elif pdu_type == REQUEST:
             raise WireError("PS3.7 D.3.3.7.2", f"a 59H sub-item in a request, at byte {at}", about_identity=True)
     return tuple(found), own
-
-
-def _credential(content: bytes) -> Credential:
-    """The content of a 58H sub-item (PS3.7 Table D.3-14)."""
-    primary_end = 4 + int.from_bytes(content[2:4], "big")
-    end = primary_end + 2 + int.from_bytes(content[primary_end : primary_end + 2], "big")
-    if len(content) < 6 or end != len(content):
-        message = f"the 58H sub-item has {len(content)} bytes, and its fields need {max(end, 6)}"
-        raise WireError(_REQUEST_TABLE, message, about_identity=True)
-    kind, secondary = content[0], content[primary_end + 2 :]
-    if secondary and kind != IdentityType.USERNAME_PASSCODE:
-        raise WireError(_REQUEST_TABLE, f"identity type {kind} with a secondary field", about_identity=True)
-    return Credential(kind, content[4:primary_end], secondary, content[1] != 0)
-
-
-def _server_response(content: bytes) -> bytes:
-    """The content of a 59H sub-item (PS3.7 Table D.3-15)."""
-    end = 2 + int.from_bytes(content[:2], "big")
-    if end != len(content):
-        message = f"the 59H sub-item has {len(content)} bytes, and its fields need {end}"
-        raise WireError(_ACCEPT_TABLE, message, about_identity=True)
-    return content[2:]
 
 
 def _item(kind: int, content: bytes) -> bytes:
