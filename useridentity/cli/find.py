@@ -46,9 +46,12 @@ def find(
     columns: Columns = (),  # type: ignore[assignment]
     level: LevelWord = None,
     model: Annotated[
-        Literal["study", "patient", "worklist"],
-        typer.Option(metavar="MODEL", help="The information model to ask in: study, patient or worklist."),
-    ] = "study",
+        Literal["study", "patient", "worklist"] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The information model, study, patient or worklist; study, or patient at its level, if left out.",
+        ),
+    ] = None,
     *,
     options: Options,
 ) -> None:
@@ -63,13 +66,14 @@ def find(
     output = Output(options)
     query = identifiers.identifier(keys, identifier, options)
     asked = identifiers.check_columns(columns)
-    shown = completed(query, Level(level) if level else None, Model(model), asked)
+    chosen = Model(model or ("patient" if level == "patient" else "study"))
+    shown = completed(query, Level(level) if level else None, chosen, asked)
     identifiers.check_encodable(query)
     where = only_acceptor(peer, options).identified()
     with output.progress("asking", None, "matches") as meter:
         found = _Matches(output, shown, meter)
         with found.told():
-            interruptible(lambda stop: found.take(matches(where, query, Model(model), stop)), output.note)
+            interruptible(lambda stop: found.take(matches(where, query, chosen, stop)), output.note)
 
 
 class _Matches:

@@ -71,6 +71,14 @@ def test_either_model_finds_a_study(command: Command, dcmqrscp: Archive, model: 
     assert command("find", *dcmqrscp.peer, *keys, "--model", model).out == f"{CT_STUDY}\n"
 
 
+def test_patients_are_looked_for_in_their_model(command: Command, dcmqrscp: Archive) -> None:
+    """That of studies has none (PS3.4 C.6.2.1)."""
+    found = ("find", *dcmqrscp.peer, "--level", "patient", "-k", "PatientID=1CT1", "--columns", "PatientID")
+    assert command(*found).out == "1CT1\n"
+    assert command(*found, "--model", "study").code == 8
+    assert command(*found, "--model", "worklist").code == 2
+
+
 def test_a_query_that_is_refused_says_what_may_be_missing(command: Command, dcmqrscp: Archive) -> None:
     done = command("find", *dcmqrscp.peer, "--level", "series")
     assert done.code == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import typer
 from pydicom import Dataset
 from pynetdicom import build_context
 
@@ -16,7 +17,9 @@ from useridentity.cli.requestor.session import association, cancelling, status_o
 
 
 def completed(query: Dataset, level: Level | None, model: Model, columns: list[str]) -> list[str]:
-    """Ask in `query` for what is to be shown, at this level; the columns."""
+    """Ask in `query` for what is to be shown, at this level; the columns. Raises `typer.BadParameter`."""
+    if model is Model.WORKLIST and level:
+        raise typer.BadParameter("a worklist has no levels", param_hint="--level")
     if model is Model.WORKLIST:
         shown = columns or WORKLIST_COLUMNS
     else:
