@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import filled, opened, record
+from tests.audit.builders import filled, opened, record, tampering
 from tests.audit.journals import HANG, is_sound, verified
 from tests.lib.processes import in_namespaces
 from useridentity.audit.record import Kind
@@ -127,6 +127,15 @@ def test_a_file_that_is_moved_under_a_running_server_has_all_its_records(tmp_pat
         journal.append(record(3), wait=True)
     report = verified(tmp_path)
     assert (report.findings, report.records) == ([], 4)
+
+
+@pytest.mark.parametrize("change", ["UPDATE seal SET sequence = 'x'", "DELETE FROM seal"])
+def test_a_seal_that_is_none_is_refused_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str) -> None:
+    with tampering(filled(tmp_path)) as database:
+        database.execute(change)
+    with opened(tmp_path) as journal, pytest.raises(Unavailable, match=r"tampered with|taken out of the file"):
+        journal.append(record(), wait=True)
+    assert "nothing is recorded until that is over" in caplog.text
 
 
 @pytest.mark.threat("A4")

@@ -109,7 +109,7 @@ class JournalReader:
     def _mended(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ConfigurationError) as error:
+        except (sqlite3.Error, OSError, ConfigurationError, TypeError, ValueError) as error:  # SQLite keeps any type
             raise Unavailable(f"{self._path}: {problem(error)}", Reason.AUDIT_UNAVAILABLE) from error
 
 

@@ -102,17 +102,17 @@ class WrittenFile:
     def look_after(self, *, is_due: bool) -> None:
         """Leave a full file, so that whoever puts it away has it alone.
 
-        Where it `is_due`: mark how far the journal is, put a full file away, and remove what is outdated.
+        Where it `is_due`: mark how far the journal is, remove what is outdated, and put a full file away.
         """
         if is_due:
             self._set_mark()
         try:
+            if is_due and self._upkeep.keep is not None:
+                self._retire(self._upkeep.keep)
             if self.current().is_full(self._upkeep.rotate_bytes):
                 self.close()
                 if is_due:
                     self._put_away()
-            if is_due and self._upkeep.keep is not None:
-                self._retire(self._upkeep.keep)
         except Exception as error:  # noqa: BLE001  what was written stays written, and the thread has to go on
             LOGGER.warning("%s: %s; files are put away and removed later", self._path, problem(error))
             self.close()
