@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from traceback import walk_stack
 from typing import Any
 
 import pytest
@@ -71,11 +73,18 @@ def only(acceptor: Acceptor) -> ServingAssociation:
     return assoc
 
 
+def is_looking_around(assoc: ServingAssociation) -> bool:
+    """Its thread is, also once it has answered; `_is_paused` is true meanwhile, as the service class is asked."""
+    assert assoc.ident is not None
+    stack = walk_stack(sys._current_frames().get(assoc.ident))
+    return any(frame.f_code.co_name == "_serve_what_came" for frame, _line in stack)
+
+
 def until_idle(acceptor: Acceptor) -> None:
     """Its thread may be about to look around after its last answer, and would find the end then."""
     assoc = only(acceptor)
     awake = assoc._activity.is_set  # looked at first: it is cleared only after `_is_paused`
-    until(lambda: not awake() and assoc._is_paused and not awake())
+    until(lambda: not awake() and assoc._is_paused and not is_looking_around(assoc) and not awake())
 
 
 def end_the_proof(acceptor: Acceptor) -> None:
