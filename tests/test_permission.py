@@ -27,7 +27,7 @@ from useridentity.permission import (
     carries,
     title_matches,
 )
-from useridentity.rules import Grant
+from useridentity.policy.rules import Grant
 from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 

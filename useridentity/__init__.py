@@ -22,10 +22,10 @@ from useridentity.errors import (
 )
 from useridentity.facts import Facts, Peer, Proposal, Tls
 from useridentity.identity import Assurance, Identity, Kind
-from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination, Permission
 from useridentity.policy import Limits, Policy
-from useridentity.rules import Assign, Grant, Rule, Unproved
+from useridentity.policy.match import BreakGlass, When, Who
+from useridentity.policy.rules import Assign, Grant, Rule, Unproved
 from useridentity.scope import Scope
 from useridentity.state import open_store
 from useridentity.state.limits import PenaltyLimits

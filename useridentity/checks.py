@@ -19,8 +19,8 @@ from useridentity.errors import Refused, Unavailable, described
 from useridentity.facts import Facts
 from useridentity.identity import Assurance, Identity
 from useridentity.policy import Checks, Content, Policy, Result
+from useridentity.policy.rules import label
 from useridentity.pool import Pool
-from useridentity.rules import label
 from useridentity.state import ReplayStore
 from useridentity.state.memory import MemoryReplayStore
 from useridentity.state.penalties import MAX_NAME, Penalties, account_of

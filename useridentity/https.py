@@ -19,7 +19,7 @@ from typing import Any
 
 from useridentity.errors import ConfigurationError
 from useridentity.network import Deadline, connected, located, shown, words
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 _STALE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """How a connection fails that the other side has closed while nothing was sent on it."""

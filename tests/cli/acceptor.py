@@ -12,7 +12,7 @@ from pathlib import Path
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from useridentity.pynetdicom import AE, reload_on_signals
-from useridentity.tls_reload import ServerTls
+from useridentity.tls.reload import ServerTls
 
 
 def main(folder: Path) -> None:

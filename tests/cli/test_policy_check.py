@@ -15,10 +15,10 @@ from tests.cli.conftest import Run
 from tests.cli.policies import ASK, POLICY, RESEARCHER, Main, joined, main
 from useridentity.cli.policy import english, supposed
 from useridentity.cli.policy.checking import NEAR, warnings
+from useridentity.config.schema import policy_schema
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Tls
 from useridentity.policy import Policy
-from useridentity.schema import policy_schema
 
 __all__ = ["main"]
 
@@ -238,9 +238,9 @@ def test_a_narrow_terminal_has_it_all_within_its_width(main: Main, monkeypatch: 
 
 def test_a_sentence_for_every_rule_of_every_kind() -> None:
     """What the examples leave out."""
-    from useridentity.match import BreakGlass, When, Who
     from useridentity.policy import Grant
-    from useridentity.rules import Rule, Unproved
+    from useridentity.policy.match import BreakGlass, When, Who
+    from useridentity.policy.rules import Rule, Unproved
 
     rule = Rule(when=When(tls=Tls.SERVER), unproved=Unproved(date(2027, 3, 31)))
     assert (

@@ -55,7 +55,7 @@ def test_every_option_and_every_expectation_is_told() -> None:
     from dataclasses import fields
 
     from useridentity.cli.policy.cases import Expected
-    from useridentity.explain import Supposed
+    from useridentity.policy.explain import Supposed
 
     text = DOCUMENT.read_text()
     options = {"groups": "group", "claims": "claim", "contexts": "context"}

@@ -18,12 +18,12 @@ from jsonschema import Draft7Validator
 
 from tests.cli.policies import Main, log_decision, main
 from tests.parts import require
+from useridentity.config.schema import policy_schema
 from useridentity.decision import Accepted
 from useridentity.identity import Assurance, Identity
 from useridentity.mechanisms.passcode_file import set_passcode
 from useridentity.permission import EVERYTHING
 from useridentity.policy import Policy
-from useridentity.schema import policy_schema
 
 __all__ = ["main"]
 

@@ -6,7 +6,7 @@ from random import Random
 from struct import pack
 
 from tests.lib.pdus import item, user_identity
-from tests.wire_vectors import MANY_CONTEXTS, VECTORS
+from tests.wire.vectors import MANY_CONTEXTS, VECTORS
 
 FIXED_LENGTH = 74  # bytes before the variable items (PS3.8 Table 9-11)
 CONTAINERS = {0x20: 8, 0x21: 8, 0x50: 4}  # items that hold sub-items, and where these begin

@@ -10,8 +10,8 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from useridentity.credential import Credential
 from useridentity.errors import WireError
-from useridentity.quirks import PADDING
 from useridentity.wire import REQUEST, Associate, decode
+from useridentity.wire.quirks import PADDING
 
 CREDENTIAL = Credential(2, b"mallory", b"\x00\xff", True)
 SERVER_RESPONSE = b"\x6f\x00"

@@ -7,7 +7,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from useridentity.tls_reload import ServerTls
+from useridentity.tls.reload import ServerTls
 
 HANG = 10.0  # seconds; ten times a handshake on a busy machine
 

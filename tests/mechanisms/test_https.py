@@ -15,7 +15,7 @@ from useridentity.https import check_url
 from useridentity.mechanisms import https
 from useridentity.mechanisms.https import MAX_RESPONSE, FetchFailed, get_json, request
 from useridentity.mechanisms.jwt.discovery import discovered
-from useridentity.tls_client import ClientTls
+from useridentity.tls.client import ClientTls
 
 SOON = 0.5  # seconds
 

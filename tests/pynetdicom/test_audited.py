@@ -26,7 +26,7 @@ from useridentity.decision import Answer
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Tls
 from useridentity.identity import Assurance, Identity
-from useridentity.match import BreakGlass, When, Who
+from useridentity.policy.match import BreakGlass, When, Who
 from useridentity.pynetdicom import AE, outcome_of
 from useridentity.tls import client_context, server_context
 from useridentity.validator import FunctionValidator, Verified

@@ -29,7 +29,7 @@ from useridentity.mechanisms.certificate import CertificateValidator
 from useridentity.pynetdicom import OutcomeKind, outcome_of
 from useridentity.pynetdicom import acceptor as acceptor_module
 from useridentity.tls import client_context, server_context
-from useridentity.tls_reload import ServerTls
+from useridentity.tls.reload import ServerTls
 from useridentity.validator import FunctionValidator
 
 EACH = 10  # associations of either node

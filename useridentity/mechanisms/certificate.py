@@ -18,8 +18,8 @@ from useridentity.credential import Credential
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.facts import Facts, Tls
-from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity, Kind
+from useridentity.mechanisms.groups import local_groups
 from useridentity.printable import printable
 from useridentity.settings import Runtime, nearest
 from useridentity.validator import CheckContext, Verified
@@ -30,7 +30,7 @@ try:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import NameOID
 
-    from useridentity.tls_trust import issued
+    from useridentity.tls.trust import issued
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "certificates need cryptography: pip install 'useridentity[certificate]'", name=missing.name

@@ -10,7 +10,7 @@ from typing import Any
 from useridentity.errors import ConfigurationError
 from useridentity.https import Answer, Connection, Limits, NoAnswer, check_url
 from useridentity.mechanisms.strict_json import Malformed, json_object
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 REQUEST_SECONDS = 3.0
 """From connecting to the last octet. Identity providers answer in a tenth of a second."""

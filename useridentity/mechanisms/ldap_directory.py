@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from useridentity.errors import ConfigurationError, Refused, Unavailable
-from useridentity.groups import local_groups
+from useridentity.mechanisms.groups import local_groups
 from useridentity.mechanisms.ldap_settings import USER, LdapSettings
 
 try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from useridentity.secret import Secret
 from useridentity.settings import Wait
+from useridentity.settings.secret import Secret
 
 USER = "{user}"
 """Where the username stands in a template."""

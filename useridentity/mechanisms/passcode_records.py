@@ -13,7 +13,7 @@ from useridentity.errors import ConfigurationError, Refused
 from useridentity.mechanisms.passcode import User
 from useridentity.mechanisms.username import username_from
 from useridentity.settings import nearest
-from useridentity.toml_file import Key, TomlFile
+from useridentity.settings.toml_file import Key, TomlFile
 
 VERSION = 1
 

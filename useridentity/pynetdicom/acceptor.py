@@ -27,7 +27,7 @@ from useridentity.pynetdicom.contexts import copied
 from useridentity.pynetdicom.reactor import LINGER, bound_now
 from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.transport import MAX_DISCARDED, READ_AHEAD, IdentitySocket, cut
-from useridentity.tls_peer import TlsPeer
+from useridentity.tls.peer import TlsPeer
 
 if TYPE_CHECKING:
     from useridentity.pynetdicom.server import GuardedServer

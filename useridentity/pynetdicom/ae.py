@@ -29,7 +29,7 @@ from useridentity.pynetdicom.scoped import ScopeOfEvent, StudyLookup
 from useridentity.pynetdicom.server import GuardedServer
 from useridentity.pynetdicom.service import SERVING_MOVE, Move
 from useridentity.pynetdicom.transport import IdentitySocket
-from useridentity.tls_reload import ServerTls
+from useridentity.tls.reload import ServerTls
 from useridentity.wire import MAX_ASSOCIATE_LENGTH
 
 if TYPE_CHECKING:

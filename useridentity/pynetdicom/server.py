@@ -30,7 +30,7 @@ from useridentity.pynetdicom.acceptor import AcceptorAssociation
 from useridentity.pynetdicom.audited import AuditedServer
 from useridentity.pynetdicom.scoped import StudyLookup
 from useridentity.pynetdicom.service import Admission
-from useridentity.tls_reload import ServerTls
+from useridentity.tls.reload import ServerTls
 
 if TYPE_CHECKING:
     import ssl

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from useridentity.errors import ConfigurationError
 from useridentity.settings import Network, Seconds
-from useridentity.shape import demand_none, misfits
+from useridentity.settings.shape import demand_none, misfits
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from useridentity.errors import ConfigurationError
-from useridentity.secret import SecretFile, variable
 from useridentity.settings import nearest
+from useridentity.settings.secret import SecretFile, variable
 
 PORT = 6379
 OPTIONS = ("password_file", "password_env", "ca", "certificate", "key", "plaintext")

@@ -18,7 +18,7 @@ from useridentity.errors import ConfigurationError, Unavailable
 from useridentity.identity import Identity
 from useridentity.mechanisms.kerberos import KerberosValidator
 from useridentity.mechanisms.ldap_settings import LdapGroups, LdapSettings
-from useridentity.secret import SecretFile
+from useridentity.settings.secret import SecretFile
 
 GROUPS = LdapGroups("memberOf", {RADIOLOGY: "radiology"})
 PLAIN_NAMES = ({"match": f"*@{HOSPITAL}", "user_id": "*"},)

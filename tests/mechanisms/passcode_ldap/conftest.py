@@ -14,7 +14,7 @@ from tests.lib.slapd import PEOPLE, SERVICE, SERVICE_PASSCODE, Directory, slapd
 from tests.mechanisms.passcode_ldap.support import GROUPS, Settings
 from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.passcode_ldap import LdapStore
-from useridentity.secret import SecretFile
+from useridentity.settings.secret import SecretFile
 
 
 @pytest.fixture(scope="package")

@@ -19,7 +19,7 @@ from tests.mechanisms.stores import assert_many_threads_get_each_their_own_answe
 from useridentity.errors import Refused, Unavailable
 from useridentity.mechanisms import ldap_directory
 from useridentity.mechanisms.passcode_ldap import LdapStore
-from useridentity.secret import SecretFile
+from useridentity.settings.secret import SecretFile
 
 
 @pytest.mark.parametrize("starttls", [None, "required"])

@@ -21,8 +21,8 @@ from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.ldap_settings import LdapSettings
 from useridentity.mechanisms.passcode import PasscodeSettings
 from useridentity.mechanisms.passcode_ldap import LdapStore
-from useridentity.secret import SecretFile
 from useridentity.settings import Runtime, decode
+from useridentity.settings.secret import SecretFile
 
 
 def test_a_policy_table_decodes_and_builds(directory: Directory, certificates: Certificates, tmp_path: Path) -> None:

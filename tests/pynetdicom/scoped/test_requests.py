@@ -144,7 +144,8 @@ def test_what_a_scope_cannot_decide_is_refused(
     with archive(handlers, **EVERYTHING_PERMITTED) as acceptor, association(acceptor, propose=OTHERS) as assoc:
         assert ask(assoc) == 0x0000
     assert len(served) == 1
-    monkeypatch.setattr("useridentity.grant_problems._serves_a_scope", lambda _: True)  # else no policy permits it
+    serves = "useridentity.policy.grant_problems._serves_a_scope"
+    monkeypatch.setattr(serves, lambda _: True)  # else no policy permits it
     settings = {"policy": policy(SCOPE, permit=PERMIT), **EVERYTHING_PERMITTED}
     with archive(handlers, **settings) as acceptor, association(acceptor, propose=OTHERS) as assoc:
         assert ask(assoc) == 0x0124

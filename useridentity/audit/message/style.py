@@ -41,7 +41,7 @@ class MessageStyle:
         return self.roles.get(group) or local(group)
 
     def purpose_codes(self, words: Iterable[str]) -> list[Code]:
-        """The codes of purposes of use, which an identity has alone and as system|code (`useridentity.purposes`)."""
+        """The codes of purposes of use, which an identity has alone and as system|code (`mechanisms.purposes`)."""
         qualified = {word.rpartition("|")[2]: word for word in words if "|" in word}
         return [self._purpose(qualified.get(word, word)) for word in words if word and "|" not in word]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from useridentity.audit.sinks.sink import Undelivered
 from useridentity.https import Answer, Connection, Limits, NoAnswer
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 SECONDS = 30.0
 """From connecting to the last octet of the answer: a slow repository stores a batch in a few."""

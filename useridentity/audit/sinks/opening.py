@@ -21,10 +21,10 @@ from useridentity.audit.sinks.sink import Sink
 from useridentity.audit.sinks.syslog import MAX_SIZE, MessageId, SyslogFormat
 from useridentity.errors import ConfigurationError
 from useridentity.network import located, shown
-from useridentity.secret import Secret
 from useridentity.settings import Bytes, decode, nearest
-from useridentity.tls_client import ClientTls
-from useridentity.toml_file import Key, spelled
+from useridentity.settings.secret import Secret
+from useridentity.settings.toml_file import Key, spelled
+from useridentity.tls.client import ClientTls
 
 OTLP_PATH = "/v1/logs"  # OTLP specification, "OTLP/HTTP Request"
 AUDIT_EVENT = "/AuditEvent"

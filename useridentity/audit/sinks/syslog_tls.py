@@ -29,7 +29,7 @@ from useridentity.audit.sinks.sink import Confirm, Undelivered, in_form
 from useridentity.audit.sinks.syslog import SyslogFormat
 from useridentity.audit.sinks.tls_stream import TlsStream
 from useridentity.network import Deadline, connected, words
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 LOGGER = logging.getLogger("useridentity.audit")
 

@@ -74,7 +74,7 @@ def explain(
     """
     from useridentity.cli.policy import explaining, supposed
     from useridentity.cli.policy.options import supposed_of
-    from useridentity.explain import explain as explained
+    from useridentity.policy.explain import explain as explained
 
     given = {
         "calling": calling, "called": called, "peer": peer, "tls": tls, "identity": identity, "credential": credential,

@@ -11,14 +11,14 @@ from typing import Any, Literal
 from useridentity.ae_title import title_problem
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.errors import ConfigurationError, problems_of
-from useridentity.explain import Supposed, explain
-from useridentity.grant_problems import serves_a_scope
 from useridentity.identity import Assurance
 from useridentity.permission import Permission, capabilities_of
 from useridentity.policy import Policy
+from useridentity.policy.explain import Supposed, explain
+from useridentity.policy.grant_problems import serves_a_scope
 from useridentity.scope import Scope, attribute_problem
 from useridentity.settings import decode, nearest, report_unknown
-from useridentity.toml_file import Key, TomlFile
+from useridentity.settings.toml_file import Key, TomlFile
 
 VERSION = 1
 REASONS = [reason.word for reason in Reason]

@@ -8,9 +8,9 @@ from useridentity.cli.policy.output import listed
 from useridentity.credential import IdentityType
 from useridentity.facts import Tls
 from useridentity.identity import Assurance, Kind
-from useridentity.match import BreakGlass, When, Who
 from useridentity.permission import Destination
-from useridentity.rules import Grant, Rule
+from useridentity.policy.match import BreakGlass, When, Who
+from useridentity.policy.rules import Grant, Rule
 from useridentity.scope import CLAIM, Scope
 from useridentity.validator import Validator
 

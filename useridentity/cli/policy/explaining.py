@@ -8,11 +8,11 @@ from useridentity.cli.policy import english
 from useridentity.cli.policy.output import listed, say
 from useridentity.credential import IdentityType
 from useridentity.decision import REFUSED, UNDECIDED, Accepted, Answer, Rejected
-from useridentity.explain import Explanation, Step
 from useridentity.facts import Facts, Proposal, Tls
-from useridentity.grant_problems import serves_a_scope
 from useridentity.permission import Permission
-from useridentity.rules import ASSIGNED, UNPROVED
+from useridentity.policy.explain import Explanation, Step
+from useridentity.policy.grant_problems import serves_a_scope
+from useridentity.policy.rules import ASSIGNED, UNPROVED
 from useridentity.scope import Scope
 from useridentity.sop_classes import OTHER_CLASSES, STORAGE_CLASSES
 

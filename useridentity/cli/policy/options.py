@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from useridentity.cli.ending import Exit, Failure
-from useridentity.explain import Supposed
 from useridentity.policy import Policy
+from useridentity.policy.explain import Supposed
 from useridentity.settings import decode
 
 _OPTIONS = {"groups": "group", "claims": "claim", "contexts": "context"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from importlib.metadata import entry_points
 
+from useridentity.config.schema import Schema, policy_schema
 from useridentity.errors import ConfigurationError
 from useridentity.plugins import BUILT_IN, VALIDATORS, validator_settings
 from useridentity.printable import printable
-from useridentity.schema import Schema, policy_schema
 
 
 def installed() -> Schema:

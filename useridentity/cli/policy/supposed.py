@@ -13,13 +13,13 @@ from typing import Any
 
 from useridentity.audit.settings import AuditSettings
 from useridentity.config import load_policy
-from useridentity.config_parts import NewParts, StateSettings
+from useridentity.config.parts import NewParts, StateSettings
 from useridentity.credential import Credential, IdentityType
 from useridentity.errors import Unavailable
-from useridentity.explain import IDENTITY_TYPES
 from useridentity.facts import Facts
 from useridentity.identity import Assurance
 from useridentity.policy import Policy
+from useridentity.policy.explain import IDENTITY_TYPES
 from useridentity.settings import Runtime
 from useridentity.validator import CheckContext, Validator, Verified
 

@@ -17,8 +17,8 @@ from useridentity.credential import ConfirmationWord
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.private_file import read
 from useridentity.settings import decode, nearest, report_unknown
+from useridentity.settings.toml_file import Key, TomlFile
 from useridentity.tls import Profile
-from useridentity.toml_file import Key, TomlFile
 
 T = TypeVar("T")
 

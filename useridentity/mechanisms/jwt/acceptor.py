@@ -33,7 +33,7 @@ from useridentity.mechanisms.jwt.remote_keys import remote_keys
 from useridentity.mechanisms.plaintext import Plaintext, check_arrival
 from useridentity.mechanisms.username import presented_as
 from useridentity.settings import Runtime, Seconds
-from useridentity.tls_client import ClientTls
+from useridentity.tls.client import ClientTls
 from useridentity.validator import CheckContext, Once, Verified
 
 Reuse = Literal["until-expiry", "never"]

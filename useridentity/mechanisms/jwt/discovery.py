@@ -5,7 +5,7 @@ from __future__ import annotations
 from useridentity.errors import ConfigurationError
 from useridentity.https import check_url
 from useridentity.mechanisms.https import FetchFailed, get_json
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 

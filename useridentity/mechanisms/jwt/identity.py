@@ -9,11 +9,11 @@ from typing import Any
 
 from useridentity.claim_path import ClaimPath
 from useridentity.credential import IdentityType
-from useridentity.groups import local_groups
 from useridentity.identity import Assurance, Identity, Kind
+from useridentity.mechanisms.groups import local_groups
 from useridentity.mechanisms.jwt.claims import MAX_TEXT, text
 from useridentity.mechanisms.jwt.compact import refusal, shown
-from useridentity.purposes import purposes_of
+from useridentity.mechanisms.purposes import purposes_of
 
 _NAMES = tuple(map(ClaimPath.read, ("name", "extensions.ihe_iua.subject_name", "preferred_username")))
 """Names to show: OpenID Connect Core 5.1, and IHE IUA 3.71.4.2.2.1.1."""

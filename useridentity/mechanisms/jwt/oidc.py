@@ -26,7 +26,7 @@ from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.jwt.token_cache import Issued, TokenCache
 from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.strict_json import Malformed, json_object
-from useridentity.tls_client import ClientTls
+from useridentity.tls.client import ClientTls
 
 For = str | Callable[[Peer], str]
 """A parameter of the token request: always the same, or made for the peer that will see the token."""

@@ -15,7 +15,7 @@ from useridentity.mechanisms.jwt.discovery import discovered
 from useridentity.mechanisms.jwt.key_source import LOGGER
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
 from useridentity.mechanisms.strict_json import Malformed
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 from useridentity.validator import CheckContext
 
 REFRESH = 300.0

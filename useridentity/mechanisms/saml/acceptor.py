@@ -13,10 +13,11 @@ from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 from useridentity.credential import Credential, IdentityType
 from useridentity.errors import ConfigurationError
 from useridentity.facts import Facts
-from useridentity.groups import local_groups
 from useridentity.https import check_url
 from useridentity.identity import Assurance, Identity
+from useridentity.mechanisms.groups import local_groups
 from useridentity.mechanisms.plaintext import Plaintext, check_arrival
+from useridentity.mechanisms.purposes import purposes_of
 from useridentity.mechanisms.saml import assertion as reading
 from useridentity.mechanisms.saml.assertion import Assertion, Expected
 from useridentity.mechanisms.saml.attributes import CLAIMS, ROLE, SUBJECT_ID
@@ -29,9 +30,8 @@ from useridentity.mechanisms.saml.signature import ExpiredCertificates, Signer, 
 from useridentity.mechanisms.saml.xml import Element
 from useridentity.mechanisms.username import presented_as
 from useridentity.printable import printable
-from useridentity.purposes import purposes_of
 from useridentity.settings import Runtime, Seconds
-from useridentity.tls_client import ClientTls
+from useridentity.tls.client import ClientTls
 from useridentity.validator import CheckContext, Once, Verified
 
 _FORMAT = "urn:oasis:names:tc:SAML:"

@@ -13,7 +13,7 @@ from cryptography import x509
 from useridentity.mechanisms.fetched import Fetched
 from useridentity.mechanisms.https import get
 from useridentity.mechanisms.saml.metadata import IdentityProvider, identity_provider, usable
-from useridentity.tls_client import Tls
+from useridentity.tls.client import Tls
 
 REFRESH = 900.0
 """Seconds after which metadata is fetched again, at its next use. A provider announces its next key days before

@@ -11,7 +11,7 @@ from pydicom import DataElement, Dataset
 
 from useridentity.pynetdicom.scoped.values import texts
 from useridentity.scope import NEVER, BoundScope
-from useridentity.scope_attributes import PATIENT_ATTRIBUTES
+from useridentity.scope.attributes import PATIENT_ATTRIBUTES
 
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
