@@ -1,4 +1,4 @@
-"""Values of policies made in code are held to what a file could say; the shape of rules is `tests.policy.test_problems`'."""
+"""Values of policies made in code are held to what a file could say; for rules see `tests.policy.test_problems`."""
 
 # mypy: disable-error-code="arg-type, dict-item, list-item"
 # since wrong arguments are what is tested
