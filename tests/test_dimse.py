@@ -252,3 +252,14 @@ def test_a_message_is_checked_before_its_data_set_is_taken() -> None:
 
     with pytest.raises(WireError, match="C-STORE"):
         Assembly(refuse).add(p_data(BEGUN))
+
+
+def test_a_data_set_is_as_long_as_the_check_says_and_no_longer() -> None:
+    assembly = Assembly(lambda message: 5)
+    half, rest = p_data(value(3, 0, b"123")), p_data(value(3, LAST, b"45"))
+    for pdu in 2 * [p_data(BEGUN), half, rest]:
+        last = assembly.add(pdu)
+    assert last is not None
+    assembly.add(p_data(BEGUN, value(3, 0, b"123")))
+    with pytest.raises(WireError, match="C-STORE"):
+        assembly.add(p_data(value(3, 0, b"456")))

@@ -214,15 +214,16 @@ def _same(elements: Mapping[int, bytes], affected: int, requested: int) -> str:
 class Assembly:
     """Puts messages together from P-DATA-TF PDUs (PS3.8 Annex E), keeping the command set only.
 
-    `check` is called once the command set of a message is complete, before any of its data set is taken;
-    the `WireError` it may raise is passed on.
+    `check` is called once the command set of a message is complete, before any of its data set is taken, and says how
+    many bytes that may have, None for any number; the `WireError` it may raise is passed on.
     """
 
-    def __init__(self, check: Callable[[Message], None]) -> None:
+    def __init__(self, check: Callable[[Message], int | None]) -> None:
         self._check = check
         self._context_id: int | None = None
         self._data = bytearray()
         self._message: Message | None = None  # one whose data set is due
+        self._room: int | None = None  # for the rest of it
 
     def add(self, pdu: bytes | bytearray) -> Message | None:
         """Take a PDU; the message that it completes, if any.
@@ -243,6 +244,8 @@ class Assembly:
                 raise WireError("PS3.8 E.1", "a command after its data set began, or a data set before its command")
             if is_command:
                 self._take(pdu[start:end])
+            else:
+                self._pass_over(end - start)
             if control & _LAST:
                 completed = self._complete(is_command)
         return completed
@@ -252,13 +255,20 @@ class Assembly:
         if len(self._data) > MAX_COMMAND_SET:
             raise WireError("PS3.7 6.3.1", f"a command set of more than {MAX_COMMAND_SET} bytes")
 
+    def _pass_over(self, length: int) -> None:
+        """So many bytes of a data set, which others keep."""
+        if self._room is not None:
+            self._room -= length
+            if self._room < 0:
+                raise WireError("a limit of this acceptor", f"the data set of {self._message} is too long")
+
     def _complete(self, is_command: bool) -> Message | None:
         """The message, once its last fragment has come."""
         if is_command:
             assert self._context_id is not None  # noqa: S101  set with the first fragment
             self._message = Message(self._context_id, parse(bytes(self._data)))
             self._data.clear()
-            self._check(self._message)
+            self._room = self._check(self._message)
             if self._message.command.has_data_set:
                 return None
         completed, self._message, self._context_id = self._message, None, None

@@ -414,24 +414,6 @@ def test_the_tls_certificate_of_the_peer_is_recorded(tmp_path: Path, certificate
     assert "O=Radiology" in found.requestor.certificate
 
 
-def test_a_failed_tls_handshake_is_recorded_and_a_connection_that_is_closed_again_is_not(
-    tmp_path: Path, certificates: Certificates
-) -> None:
-    tls = server_context(certificates.server.cert, certificates.server.key, client_ca=certificates.ca)
-    stranger = certificates.foreign_client
-    with archive(Policy([Rule([UsernameValidator()])], audit=trail_in(tmp_path)), ssl_context=tls) as running:
-        with RawPeer(running.port):
-            pass
-        context = client_context(certificates.ca, stranger.cert, stranger.key)
-        with associated(running.port, Username("bob"), tls_args=(context, "127.0.0.1"), confirmation="none") as assoc:
-            assert not assoc.is_established
-        found = running.settled(Kind.REJECTED)
-    assert [(each.reason, each.user.identity_type, each.requestor.tls) for each in found] == [
-        ("tls-required", None, "none")
-    ]
-    assert "CERTIFICATE_VERIFY_FAILED" in found[0].detail
-
-
 def test_a_reload_is_recorded_and_so_is_one_that_failed(tmp_path: Path) -> None:
     file = tmp_path / "identity.toml"
     file.write_text(

@@ -39,6 +39,7 @@ from tests.lib.stock import stock_scp
 from tests.pynetdicom.support import Acceptor
 from tests.pynetdicom.test_authorization_table import role_selection
 from useridentity import Assurance, Grant, Policy, Rule, UsernameValidator, Who
+from useridentity.pynetdicom.messages import MAX_DATA_SET
 
 Accept = Callable[..., Acceptor]
 
@@ -218,6 +219,36 @@ def test_a_huge_command_set_is_aborted_before_it_has_come(server: Server) -> Non
     """However small its fragments are, and though none of them is the last."""
     fragment = p_data(value(ECHO_CX, COMMAND, bytes(4000)))
     assert server.answers(*[fragment] * 5) == [PduType.ABORT]
+
+
+FRAGMENT = 128 * 1024
+
+
+def with_a_data_set_of(length: int, elements: Elements, context_id: int) -> list[bytes]:
+    """A request and so many octets, in fragments."""
+    head = p_data(value(context_id, COMMAND | LAST, command_set(elements)))
+    whole, rest = divmod(length, FRAGMENT)
+    fragments = [p_data(value(context_id, 0, bytes(FRAGMENT)))] * whole
+    return [head, *fragments, p_data(value(context_id, LAST, bytes(rest)))]
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        request_elements("C-STORE", FIND),
+        request_elements("C-FIND", FIND),
+        response_elements("C-FIND", FIND, status=0xFF00) | {0x0800: us(1)},
+    ],
+    ids=["a store on the context of a query", "a query", "an answer"],
+)
+def test_who_may_only_ask_sends_no_data_set_without_end(accept: Accept, elements: Elements) -> None:
+    """Nor does an accepted peer in what it has not been asked: all of it would be kept until it is refused."""
+    server = Server(accept, "echo", "find", "store")
+    echo = request("C-ECHO", Verification, ECHO_CX)
+    most = with_a_data_set_of(MAX_DATA_SET, elements, FIND_CX)
+    assert PduType.ABORT not in server.answers(*most, echo)
+    assert server.answers(*with_a_data_set_of(MAX_DATA_SET + 1, elements, FIND_CX)) == [PduType.ABORT]
+    assert server.serves(*with_a_data_set_of(MAX_DATA_SET + 1, STORE, CT_CX))
 
 
 # Lies about what belongs together

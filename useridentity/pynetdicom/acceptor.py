@@ -52,7 +52,6 @@ class AcceptorAssociation(AuditedAssociation):
         self._arrived = time.monotonic()
         self._accepted = False
         self._titles = ("", "")
-        self.tls_peer: TlsPeer | None = None
         super().__init__(server.ae, MODE_ACCEPTOR, server.driver.policy.audit)
         # Kept under a name of our own too: a handler may replace `acse`, and negotiates nothing by that.
         self.acse = self._guarded_acse = GuardedACSE(self)
@@ -159,8 +158,9 @@ class AcceptorAssociation(AuditedAssociation):
         except OSError as error:
             LOGGER.debug("%s: no association request: %s", self.peer.address, type(error).__name__)
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):  # who just left did nothing
-                failed = Rejected(Reason.TLS_REQUIRED, f"the TLS handshake failed: {error.reason or error}")
-                self.recorded(failed, self._facts(None), None, self._transport)
+                why = getattr(error, "reason", None) or error  # OpenSSL's word, where it is OpenSSL that failed
+                failed = Rejected(Reason.TLS_REQUIRED, f"the TLS handshake failed: {why}")
+                self.recorded(failed, self._facts(None), None)
         return None
 
     def _secure(self, handshake_timeout: float) -> None:
@@ -188,7 +188,7 @@ class AcceptorAssociation(AuditedAssociation):
     def _answer_malformed(self, error: WireError) -> None:
         """Answer, and wait a moment for the peer to read it: closing at once could destroy the answer."""
         facts, rejected = self._facts(None), Rejected(Reason.MALFORMED, str(error))
-        self.recorded(rejected, facts, None, self._transport)
+        self.recorded(rejected, facts, None)
         log.decision(facts, rejected, self._arrived)
         if error.about_identity:
             self.is_rejected = True
@@ -216,7 +216,7 @@ class AcceptorAssociation(AuditedAssociation):
         outcome = self._guarded_acse.negotiate_contexts()
         facts, credential = self._facts(request, outcome.proposals), request.credential
         decision = self._refuse_before_credentials(request) or self._decide(facts, credential)
-        decision = self.recorded(decision, facts, credential, self._transport)
+        decision = self.recorded(decision, facts, credential)
         abandoned = self._is_abandoned
         log.decision(facts, decision, self._arrived, credential, abandoned=abandoned)
         if abandoned:

@@ -5,7 +5,6 @@ A policy without `[audit]` has no trail; then all of this passes everything on.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +27,7 @@ from useridentity.pynetdicom.messages import CANCELLABLE, GuardedDIMSE
 from useridentity.pynetdicom.scoped import Refusal
 from useridentity.pynetdicom.service import ServingAssociation
 from useridentity.pynetdicom.touched import instance_received, instance_sent, studies_of
+from useridentity.tls.peer import TlsPeer
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -132,15 +132,16 @@ class AuditedAssociation(SubOperations, ServingAssociation):
         self.audit = AssociationTrail(trail) if trail is not None else None
         self._ended_by: EndedBy | None = None
         self._octets = [0, 0]
+        self.tls_peer: TlsPeer | None = None
         super().__init__(ae, mode)
         self.dimse = WatchedDIMSE(self)
 
-    def recorded(self, decision: Decision, facts: Facts, credential: Credential | None, connection: Any) -> Decision:
+    def recorded(self, decision: Decision, facts: Facts, credential: Credential | None) -> Decision:
         """The decision that may be told: another one where it must be recorded first and cannot be."""
         if self.audit is None:
             return decision
         own = self.acceptor.address_info
-        subject = _subject(connection) if facts.peer_certificate else ""
+        subject = self.tls_peer.subject if self.tls_peer is not None else ""
         ends = Ends.of(facts, own.address if own else "", own.port if own else 0, subject)
         told = self.audit.decided(decision, credential, ends)
         if isinstance(told, Rejected):
@@ -270,21 +271,3 @@ class AuditedServer:
         finally:
             if self._trail is not None:
                 self._trail.note(Record(Kind.POLICY_RELOADED, outcome, detail=detail, acceptor=self._own))
-
-
-def _subject(connection: Any) -> str:
-    """The subject of the verified TLS client certificate, its last name first as in RFC 4514."""
-    found = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
-    parts: Any = (found or {}).get("subject", ())
-    names = [f"{_SHORT.get(key, key)}={value}" for part in parts for key, value in part]
-    return ",".join(reversed(names))
-
-
-_SHORT = {
-    "commonName": "CN",
-    "organizationName": "O",
-    "organizationalUnitName": "OU",
-    "countryName": "C",
-    "localityName": "L",
-    "stateOrProvinceName": "ST",
-}

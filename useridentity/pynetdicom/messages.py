@@ -18,7 +18,7 @@ from pynetdicom.utils import make_target
 
 from useridentity.dimse import Assembly, Command, Message
 from useridentity.errors import WireError
-from useridentity.permission import carries
+from useridentity.permission import NOTHING, Request, carries
 from useridentity.pynetdicom.reactor import NotifyingQueue
 from useridentity.pynetdicom.requests import is_scu
 
@@ -33,6 +33,13 @@ LOGGER = logging.getLogger("useridentity.pynetdicom")
 MAX_WAITING = 8
 """Messages that wait or are served in threads of their own before no more is read. Without asynchronous operations,
 which pynetdicom does not negotiate, a peer has one request open at a time (PS3.7 D.3.3.3)."""
+
+MAX_DATA_SET = 4 * 1024 * 1024
+"""Bytes of a data set, kept in memory, of all but a permitted request of `BULK`: of an identifier that names sixty
+thousand instances. Who may only ask is not to fill the memory with what is refused at its end."""
+
+BULK = ("C-STORE", "N-CREATE", "N-SET", "N-ACTION", "N-EVENT-REPORT")
+"""Requests whose data sets are what the service is about, of any length."""
 
 CANCELLABLE = (C_FIND, C_GET, C_MOVE)
 
@@ -71,20 +78,29 @@ class GuardedDIMSE(DIMSEServiceProvider):
         """Read a P-DATA-TF before pynetdicom does; a `WireError` is the end of the association."""
         self._completed = self._assembly.add(pdu)
 
-    def _check(self, message: Message) -> None:
-        """What makes a message a breach of the negotiation, and not merely one that is not permitted."""
+    def _check(self, message: Message) -> int | None:
+        """How many bytes its data set may have, None for any number.
+
+        Raises `WireError` for a breach of the negotiation; what is merely not permitted is refused when it is complete.
+        """
         context = self._association._accepted_cx.get(message.context_id)
         command = message.command
         if context is None:
             raise WireError("PS3.8 9.3.2.2", f"a message on presentation context {message.context_id}, not accepted")
         if not command.is_request or command.kind == "C-CANCEL":
-            return  # judged by the request that it belongs to
+            return MAX_DATA_SET  # judged by the request that it belongs to
         if not carries(str(context.abstract_syntax), command.sop_class):
             where = f"on a presentation context of {context.abstract_syntax}"
             raise WireError("PS3.7 D.3.3", f"{command.kind} of {command.sop_class} {where}")
         if not self._may_play(is_scu(command.kind), context):
             role = "SCU" if is_scu(command.kind) else "SCP"
             raise WireError("PS3.7 D.3.3.4", f"{command.kind} of a peer that is no {role} of {context.abstract_syntax}")
+        return None if self._is_permitted_bulk(command, context) else MAX_DATA_SET
+
+    def _is_permitted_bulk(self, command: Command, context: PresentationContext) -> bool:
+        scu, permission = is_scu(command.kind), self._association.permission or NOTHING
+        asked = Request(command.kind, command.sop_class, str(context.abstract_syntax), scu)
+        return command.kind in BULK and not permission.denies(asked)
 
     def _may_play(self, scu: bool, context: PresentationContext) -> bool:
         """Whether the requestor has the role; where none was selected, the SCP's as well.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from useridentity.decision import Reason, Rejected
 from useridentity.tls.reload import ServerTls
@@ -17,20 +17,30 @@ class TlsPeer(NamedTuple):
         context: by which it was verified.
         certificate: DER.
         starts, ends: its dates, aware.
+        subject: its subject, the last name first as in RFC 4514.
     """
 
     context: ssl.SSLContext
     certificate: bytes
     starts: datetime
     ends: datetime
+    subject: str
 
     @classmethod
     def of(cls, connection: ssl.SSLSocket) -> Self | None:
-        """Who is at the other end, after the handshake; None where it showed no certificate."""
-        certificate, found = connection.getpeercert(binary_form=True), connection.getpeercert() or {}
+        """Who is at the other end, after the handshake; None where it showed no certificate.
+
+        Raises `ssl.SSLError`, as the handshake does over others, for a certificate that cannot be read.
+        """
+        certificate = connection.getpeercert(binary_form=True)
         if not certificate:
             return None
-        return cls(connection.context, certificate, _date(found["notBefore"]), _date(found["notAfter"]))
+        try:
+            found = connection.getpeercert() or {}
+            dates = _date(found["notBefore"]), _date(found["notAfter"])
+        except (ValueError, OverflowError) as error:  # OpenSSL verifies names that Python does not decode
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"the client certificate cannot be read: {error}") from error
+        return cls(connection.context, certificate, *dates, _subject(found))
 
     def refusal(self, tls: ssl.SSLContext | ServerTls | None, now: datetime) -> Rejected | None:
         """Why the certificate does not hold for the acceptor's `tls` at `now`; None where it does.
@@ -45,6 +55,21 @@ class TlsPeer(NamedTuple):
             return None
         objection = tls.objects(self.certificate, now)
         return Rejected(Reason.CREDENTIAL_INVALID, f"the TLS client certificate {objection}") if objection else None
+
+
+_SHORT = {
+    "commonName": "CN",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+}
+
+
+def _subject(certificate: Any) -> str:
+    names = [f"{_SHORT.get(key, key)}={value}" for part in certificate.get("subject", ()) for key, value in part]
+    return ",".join(reversed(names))
 
 
 def _date(text: object) -> datetime:
