@@ -169,6 +169,21 @@ def test_a_private_sop_class_may_be_used_in_both_roles() -> None:
     assert permission.denies(Request("C-STORE", private, private, requestor_is_scu=False))
 
 
+@pytest.mark.parametrize("word", ["1.2.826.0.1.3680043.09.1", "01.2.3", "1.2.00"])
+def test_a_uid_with_a_component_that_begins_with_a_zero_is_none(word: str) -> None:
+    """PS3.5 9.1."""
+    assert capabilities_of("1.2.0.3")
+    with pytest.raises(ConfigurationError, match="is no capability, SOP class keyword or UID"):
+        capabilities_of(word)
+
+
+@pytest.mark.parametrize("word", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.4.50"])
+def test_a_transfer_syntax_is_no_sop_class(word: str) -> None:
+    assert capabilities_of("1.2.840.10008.1.20.1") == capabilities_of("StorageCommitmentPushModel")
+    with pytest.raises(ConfigurationError, match=f'"{word}" is a transfer syntax'):
+        capabilities_of(word)
+
+
 def test_every_unknown_word_is_reported_with_the_nearest_one() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Permission.of(["stor", "echo", "CTImageStorge", "1..2", "1." * 33 + "1", ""])

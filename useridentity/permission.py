@@ -120,8 +120,9 @@ CAPABILITIES: Mapping[str, tuple[Capability, ...]] = MappingProxyType(
 """What a word of `permit` stands for; sub-operations and notifications that come back need no word of their own."""
 
 _ENDINGS = {"Find": "C-FIND", "Query": "C-FIND", "Move": "C-MOVE", "Get": "C-GET"}
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1: no component begins with a zero
 _MAX_UID_LENGTH = 64  # PS3.5 9.1
+_TRANSFER_SYNTAXES = "1.2.840.10008.1.2."  # PS3.6 Table A-1: they, and nothing else, are named so
 
 
 def capability_words() -> tuple[str, ...]:
@@ -141,6 +142,8 @@ def capabilities_of(word: str) -> tuple[Capability, ...]:
     uid = STORAGE_CLASSES.get(word) or OTHER_CLASSES.get(word) or word
     if not _UID.fullmatch(uid) or len(uid) > _MAX_UID_LENGTH:
         raise ConfigurationError(f'"{word}" is no capability, SOP class keyword or UID{_nearest(word)}')
+    if f"{uid}.".startswith(_TRANSFER_SYNTAXES):
+        raise ConfigurationError(f'"{word}" is a transfer syntax; name the SOP class itself')
     rows = [row for rows in CAPABILITIES.values() for row in rows if uid in row.abstract_syntaxes]
     narrowed = tuple(row._replace(abstract_syntaxes=frozenset({uid})) for row in rows) or _beside_the_table(uid)
     return (*narrowed, _RECEIVING) if any(row.requests == {"C-GET"} for row in narrowed) else narrowed

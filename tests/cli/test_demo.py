@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from tests.parts import require
-from useridentity.cli.demo import peers, show
+from useridentity.cli.demo import acceptor, peers, show
 from useridentity.cli.demo.table import Row, table
+from useridentity.cli.ending import Failure
 
 COMMAND = [str(Path(sys.executable).with_name("useridentity")), "demo"]
 HANG = 120.0  # seconds; it takes three
@@ -145,6 +146,24 @@ def test_a_program_that_cannot_be_run_or_does_not_end_is_passed_over(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(peers, "PATIENCE", 0.1)
     assert peers.dcmtk() is None
+
+
+def test_a_storescu_that_does_not_end_is_a_row_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "storescu"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(peers, "dcmtk", lambda: str(program))
+    (attempt,) = peers.storescu("stuck")
+    assert attempt.run(104) == "accepted"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr(peers, "PATIENCE", 0.1)
+    assert attempt.run(104) == "nothing: it did not end"
+
+
+def test_an_archive_that_does_not_decide_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "DECISION_TIMEOUT", 0.1)
+    with pytest.raises(Failure, match="did not decide"):
+        acceptor.Archive("").next_decision()
 
 
 def test_a_kdc_that_is_missing_or_does_not_start_costs_the_kerberos_rows_only(

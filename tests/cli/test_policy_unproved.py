@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.policies import Main, log_decision, main
+from useridentity.cli.policy import MAX_LINE
 from useridentity.decision import Accepted, Reason, Rejected
 from useridentity.identity import Assurance, Identity
 from useridentity.permission import EVERYTHING
@@ -32,6 +33,16 @@ def accepted(assurance: Assurance) -> Accepted:
     identity = Identity("x:y", "y", "x", assurance)
     waived = Rejected(Reason.IDENTITY_REQUIRED) if assurance is Assurance.UNPROVED else None
     return Accepted(identity, "everybody", "unproved", permission=EVERYTHING, waived=waived)
+
+
+def test_a_log_with_a_part_that_has_no_lines_is_read_all_the_same(
+    main: Main, tmp_path: Path, acceptor_log: Callable[[str, str, Accepted | Rejected], None]
+) -> None:
+    """As a crash may leave one, whose end was never written."""
+    with (tmp_path / "log.txt").open("a") as file:
+        file.write("\0" * (2 * MAX_LINE) + "\n")
+    acceptor_log("CT_1", "10.20.0.7", accepted(Assurance.UNPROVED))
+    assert "1 peer sent no identity" in main("policy", "unproved", "log.txt").out
 
 
 def test_who_still_sends_none_is_read_from_the_log(

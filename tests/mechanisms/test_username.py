@@ -146,6 +146,14 @@ def test_a_name_is_no_secret() -> None:
         assert offer.credential.primary_field == b"alice"
 
 
+def test_a_name_that_is_too_long_is_not_repeated() -> None:
+    """It may be a token that was given in its place."""
+    for length, told in ((MAX_USERNAME, "'a b"), (MAX_USERNAME + 1, "what was given is")):
+        with pytest.raises(CredentialUnavailable, match="not a username") as unavailable:
+            Username("a b".ljust(length, "c")).offer(peer())
+        assert str(unavailable.value).startswith(told)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "\udcff", "a" * (MAX_USERNAME + 1)])
 def test_a_name_that_cannot_be_a_username_is_not_offered(name: str) -> None:
     """The error comes from asking for the offer, before anything connects."""

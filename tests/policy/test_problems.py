@@ -143,6 +143,7 @@ def test_two_validators_of_one_name_are_an_error_in_whatever_rules_they_are() ->
         ),
         ([Rule([STAFF])], [Grant(["echo"], Who(claims=["a"]))], "authorize[0].who.claims: ['a'] should be a mapping"),
         ([Rule([STAFF])], [Grant(["echo"], Who(claims={"a": (1,)}))], "authorize[0].who.claims.a: 1 should be a str"),
+        ([Rule([STAFF])], [Grant(["echo"], Who(claims={1: ("a",)}))], "authorize[0].who.claims: 1 should be a str"),
         (
             [Rule([STAFF])],
             [Grant(["echo"], break_glass="why")],

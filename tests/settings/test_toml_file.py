@@ -74,7 +74,7 @@ def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
     path.write_text("a = 1".ljust(MAX_SIZE))
     assert TomlFile(path).content == {"a": 1}
     path.write_text("a = 1".ljust(MAX_SIZE + 1))
-    with pytest.raises(ConfigurationError, match=r"x\.toml: has more than 4194304 bytes"):
+    with pytest.raises(ConfigurationError, match=r"x\.toml: cannot be read: has more than 4194304 bytes"):
         TomlFile(path)
 
 

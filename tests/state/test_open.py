@@ -49,6 +49,14 @@ def test_other_urls_are_answered_with_those_there_are(url: str, tmp_path: Path) 
     assert problem(url, tmp_path) == "is no place for state; write memory:, sqlite:FILE, redis://HOST or rediss://HOST"
 
 
+@pytest.mark.parametrize("url", ["sqlite://x.db", "sqlite:///x.db", "sqlite:////x.db"])
+def test_a_file_is_no_host(url: str, tmp_path: Path) -> None:
+    """Elsewhere a URL of SQLite has slashes, and here it would name a file at the root."""
+    assert (
+        problem(url, tmp_path) == "is no place for state: a file is named right after the colon, as in sqlite:state.db"
+    )
+
+
 def test_a_redis_url_without_the_package_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from tests.lib.documents import run_python_of, snippets_of
 from tests.lib.handshake import handshake
 from tests.lib.pki import DAY, NOW, Ca, Leaf
 from tests.pynetdicom.support import PASSCODE, serving
-from useridentity import Policy, UsernamePasscode, changed_file
+from useridentity import Policy, UsernamePasscode, changed_file, whole_file
 from useridentity.errors import ConfigurationError
 from useridentity.pynetdicom import AE
 from useridentity.testing import TokenIssuer
@@ -174,7 +174,7 @@ def test_what_could_not_be_read_for_another_reason_is_tried_again(
     site.put("ca.crl", site.root.revoke(site.node))
     with monkeypatch.context() as without_descriptors:
         without_descriptors.setattr(changed_file, "RETRY_AFTER", 0.0)
-        without_descriptors.setattr(Path, "read_bytes", _no_descriptors)
+        without_descriptors.setattr(whole_file, "content", _no_descriptors)
         for _ in range(3):
             handshake(tls, client)
     (record,) = caplog.records
@@ -192,7 +192,7 @@ def test_a_file_whose_mode_was_put_right_is_read_again(site: Site, monkeypatch: 
     tls = site.tls()
     site.new_server(site.root.issue(server=True))
     with monkeypatch.context() as unreadable:
-        unreadable.setattr(Path, "read_bytes", _no_descriptors)
+        unreadable.setattr(whole_file, "content", _no_descriptors)
         stayed = tls.context()
     assert tls.context() is stayed
     (site.folder / "server.key").chmod(0o600)

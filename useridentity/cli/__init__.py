@@ -108,7 +108,8 @@ def _failure(error: BaseException) -> Failure:
         case Failure():
             return error
         case ConfigurationError():
-            return Failure(Exit.UNUSABLE, error.problems)
+            is_missing = isinstance(error.__cause__, ModuleNotFoundError)
+            return Failure(Exit.NOT_INSTALLED if is_missing else Exit.UNUSABLE, error.problems)
         case ModuleNotFoundError():
             return _not_installed(error)
         case KeyboardInterrupt():
@@ -131,14 +132,11 @@ def _not_installed(error: ModuleNotFoundError) -> Failure:
 def _application() -> Typer:
     import typer
 
-    from useridentity.cli import audit, demo, echo, find, get, move, passcode, policy, reload, store
+    from useridentity.cli import audit, demo, echo, find, get, move, passcode, policy, reload, store, version
 
     # A traceback with local variables would show passcodes.
-    application = typer.Typer(
-        help="DICOM user identity: sent, verified, enforced.",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-    )
+    application = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    application.callback()(version.options)
     # One line for each command.
     application.add_typer(audit.app, name="audit")
     application.command("demo")(demo.demo)

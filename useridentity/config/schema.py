@@ -229,7 +229,7 @@ def _scope() -> Schema:
 
 def _permit() -> Schema:
     words = [*capability_words(), *STORAGE_CLASSES, *OTHER_CLASSES]
-    return {"anyOf": [{"enum": words}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)+$"}]}
+    return {"anyOf": [{"enum": words}, {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$"}]}
 
 
 _GRANT: Mapping[str, Schema] = {

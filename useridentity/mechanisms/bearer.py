@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from os import PathLike
 
+from useridentity import whole_file
+from useridentity.credential import MAX_FIELD
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
 from useridentity.mechanisms.plaintext import check_wire, plaintext_problems
+
+MAX_SPACE = 1024
+"""Bytes of white space around a credential in a file: line ends, mostly."""
 
 
 def check_provider(peers: Sequence[str], plaintext: str) -> None:
@@ -34,6 +40,14 @@ def check_may_see(peer: Peer, peers: Sequence[str], plaintext: str) -> None:
     name = peer.server_name if peer.tls_verified else peer.address
     if not any(_matches(pattern, name) for pattern in peers):
         raise CredentialUnavailable(f"the credential stays here: {name} is not among its peers ({', '.join(peers)})")
+
+
+def in_file(path: str | PathLike[str], what: str) -> bytes:
+    """The credential in a file, without white space around it; raises `CredentialUnavailable`."""
+    try:
+        return whole_file.content(path, MAX_FIELD + MAX_SPACE).strip()
+    except OSError as error:
+        raise CredentialUnavailable(f"the {what} file {path}: {error.strerror}") from error
 
 
 def _matches(pattern: str, name: str) -> bool:

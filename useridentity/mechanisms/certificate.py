@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from useridentity import whole_file
 from useridentity.credential import Credential
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
@@ -225,7 +226,7 @@ class CertificateSettings:
 def read_issuers(path: Path) -> tuple[x509.Certificate, ...]:
     """The authority in a PEM file; raises `ConfigurationError` unless it holds certificates of one authority."""
     try:
-        issuers = tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+        issuers = tuple(x509.load_pem_x509_certificates(whole_file.content(path)))
         problems = [problem for issuer in issuers if (problem := _authority_problem(issuer))]
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error

@@ -81,6 +81,7 @@ def privacy_problems(path: Path, found: os.stat_result) -> Iterator[str]:
     """What of a file's kind, owner and mode lets others have a say."""
     if not stat.S_ISREG(found.st_mode):
         yield "is not a regular file"
+        return  # who may do what with a device is not ours to say
     if found.st_uid not in (0, os.geteuid()):
         me, owner = _user(os.geteuid()), _user(found.st_uid)
         yield f"belongs to {owner}: run this as {owner}, or: chown {me} {shlex.quote(str(path))}"

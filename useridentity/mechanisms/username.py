@@ -60,7 +60,8 @@ def username_field(username: str) -> bytes:
         problem = "not a username: it cannot be written in UTF-8"
     except Refused as refused:
         problem = refused.detail
-    raise CredentialUnavailable(f"{username!r} is {problem}")
+    named = repr(username) if len(username) <= MAX_USERNAME else "what was given"  # a token, perhaps
+    raise CredentialUnavailable(f"{named} is {problem}")
 
 
 def presented_as(identity_type: IdentityType, presented: Credential | None) -> Credential:

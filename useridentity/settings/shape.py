@@ -50,7 +50,7 @@ def misfit(key: Key, hint: Any, value: Any) -> Iterator[Problem]:
         if value not in args:
             yield key, f"{value!r} is not allowed; write {' or '.join(map(repr, args))}"
     elif origin is Mapping:
-        yield from _of_mapping(key, args[1], value)
+        yield from _of_mapping(key, args, value)
     elif hint in MOST:
         yield from _of_number(key, hint, value)
     elif hint in (str, TitlePattern):
@@ -88,12 +88,13 @@ def _of_list(key: Key, kind: Any, value: Any) -> Iterator[Problem]:
             yield from misfit(key, kind, each)
 
 
-def _of_mapping(key: Key, kind: Any, value: Any) -> Iterator[Problem]:
+def _of_mapping(key: Key, kinds: Sequence[Any], value: Any) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
         yield key, f"{value!r} should be a mapping"
         return
     for name, each in value.items():
-        yield from misfit((*key, str(name)), kind, each)
+        yield from misfit(key, kinds[0], name)
+        yield from misfit((*key, str(name)), kinds[1], each)
 
 
 def _of_number(key: Key, hint: Any, value: Any) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from useridentity import whole_file
 from useridentity.errors import ConfigurationError
 
 Key = tuple[str | int, ...]
@@ -101,12 +102,9 @@ def _read(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():  # a FIFO would keep us waiting, and a device might never end
             raise ConfigurationError(f"{path}: is no regular file")
-        with path.open("rb") as file:
-            octets = file.read(MAX_SIZE + 1)
+        octets = whole_file.content(path, MAX_SIZE)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(octets) > MAX_SIZE:
-        raise ConfigurationError(f"{path}: has more than {MAX_SIZE} bytes")
     try:
         return octets.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
     except UnicodeDecodeError as error:

@@ -83,6 +83,8 @@ def open_store(url: str, folder: Path) -> Store:
         from useridentity.state.memory import MemoryReplayStore
 
         return MemoryReplayStore()
+    if scheme == "sqlite" and rest.startswith("//"):
+        raise ConfigurationError("is no place for state: a file is named right after the colon, as in sqlite:state.db")
     if scheme == "sqlite" and rest:
         from useridentity.state.sqlite import SqliteStore
 

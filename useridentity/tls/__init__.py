@@ -26,6 +26,7 @@ import ssl
 from pathlib import Path
 from typing import Literal, get_args
 
+from useridentity import whole_file
 from useridentity.errors import ConfigurationError
 
 PathLike = str | os.PathLike[str]
@@ -199,7 +200,7 @@ def _require_readable(files: dict[str, PathLike | None]) -> None:
 
 def _problem(argument: str, path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = whole_file.content(path)
     except OSError as error:
         return f"{argument} {path}: {error.strerror}; give the path of a PEM file that this process may read"
     if argument != "key":

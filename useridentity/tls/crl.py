@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from useridentity import whole_file
 from useridentity.errors import ConfigurationError
 
 try:
@@ -95,7 +96,7 @@ class RevocationLists:
 
 def _lists(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
     try:
-        blocks = _PEM_LIST.findall(path.read_bytes())
+        blocks = _PEM_LIST.findall(whole_file.content(path))
         lists = tuple(x509.load_pem_x509_crl(block) for block in blocks)
     except OSError as error:
         raise ConfigurationError(f"crl {path}: {error.strerror}") from error
@@ -112,7 +113,7 @@ def _lists(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
 def authorities(path: str | os.PathLike[str]) -> tuple[x509.Certificate, ...]:
     """The certificates in a PEM file; raises `ConfigurationError` where it has none."""
     try:
-        return tuple(x509.load_pem_x509_certificates(Path(path).read_bytes()))
+        return tuple(x509.load_pem_x509_certificates(whole_file.content(path)))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{os.fspath(path)}: not a usable PEM certificate: {error}") from error
 

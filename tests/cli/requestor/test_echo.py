@@ -56,15 +56,22 @@ def test_a_wrong_passcode_is_rejected_and_the_log_named(
 
 
 @pytest.mark.parametrize(
-    ("identity", "module", "extra"),
-    [("kerberos:dicom@pacs.test", "gssapi", "kerberos"), ("saml:assertion.xml", "signxml", "saml")],
+    ("options", "module", "extra"),
+    [
+        (["--identity", "kerberos:dicom@pacs.test"], "gssapi", "kerberos"),
+        (["--identity", "saml:assertion.xml"], "signxml", "saml"),
+        (["--ca", "CA", "--crl", "CA"], "cryptography", "certificate"),
+    ],
 )
-def test_what_is_not_installed_is_told_with_the_way_to_get_it(identity: str, module: str, extra: str) -> None:
+def test_what_is_not_installed_is_told_with_the_way_to_get_it(
+    options: list[str], module: str, extra: str, certificates: Certificates
+) -> None:
+    given = [str(certificates.ca) if each == "CA" else each for each in options]
     code = f"""
 import sys
 sys.modules["{module}"] = None
 from useridentity.cli import main
-sys.argv = ["useridentity", "echo", "127.0.0.1", "104", "--identity", "{identity}"]
+sys.argv = ["useridentity", "echo", "127.0.0.1", "104", *{given}]
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

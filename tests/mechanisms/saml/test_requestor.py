@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.mechanisms.saml.issuer import Issuer, assertion, response
-from useridentity.credential import CredentialProvider, IdentityType
+from useridentity.credential import MAX_FIELD, CredentialProvider, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable
 from useridentity.facts import Peer
+from useridentity.mechanisms.bearer import MAX_SPACE
 from useridentity.mechanisms.saml import Saml
 
 OCTETS = assertion(identifier="_x", signed_by="").encode()
@@ -45,6 +46,17 @@ def test_file_and_callable_are_asked_for_each_association(tmp_path: Path) -> Non
     assert sent(from_file) == sent(from_callable) == OCTETS
     file.write_bytes(second)
     assert sent(from_file) == sent(from_callable) == second
+
+
+def test_a_file_is_read_within_a_limit(tmp_path: Path) -> None:
+    """A device that has no end would take all memory."""
+    file = tmp_path / "assertion.xml"
+    file.write_bytes(b" " * MAX_SPACE + OCTETS)
+    assert sent(Saml(file, peers=PACS)) == OCTETS
+    for endless in (Path("/dev/zero"), file):
+        file.write_bytes(b" " * (MAX_FIELD + MAX_SPACE + 1))
+        with pytest.raises(CredentialUnavailable, match=f"the assertion file {endless}: has more than 66559 bytes"):
+            Saml(endless, peers=PACS).offer(peer())
 
 
 def test_a_response_can_be_sent_whole() -> None:

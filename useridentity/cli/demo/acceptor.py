@@ -16,6 +16,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 
 from useridentity.cli.demo.part import Part
 from useridentity.cli.demo.peers import HOST
+from useridentity.cli.ending import Exit, Failure
 from useridentity.policy import Policy
 from useridentity.pynetdicom import AE, identity_of
 
@@ -71,8 +72,15 @@ class Archive:
             ae.shutdown()
 
     def next_decision(self) -> Mapping[str, Any]:
-        """The fields of the log line about the next peer."""
-        return self._decisions.get(timeout=DECISION_TIMEOUT)
+        """The fields of the log line about the next peer; raises `Failure` where it does not come."""
+        try:
+            return self._decisions.get(timeout=DECISION_TIMEOUT)
+        except queue.Empty:
+            raise Failure(
+                Exit.ABORTED,
+                f"the archive did not decide about a peer within {DECISION_TIMEOUT:.0f} seconds",
+                "run it again when this machine has less to do",
+            ) from None
 
     def what_got_through(self) -> str:
         """The DIMSE messages that reached a handler since this was last asked."""

@@ -59,14 +59,17 @@ def storescu(what: str, *options: str, tls: bool = False) -> tuple[Attempt, ...]
         return ()
 
     def run(port: int) -> str:
-        done = subprocess.run(  # noqa: S603  our own arguments
-            [program, *options, HOST, str(port), _ct_image()],
-            env={**os.environ, "TCP_NODELAY": "1"},  # or DCMTK adds a delay to every message
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603  our own arguments
+                [program, *options, HOST, str(port), _ct_image()],
+                env={**os.environ, "TCP_NODELAY": "1"},  # or DCMTK adds a delay to every message
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "nothing: it did not end"
         accepted = CONFIRMED if "-rsp" in options else "accepted"
         return accepted if done.returncode == 0 else _complaint(done.stderr)
 

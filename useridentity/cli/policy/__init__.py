@@ -18,6 +18,9 @@ from useridentity.errors import ConfigurationError
 FAILED = 11
 """Exit code of `policy test`: what the policy decides is not what was expected."""
 
+MAX_LINE = 1024 * 1024
+"""Characters of a log that are read at once: many times a decision's line, and what a crash left may have no end."""
+
 app = typer.Typer(help="See what a policy says and decides.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The policy file.")]
@@ -131,7 +134,7 @@ def unproved(
 
     try:
         with open(0 if log == "-" else log, encoding="utf-8", errors="replace") as lines:
-            found = report(lines)
+            found = report(iter(lambda: lines.readline(MAX_LINE), ""))
     except OSError as error:
         raise ConfigurationError(f"{log}: {error.strerror}") from None
     if json:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from useridentity import whole_file
 from useridentity.changed_file import Reread
 from useridentity.errors import ConfigurationError
 from useridentity.mechanisms.jwt.keys import Key, KeySet, read_key_set
@@ -48,14 +49,9 @@ class FileKeys:
 
 def _read(path: Path) -> KeySet:
     try:
-        with open(path, "rb") as file:
-            octets = file.read(MAX_FILE + 1)
+        keys, problems = read_key_set(whole_file.content(path, MAX_FILE))
     except OSError as error:
         raise ConfigurationError(f"jwks {path}: {error.strerror}") from error
-    if len(octets) > MAX_FILE:
-        raise ConfigurationError(f"jwks {path}: has more than {MAX_FILE} bytes")
-    try:
-        keys, problems = read_key_set(octets)
     except Malformed as malformed:
         raise ConfigurationError(f"jwks {path}: {malformed}") from None
     if not keys.keys and not problems:

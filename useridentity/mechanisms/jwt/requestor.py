@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from useridentity.credential import MAX_FIELD
-from useridentity.errors import CredentialUnavailable
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import check_may_see, check_provider
+from useridentity.mechanisms.bearer import check_may_see, check_provider, in_file
 from useridentity.mechanisms.given import Given, check_given, revealed
 from useridentity.mechanisms.jwt.offer import TokenOffer, token_octets
 from useridentity.mechanisms.plaintext import Plaintext
@@ -63,9 +61,4 @@ class JwtFile:
     def offer(self, peer: Peer) -> TokenOffer:
         """Raises `CredentialUnavailable` where the token may not be shown to `peer`, or the file holds none."""
         check_may_see(peer, self.peers, self.plaintext)
-        try:
-            with open(self.path, "rb") as file:
-                content = file.read(MAX_FIELD + 2)
-        except OSError as error:
-            raise CredentialUnavailable(f"the token file {self.path}: {error.strerror}") from error
-        return TokenOffer(token_octets(content.strip(), f"what the file {self.path} holds"))
+        return TokenOffer(token_octets(in_file(self.path, "token"), f"what the file {self.path} holds"))

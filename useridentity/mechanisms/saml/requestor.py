@@ -15,7 +15,7 @@ from cryptography import x509
 from useridentity.credential import MAX_FIELD, Confirmation, Credential, IdentityType
 from useridentity.errors import ConfigurationError, CredentialUnavailable, NotConfirmed
 from useridentity.facts import Peer
-from useridentity.mechanisms.bearer import check_may_see, check_provider
+from useridentity.mechanisms.bearer import check_may_see, check_provider, in_file
 from useridentity.mechanisms.given import revealed
 from useridentity.mechanisms.plaintext import Plaintext
 from useridentity.mechanisms.saml.conditions import is_single_use
@@ -119,10 +119,7 @@ class _Sent:
 
 def _octets(source: Source) -> bytes:
     if isinstance(source, PathLike):
-        try:
-            return Path(source).read_bytes()
-        except OSError as error:
-            raise CredentialUnavailable(f"the assertion file {source}: {error.strerror}") from None
+        return in_file(source, "assertion")
     if isinstance(source, bytes):
         return source
     octets = revealed(source, "the assertion")

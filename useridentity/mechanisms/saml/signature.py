@@ -22,6 +22,7 @@ from signxml.exceptions import SignXMLException
 from signxml.signer import XMLSigner
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
+from useridentity import whole_file
 from useridentity.decision import Reason
 from useridentity.errors import ConfigurationError, Refused
 from useridentity.mechanisms.saml.structure import DIGEST_METHODS, SIGNATURE_METHODS, parser
@@ -149,6 +150,6 @@ class Signer:
 def read(path: Path) -> bytes:
     """The content of a configured file; raises `ConfigurationError` where it cannot be read."""
     try:
-        return path.read_bytes()
+        return whole_file.content(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; give the path of a file this process may read") from None
