@@ -65,9 +65,9 @@ class Acceptor:
         self.served.append(event)
         return 0x0000
 
-    def settle(self, within: float = HANG) -> None:
+    def settle(self) -> None:
         """Wait until every association has ended, and whatever was counted for it is given back."""
-        until(lambda: not self.ae.active_associations and not upper_layers(self.ae), within)
+        until(lambda: not self.ae.active_associations and not upper_layers(self.ae))
         assert not self.ae._places
         assert not self.server.lobby._waiting
         assert not self.server.lobby._per_peer

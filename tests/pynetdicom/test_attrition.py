@@ -41,7 +41,10 @@ def given_back() -> GivenBack:
         earlier = remains()  # what a test that failed holds, say
         threads, memory = threading.active_count(), resident()
         yield
-        acceptor.settle(within=10 * HANG)  # hundreds may still wait to be accepted
+        with RawPeer(acceptor.port) as last:  # connections are accepted in turn, and hundreds may still wait for theirs
+            last.half_close()
+            assert last.read_pdu(within=10 * HANG) is Ending.CLOSED
+        acceptor.settle()
         until(lambda: threading.active_count() <= threads)
         acceptor.served.clear()
         until(lambda: not remains_after_collection(earlier))
