@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,10 +96,11 @@ def problems(site: Site, content: bytes) -> tuple[str, ...]:
         (lambda root: b"", "holds no PEM revocation list"),
         (lambda root: _der(root.revoke()), "openssl crl -inform DER"),
         (lambda root: root.revoke()[:100] + root.revoke()[-27:], "not a usable revocation list"),
+        (lambda root: _of_no_version(_der(root.revoke())), "not a usable revocation list"),
         (lambda root: Ca.root("Vendor Root").revoke(), "no list of 'CN=Hospital Root'"),
         (lambda root: Ca.root("Vendor Root").revoke(name="Hospital Root"), "is not signed by it"),
     ],
-    ids=["empty", "binary", "damaged", "another authority's", "forged"],
+    ids=["empty", "binary", "damaged", "of no version", "another authority's", "forged"],
 )
 def test_a_list_that_would_refuse_everybody_is_said_at_load(
     site: Site, content: Callable[[Ca], bytes], expected: str
@@ -111,6 +113,12 @@ def test_a_list_that_would_refuse_everybody_is_said_at_load(
 
 def _der(pem: bytes) -> bytes:
     return x509.load_pem_x509_crl(pem).public_bytes(Encoding.DER)
+
+
+def _of_no_version(der: bytes) -> bytes:
+    assert b"\x02\x01\x01\x30" in der
+    altered = base64.encodebytes(der.replace(b"\x02\x01\x01\x30", b"\x02\x01\x4d\x30", 1))
+    return b"-----BEGIN X509 CRL-----\n" + altered + b"-----END X509 CRL-----\n"
 
 
 def test_a_list_without_an_end_is_an_error(site: Site) -> None:
@@ -170,11 +178,18 @@ def test_an_authority_among_the_lists_is_not_trusted(site: Site) -> None:
         client_context(site.ca, crl=site.crl(site.root.revoke(), stranger.revoke(), stranger.pem))
 
 
-def test_an_authority_whose_name_cannot_be_read_is_an_error(site: Site) -> None:
-    """In an encoding of the last century, of which OpenSSL takes no notice."""
+@pytest.mark.parametrize(
+    ("old", "odd"),
+    [
+        (b"\x0c\x0dHospital Root", b"\x14\x0dH\xf6spital Root"),  # an encoding of the last century
+        (b"\x2a\x86\x48\xce\x3d\x02\x01", b"\x2a\x86\x48\xce\x3d\x02\x7f"),  # id-ecPublicKey, and none
+    ],
+    ids=["name", "key"],
+)
+def test_an_authority_that_cannot_be_read_is_an_error(site: Site, old: bytes, odd: bytes) -> None:
+    """OpenSSL takes no notice."""
     site.connect(site.crl(site.root.revoke()))
-    name, odd = b"\x0c\x0dHospital Root", b"\x14\x0dH\xf6spital Root"
-    site.ca.write_bytes(Ca(site.root.altered(site.root.certificate, name, odd), site.root.key).pem)
+    site.ca.write_bytes(Ca(site.root.altered(site.root.certificate, old, odd), site.root.key).pem)
     server_context(*site.server, client_ca=site.ca)
     (problem,) = problems(site, site.root.revoke())
     assert "cannot be read" in problem
@@ -207,6 +222,14 @@ def test_a_list_of_some_certificates_only_is_an_error_also_behind_a_complete_one
         (problem,) = problems(site, content)
         assert "is no complete list of all certificates" in problem
         assert type(extension).__name__ in problem
+
+
+def test_a_list_of_who_knows_which_certificates_is_an_error(site: Site) -> None:
+    """Where it is to be found has an X.400 address, which is not read."""
+    server_context(*site.server, client_ca=site.ca, crl=site.crl(site.root.revoke()))
+    place = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.28"), bytes.fromhex("3006a004a002a300"))
+    (problem,) = problems(site, site.root.revoke(extensions=[place]))
+    assert "is no complete list of all certificates" in problem
 
 
 @pytest.mark.parametrize("newest_first", [True, False])

@@ -19,12 +19,23 @@ from useridentity.errors import ConfigurationError
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 except ModuleNotFoundError as missing:
     raise ConfigurationError("revocation lists need cryptography: pip install 'useridentity[certificate]'") from missing
 
 WARNED = 0.25
 """The part of a list's life that is left when its end is warned of: lists are issued for a day or for a
 month, and renewed well before."""
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for a certificate or list that it cannot read in full, some of it only when asked."""
 
 _PEM_LIST = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
@@ -58,9 +69,9 @@ class RevocationLists:
         try:
             signed = {each: tuple(one for one in lists if _signed(one, each)) for each in authorities(ca)}
             problems = (*_missing(signed, lists), *_forged(signed, lists), *_partial(lists), *_outside_time(lists))
-        except (ValueError, TypeError) as error:  # OpenSSL reads more than others do
+        except UNREADABLE as error:  # OpenSSL reads more than others do
             raise ConfigurationError(
-                f"crl {path}: a name in it, or in {os.fspath(ca)}, cannot be read: {error}"
+                f"crl {path}: something in it, or in {os.fspath(ca)}, cannot be read: {error}"
             ) from error
         if problems:
             raise ConfigurationError(f"crl {path}: {problem}" for problem in dict.fromkeys(problems))
@@ -100,7 +111,7 @@ def _lists(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
         lists = tuple(x509.load_pem_x509_crl(block) for block in blocks)
     except OSError as error:
         raise ConfigurationError(f"crl {path}: {error.strerror}") from error
-    except ValueError as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"crl {path}: not a usable revocation list: {error}") from error
     if not lists:
         raise ConfigurationError(
@@ -114,7 +125,7 @@ def authorities(path: str | os.PathLike[str]) -> tuple[x509.Certificate, ...]:
     """The certificates in a PEM file; raises `ConfigurationError` where it has none."""
     try:
         return tuple(x509.load_pem_x509_certificates(whole_file.content(path)))
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ConfigurationError(f"{os.fspath(path)}: not a usable PEM certificate: {error}") from error
 
 
@@ -159,7 +170,7 @@ def _partial(lists: tuple[_List, ...]) -> Iterator[str]:
 def _kinds(revoked: _List) -> list[str]:
     try:
         return [type(one.value).__name__ for one in revoked.extensions if one.critical or isinstance(one.value, _PARTS)]
-    except (ValueError, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         return [str(error)]
 
 

@@ -17,13 +17,13 @@ from useridentity.tls import PathLike
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature
 except ModuleNotFoundError as missing:
     raise ConfigurationError(
         "client_ca of ServerTls needs cryptography: pip install 'useridentity[certificate]'"
     ) from missing
 
-from useridentity.tls.crl import RevocationLists, authorities
+from useridentity.tls.crl import UNREADABLE, RevocationLists, authorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Trust:
         """Why a certificate, DER, would not be verified at `now`; empty where it would be."""
         try:
             return self._objects(x509.load_der_x509_certificate(certificate), now, len(self.authorities))
-        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
-            return f"cannot be read: {error}"  # OpenSSL reads more than others do
+        except UNREADABLE as error:  # OpenSSL reads more than others do
+            return f"cannot be read: {error}"
 
     def _objects(self, certificate: x509.Certificate, now: datetime, above: int) -> str:
         """As `objects`, with so many authorities `above` at most: they may have signed each other."""
@@ -76,6 +76,6 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether by name and signature it did (RFC 5280 6.1.3 (a) (1) and (4)); says nothing of the rest of a path."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
