@@ -86,15 +86,16 @@ def takes_datagrams(port: int) -> bool:
 
 
 def append(journal: Journal, count: int, **changes: Any) -> None:
-    """Records of their own event ids, the last of them on disk when this returns."""
-    for number in range(count):
-        journal.append(record(number, **changes), wait=number == count - 1)
+    """Records of their own event ids, the last of them on disk when this returns, however busy the disk is."""
+    before, made = journal.last, [record(number, **changes) for number in range(count)]
+    for each in made:
+        journal.append(each, wait=False)
+    until(lambda: journal.last > before and made[-1].event_id in event_ids(journal, before))
 
 
-def event_ids(journal: Journal) -> list[str]:
-    """Of every record in the journal, in order."""
+def event_ids(journal: Journal, after: int = 0) -> list[str]:
+    """Of every record in the journal, in order, above a number."""
     found: list[str] = []
-    after = 0
     while entries := journal.read(after, 1000):
         found += [made.event_id for _, made in entries]
         after = entries[-1][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_a_source_has_some_recorded_each_and_the_rest_counted() -> None:
     assert [(each.kind, each.count, each.reason) for each in told] == [(Kind.SUPPRESSED, 100, "no-rule")]
     assert told[0].requestor == Requestor("X", "192.0.2.7", 0)
     assert told[0].user == User(), "what one of many claimed is not what all did"
+
+
+@pytest.mark.threat("A6")
+def test_refusals_of_nobody_hide_no_guess_at_an_account() -> None:
+    """As of connections that are closed at accept, of a source that guessed too often and hammers on."""
+    floods = Floods()
+    hammering = replace(refusal(reason="penalty"), user=User())
+    assert sum(floods.admits(hammering, START) for _ in range(BURST + 100)) == BURST
+    assert admitted(floods, BURST + 3, "192.0.2.7") == BURST
+    assert [(each.count, each.reason) for each in floods.told()] == [(100, "penalty"), (3, "no-rule")]
 
 
 def test_nothing_is_told_twice() -> None:

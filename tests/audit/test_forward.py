@@ -188,10 +188,11 @@ class Choosy(Listed):
             raise ValueError(made.detail)
 
 
+@pytest.mark.threat("A2")
 @pytest.mark.parametrize("unreadable", [(5,), (1, 2, 3), (9, 10), (1, 4, 5, 10)], ids=str)
-@pytest.mark.parametrize("body", ['{"kind":"of-tomorrow"}', '{"kind":"alert","new":"field"}', "[]", ""])
+@pytest.mark.parametrize("body", [b'{"kind":"of-tomorrow"}', b'{"kind":"alert","new":"field"}', b"[]", b"", b'"\xff'])
 def test_a_record_that_cannot_be_read_is_passed_over_and_said(
-    unreadable: tuple[int, ...], body: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    unreadable: tuple[int, ...], body: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A newer release wrote it, after which the older one was taken again; or somebody has altered it.
 
@@ -203,7 +204,8 @@ def test_a_record_that_cannot_be_read_is_passed_over_and_said(
     with opened(tmp_path) as journal:
         events = event_ids(journal)
     with tampering(path) as database:
-        database.executemany("UPDATE record SET body = ? WHERE sequence = ?", [(body, each) for each in unreadable])
+        changes = [(body, each) for each in unreadable]
+        database.executemany("UPDATE record SET body = CAST(? AS TEXT) WHERE sequence = ?", changes)
     with opened(tmp_path) as journal, forwarding(journal, sink) as forwarder:
         until(lambda: forwarder.counters.queued == 0)
         assert sink.events == [each for number, each in enumerate(events, 1) if number not in unreadable]
@@ -211,7 +213,7 @@ def test_a_record_that_cannot_be_read_is_passed_over_and_said(
         assert journal.cursor("list") == len(events)
     told = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     for number, each in zip(unreadable, told, strict=True):
-        assert f"list: left in the journal and passed over: record {number}, which cannot be read: " in each
+        assert f"list: left in the journal and passed over: record {number} cannot be read: " in each
         assert "useridentity audit verify" in each
 
 

@@ -55,7 +55,7 @@ def about_operation(operation: Operation) -> str:
     parts = [operation.request]
     if operation.destination:
         parts.append(f"to {operation.destination}")
-    if operation.request == "C-FIND" and operation.status is not None:
+    if operation.request == "C-FIND" and (operation.matches or operation.status is not None):
         parts.append(counted(operation.matches, "match", "matches"))
     if operation.status:
         parts.append(f"{operation.status:04X}H")

@@ -128,14 +128,16 @@ class Floods:
 def source_of(record: Record) -> str:
     """What a quota is counted for: who was proved, or else the address, of IPv6 its site, as penalties are.
 
-    A name that was only asserted is the requestor's own to choose.
+    A name that was only asserted is the requestor's own to choose. Refusals of nobody, such as connections closed at
+    accept, are counted apart: who makes many of them does not hide which accounts he guesses at.
     """
     if _is_proved(record.user):
         return record.user.subject
     try:
-        return network_of(ip_address(record.requestor.address))
+        network = network_of(ip_address(record.requestor.address))
     except ValueError:
-        return record.requestor.address
+        network = record.requestor.address
+    return network if record.user != User() else f"nobody at {network}"
 
 
 def _is_proved(user: User) -> bool:

@@ -192,8 +192,7 @@ class Forwarder:
             try:
                 return self._journal.read(self._position, self._batch)
             except Unreadable as error:
-                who = "a newer release wrote it, or `useridentity audit verify` tells that it was altered"
-                self._pass_over(error.sequence, f"record {error.sequence}, which cannot be read: {error}; {who}")
+                self._pass_over(error.sequence, str(error))
 
     def _send(self, entries: Sequence[tuple[int, Record]]) -> None:
         """Send them, but for records that the sink has no form for: those would hold up all that come after them."""

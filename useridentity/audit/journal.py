@@ -152,7 +152,8 @@ class Journal:
     def read(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
         """Up to `limit` records with sequence numbers above `after`, in order; each is on disk.
 
-        Raises `Unavailable` where the journal cannot be read now.
+        Raises `Unavailable` where the journal cannot be read now, and `Unreadable` where the next record is none of
+        this release, which its `sequence` says; `after` that one it goes on.
         """
         return self.reader.read(after, limit)
 

@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 AS_THEY_ARE = frozenset({str, int, float, bool})
 
+TOO_LARGE = 2**63
+"""No number of a record is, and a whole one could be too large for any arithmetic with fractions."""
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON has it; of a dataclass, the fields that differ from their defaults."""
@@ -77,12 +80,15 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 
 def _typed(cls: type) -> Callable[[Any], Any]:
-    """Lets a value of this very type pass; where a number is expected, a whole one too."""
+    """Lets a value of this very type pass; where a number is expected, a whole one too, but none that is too large."""
     known = (float, int) if cls is float else (cls,)
+    is_number = cls in (int, float)
 
     def check(value: Any) -> Any:
         if type(value) not in known:
             raise TypeError(f"{type(value).__name__} where {cls.__name__} is due")
+        if is_number and not abs(value) < TOO_LARGE:  # as what is not a number is not, either
+            raise ValueError("a number that no record has")
         return value
 
     return check

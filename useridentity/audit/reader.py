@@ -23,7 +23,16 @@ class Unreadable(UserIdentityError):
 
     def __init__(self, sequence: int, detail: str) -> None:
         self.sequence = sequence
-        super().__init__(detail)
+        why = "a newer release wrote it, or `useridentity audit verify` tells that it was altered"
+        super().__init__(f"record {sequence} cannot be read: {detail}; {why}")
+
+
+def record_in(sequence: int, body: str) -> Record:
+    """The record that a file has under this number; raises `Unreadable`."""
+    try:
+        return Record.from_json(body)
+    except ValueError as error:
+        raise Unreadable(sequence, str(error)) from None
 
 
 class JournalReader:
@@ -122,9 +131,9 @@ def _records(database: sqlite3.Connection, after: int, limit: int) -> list[tuple
     found: list[tuple[int, Record]] = []
     for row in rows(database, after, limit):
         try:
-            found.append((row.sequence, Record.from_json(row.body)))
-        except ValueError as error:
+            found.append((row.sequence, record_in(row.sequence, row.body)))
+        except Unreadable:
             if not found:
-                raise Unreadable(row.sequence, str(error)) from None
+                raise
             break
     return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from useridentity.audit.archive import Opening, at_once, files, in_order
+from useridentity.audit.reader import Unreadable, record_in
 from useridentity.audit.record import Record
 from useridentity.audit.segment import microseconds, problem, reading, rows
 from useridentity.audit.terms import EMERGENCY, Field, folded, terms_of
@@ -18,6 +19,9 @@ from useridentity.facts import peer_address
 
 Found = tuple[int, Record]
 """A record and its number."""
+
+PassOver = Callable[[Unreadable], None]
+"""Told of each record that is looked for and cannot be read, before the search goes on."""
 
 FEW = 20_000
 """Records, each of which is looked up under the other conditions faster than all records of these are gone through."""
@@ -88,34 +92,38 @@ def _address(value: str) -> str:
         return value
 
 
-def newest(journal: Path, wanted: Filter, limit: int) -> list[Found]:
+def _not_passed_over(unreadable: Unreadable) -> None:
+    raise unreadable
+
+
+def newest(journal: Path, wanted: Filter, limit: int, pass_over: PassOver = _not_passed_over) -> list[Found]:
     """The newest records that match, oldest of them first; raises `ConfigurationError` where there is no journal."""
-    found: list[Found] = []
+    bodies: list[tuple[int, str]] = []
     with _files(journal) as everything:
         for path, opening in reversed(everything):
             with _searching(path, opening) as database:
-                found += _search(database, wanted, "DESC", limit - len(found))
-            if len(found) >= limit:
+                bodies += _search(database, wanted, "DESC", limit - len(bodies))
+            if len(bodies) >= limit:
                 break
-    return found[::-1]
+    return list(_read(reversed(bodies), pass_over))
 
 
-def every(journal: Path, wanted: Filter) -> Iterator[Found]:
+def every(journal: Path, wanted: Filter, pass_over: PassOver = _not_passed_over) -> Iterator[Found]:
     """All records that match, oldest first, of files that are put away meanwhile, too."""
     _check_is_there(journal)
     for path, opening in in_order(journal):
         with _searching(path, opening) as database:
-            yield from _search(database, wanted, "ASC", -1)
+            yield from _read(_search(database, wanted, "ASC", -1), pass_over)
 
 
-def by_number(journal: Path, sequence: int) -> Found | None:
+def by_number(journal: Path, sequence: int, pass_over: PassOver = _not_passed_over) -> Found | None:
     """The record with this number."""
     with _files(journal, sequence - 1) as everything:
         for path, opening in everything:
             with _searching(path, opening) as database:
                 for row in rows(database, max(sequence - 1, _base(database)), 1):
                     if row.sequence == sequence:
-                        return sequence, Record.from_json(row.body)
+                        return next(_read([(sequence, row.body)], pass_over), None)
     return None
 
 
@@ -125,14 +133,24 @@ def last_number(journal: Path) -> int:
         return int(database.execute("SELECT sequence FROM seal WHERE name = 'head'").fetchone()[0])
 
 
-def since_number(journal: Path, after: int) -> list[Found]:
+def since_number(journal: Path, after: int, pass_over: PassOver = _not_passed_over) -> list[Found]:
     """The records above a number, in order."""
     found: list[Found] = []
     with _files(journal, after) as everything:
         for path, opening in everything:
             with _searching(path, opening) as database:
-                found += [(row.sequence, Record.from_json(row.body)) for row in rows(database, after)]
+                found += _read(((row.sequence, row.body) for row in rows(database, after)), pass_over)
     return found
+
+
+def _read(bodies: Iterable[tuple[int, str]], pass_over: PassOver) -> Iterator[Found]:
+    for sequence, body in bodies:
+        try:
+            record = record_in(sequence, body)
+        except Unreadable as unreadable:
+            pass_over(unreadable)
+        else:
+            yield sequence, record
 
 
 @contextmanager
@@ -161,11 +179,11 @@ def _check_is_there(journal: Path) -> None:
         raise ConfigurationError(f"{journal}: there is no journal here; name its file")
 
 
-def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int) -> Iterator[Found]:
+def _search(database: sqlite3.Connection, wanted: Filter, order: str, limit: int) -> Iterator[tuple[int, str]]:
     keys, values = _keys(database, wanted)
     for _, sequence in database.execute(f"{keys} ORDER BY time {order}, sequence {order} LIMIT ?", (*values, limit)):
         for (body,) in database.execute("SELECT body FROM record WHERE sequence = ?", (sequence,)):
-            yield sequence, Record.from_json(body)
+            yield sequence, body
 
 
 def _keys(database: sqlite3.Connection, wanted: Filter) -> tuple[str, list[object]]:

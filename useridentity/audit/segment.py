@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -260,6 +261,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that sees one state of the file; raises `ConfigurationError` for what is no journal."""
     database = connect(path, "ro")
+    database.text_factory = partial(str, encoding="utf-8", errors="replace")  # or one bad byte stops all reading
     try:
         database.execute("BEGIN")
         check_ours(database)

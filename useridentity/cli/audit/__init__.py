@@ -11,11 +11,9 @@ from typing import Annotated
 import typer
 
 from useridentity.cli.audit.options import Filters
+from useridentity.cli.audit.passing import UNSOUND, PassedOver, passing_over
 from useridentity.cli.gathering import gathering
 from useridentity.errors import ConfigurationError
-
-UNSOUND = 12
-"""Exit code of `audit verify`: the journal is not as it was written."""
 
 MOST = 1_000_000
 """Records that are listed at once: all of them are in memory, as they are not with `export`."""
@@ -46,7 +44,8 @@ def list_(
     from useridentity.audit.search import newest
     from useridentity.cli.audit.output import show
 
-    show(newest(file, filters.read(), limit), as_json=json)
+    with passing_over() as passed:
+        show(newest(file, filters.read(), limit, passed), as_json=json)
 
 
 @app.command("show")
@@ -62,17 +61,18 @@ def show_(
 
     if not which.strip():
         raise ConfigurationError("nothing is named to show; give a record's number, or an association's id")
-    number = by_number(file, int(which)) if re.fullmatch(r"\d{1,15}", which) else None
-    found = [number] if number else list(every(file, Filter(association=which)))
-    if not found:
-        raise ConfigurationError(f"{file}: has no record {which}, and no association with this id")
-    for sequence, record in found:
-        if json:
-            print(json_line(sequence, record))
-            continue
-        print(*details(sequence, record), sep="\n")
-        if record.operation is not None and record.operation.identifier:
-            print("  what was asked for:", *elements(record.operation), sep="\n    ")
+    with passing_over() as passed:
+        number = by_number(file, int(which), passed) if re.fullmatch(r"\d{1,15}", which) else None
+        found = [number] if number else list(every(file, Filter(association=which), passed))
+        if not found and not passed.last:
+            raise ConfigurationError(f"{file}: has no record {which}, and no association with this id")
+        for sequence, record in found:
+            if json:
+                print(json_line(sequence, record))
+                continue
+            print(*details(sequence, record), sep="\n")
+            if record.operation is not None and record.operation.identifier:
+                print("  what was asked for:", *elements(record.operation), sep="\n    ")
 
 
 @app.command("follow")
@@ -82,19 +82,19 @@ def follow(file: File, filters: Filters, json: Json = False) -> None:
     from useridentity.audit.search import last_number, newest, since_number
     from useridentity.cli.audit.output import show
 
-    wanted = filters.read()
-    last, shown = last_number(file), newest(file, wanted, 10)
-    last = max(last, *(number for number, _ in shown), 0)
+    wanted, passed = filters.read(), PassedOver()
+    last, shown = last_number(file), newest(file, wanted, 10, passed)
+    last = max(last, passed.last, *(number for number, _ in shown))
     show(shown, as_json=json)
     try:
         while True:
             sys.stdout.flush()
             time.sleep(POLL)
-            new = since_number(file, last)
-            last = new[-1][0] if new else last
+            new = since_number(file, last, passed)
+            last = max(last, passed.last, *(number for number, _ in new))
             show([each for each in new if wanted.matches(each[1])], as_json=json, header=False)
     except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+        raise typer.Exit(UNSOUND if passed.last else 0) from None
 
 
 @app.command("export")
@@ -110,12 +110,13 @@ def export(
 
     if form not in ("json", "csv"):
         raise ConfigurationError(f"--format: {form!r} is neither json nor csv")
-    found = every(file, filters.read())
-    if form == "csv":
-        write_csv(found, sys.stdout)
-        return
-    for number, record in found:
-        print(json_line(number, record))
+    with passing_over() as passed:
+        found = every(file, filters.read(), passed)
+        if form == "csv":
+            write_csv(found, sys.stdout)
+        else:
+            for number, record in found:
+                print(json_line(number, record))
 
 
 @app.command("verify")
