@@ -79,6 +79,13 @@ def test_patients_are_looked_for_in_their_model(command: Command, dcmqrscp: Arch
     assert command(*found, "--model", "worklist").code == 2
 
 
+def test_patients_that_a_query_itself_names_are_too(command: Command, dcmqrscp: Archive, tmp_path: Path) -> None:
+    """As a line of --json does, which can be an identifier again."""
+    found = command("find", *dcmqrscp.peer, "--level", "patient", "-k", "PatientID=1CT1", "--json")
+    (tmp_path / "patient.json").write_text(found.out)
+    assert command("find", *dcmqrscp.peer, "--identifier", "patient.json", "--columns", "PatientID").out == "1CT1\n"
+
+
 def test_a_query_that_is_refused_says_what_may_be_missing(command: Command, dcmqrscp: Archive) -> None:
     done = command("find", *dcmqrscp.peer, "--level", "series")
     assert done.code == 8
