@@ -96,11 +96,12 @@ def problems(site: Site, content: bytes) -> tuple[str, ...]:
         (lambda root: b"", "holds no PEM revocation list"),
         (lambda root: _der(root.revoke()), "openssl crl -inform DER"),
         (lambda root: root.revoke()[:100] + root.revoke()[-27:], "not a usable revocation list"),
+        (lambda root: root.revoke() + root.revoke()[:100], "leave only whole lists"),
         (lambda root: _of_no_version(_der(root.revoke())), "not a usable revocation list"),
         (lambda root: Ca.root("Vendor Root").revoke(), "no list of 'CN=Hospital Root'"),
         (lambda root: Ca.root("Vendor Root").revoke(name="Hospital Root"), "is not signed by it"),
     ],
-    ids=["empty", "binary", "damaged", "of no version", "another authority's", "forged"],
+    ids=["empty", "binary", "damaged", "one cut short behind it", "of no version", "another authority's", "forged"],
 )
 def test_a_list_that_would_refuse_everybody_is_said_at_load(
     site: Site, content: Callable[[Ca], bytes], expected: str

@@ -176,7 +176,11 @@ def _revoke(context: ssl.SSLContext, ca: PathLike, crl: PathLike) -> None:
 
     RevocationLists.read(crl, ca)
     trusted = context.cert_store_stats()["x509"]
-    context.load_verify_locations(crl)
+    try:
+        context.load_verify_locations(crl)
+    except ssl.SSLError as error:
+        what = "not a usable revocation list, or something else is in the file; leave only whole lists"
+        raise ConfigurationError(f"crl {os.fspath(crl)}: {what} ({error})") from error
     if context.cert_store_stats()["x509"] != trusted:
         raise ConfigurationError(f"crl {os.fspath(crl)}: holds certificates, which would be trusted; leave only lists")
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
