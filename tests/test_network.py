@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,15 @@ class Silent(socket.socket):
             self.waited.append(self.gettimeout() or 0.0)
             raise TimeoutError
         super().connect(address)
+
+
+class Switched(socket.socket):
+    """Of which there are none for IPv6."""
+
+    def __init__(self, family: int = -1, *others: int, **fileno: Any) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        super().__init__(family, *others, **fileno)
 
 
 @pytest.fixture
@@ -64,6 +75,14 @@ def test_the_last_address_has_all_the_time_that_is_left(monkeypatch: pytest.Monk
     with pytest.raises(TimeoutError):
         connected("arr", 1, Deadline(HANG))
     assert waited[0] > HANG / 2
+
+
+def test_an_address_of_a_family_that_is_switched_off_is_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As IPv6 may be on this machine."""
+    resolve(monkeypatch, "::1", "127.0.0.1")
+    monkeypatch.setattr(socket, "socket", Switched)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connected("arr", listener.getsockname()[1], Deadline(HANG)).close()
 
 
 def test_nobody_on_any_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

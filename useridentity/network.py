@@ -33,7 +33,11 @@ def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     problem = OSError(0, "has no address")
     for shares, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
-        made = socket.socket(family, kind, protocol)
+        try:
+            made = socket.socket(family, kind, protocol)  # which of a family that was switched off there is none
+        except OSError as error:
+            problem = error
+            continue
         try:
             made.settimeout(deadline.left / shares)
             made.connect(address)

@@ -105,10 +105,11 @@ def test_a_journal_of_another_name_has_a_mark_of_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.threat("A3")
-def test_a_mark_that_was_changed_is_found_and_stops_a_server_from_starting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [" 5 ", f" {2**64} ", " -1 ", " x "])
+def test_a_mark_that_was_changed_is_found_and_stops_a_server_from_starting(tmp_path: Path, number: str) -> None:
     filled(tmp_path, 10)
     mark = mark_in(tmp_path)
-    mark.write_text(mark.read_text().replace(" 10 ", " 5 "))
+    mark.write_text(mark.read_text().replace(" 10 ", number))
     assert [str(each) for each in verified(tmp_path).findings] == [
         f"{mark.name}: record 0: is not what the key sealed; restore both from a copy, or remove this mark to go on "
         "without it"

@@ -125,6 +125,18 @@ def test_a_seal_with_values_of_other_types_is_found(tmp_path: Path, change: str)
     assert [each.what for each in verified(tmp_path).findings if "sealed" in each.what]
 
 
+@pytest.mark.threat("A1")
+def test_a_base_without_a_number_is_found_after_full_files_too(tmp_path: Path) -> None:
+    for _ in range(2):
+        path = filled(tmp_path, 1000, rotate_bytes=100_000)
+    assert verified(tmp_path).is_sound
+    with tampering(path) as database:
+        database.execute("UPDATE seal SET sequence = NULL WHERE name = 'base'")
+    assert [each.what for each in verified(tmp_path).findings if "sealed" in each.what]
+    with pytest.raises(ConfigurationError, match="see audit verify"):
+        newest(path, Filter(), 50)
+
+
 @pytest.mark.threat("A3")
 def test_a_journal_that_was_begun_anew_is_found_by_anchors_of_the_one_before(tmp_path: Path) -> None:
     filled(tmp_path, 10)

@@ -103,7 +103,8 @@ def at_once(journal: Path) -> Iterator[tuple[list[Archive], Opening]]:
         try:
             database = stack.enter_context(newest)
             newest = nullcontext(database)
-            before = database.execute("SELECT CAST(sequence AS INTEGER) FROM seal WHERE name = 'base'").fetchone()[0]
+            (base,) = database.execute("SELECT CAST(sequence AS INTEGER) FROM seal WHERE name = 'base'").fetchone()
+            before = int(base)
         except (sqlite3.Error, ConfigurationError, TypeError):  # which whoever reads it is told
             newest = reading(journal)
         yield [each for each in archives(journal) if each.last <= before], newest

@@ -51,7 +51,7 @@ class Chain:
 
         Raises `ConfigurationError` for what is no head: SQLite keeps a value of any type in any column.
         """
-        is_head = isinstance(head.sequence, int) and head.sequence >= 0 and isinstance(head.mac, bytes)
+        is_head = isinstance(head.sequence, int) and 0 <= head.sequence < 2**63 and isinstance(head.mac, bytes)
         if not (is_head and isinstance(journal, str) and journal.isascii()):
             raise ConfigurationError(f"the {name} is not one that any key sealed: the file was tampered with")
         return self._mac(name.encode(), journal.encode(), head.sequence.to_bytes(8), head.mac)
