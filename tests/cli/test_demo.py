@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from tests.parts import require
-from useridentity.cli.demo import acceptor, peers, show
+from useridentity.cli.demo import acceptor, broken, peers, show
 from useridentity.cli.demo.table import Row, table
 from useridentity.cli.ending import Failure
 
@@ -158,6 +159,12 @@ def test_a_storescu_that_does_not_end_is_a_row_like_others(tmp_path: Path, monke
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     monkeypatch.setattr(peers, "PATIENCE", 0.1)
     assert attempt.run(104) == "nothing: it did not end"
+
+
+def test_an_archive_that_does_not_answer_is_a_row_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broken, "PATIENCE", 0.1)
+    with broken.broken(tmp_path) as part, socket.create_server(("127.0.0.1", 0)) as silent:
+        assert part.attempts[-1].run(silent.getsockname()[1]) == "nothing: timed out"
 
 
 def test_an_archive_that_does_not_decide_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

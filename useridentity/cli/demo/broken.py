@@ -36,9 +36,12 @@ def _truncated(port: int) -> str:
     whole = wire.decode(_request()).with_credential(Credential(1, b"alice"))
     primary = whole.rindex(b"alice")
     claims_too_much = whole[: primary - 1] + bytes([200]) + whole[primary:]
-    with socket.create_connection((HOST, port), PATIENCE) as peer:
-        peer.sendall(claims_too_much)
-        answer = peer.recv(16)
+    try:
+        with socket.create_connection((HOST, port), PATIENCE) as peer:
+            peer.sendall(claims_too_much)
+            answer = peer.recv(16)
+    except OSError as error:
+        return f"nothing: {error}"
     if len(answer) == 10 and answer[0] == 3:
         return f"rejected ({','.join(map(str, answer[7:]))})"
     return "aborted" if answer[:1] == b"\x07" else f"PDU {answer.hex()}"
