@@ -216,6 +216,13 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "audit.db", tmp_path / "audit.key")
 
 
+def test_a_journal_that_is_its_own_key_is_refused(tmp_path: Path) -> None:
+    """As one named `audit.key` would be by the key's default; nobody would ever be accepted."""
+    Journal(tmp_path / "audit.db", tmp_path / "audit.key")
+    with pytest.raises(ConfigurationError, match="named as the journal and as its key"):
+        Journal(tmp_path / "audit.key", tmp_path / "audit.key")
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no folder"):
         Journal(tmp_path / "nowhere" / "audit.db", tmp_path / "audit.key")

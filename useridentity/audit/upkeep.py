@@ -51,6 +51,8 @@ class WrittenFile:
         The number of the newest record, 0 where it cannot be told yet. Nothing stays open: whoever loads a policy
         may find it bad, or fork. Raises `ConfigurationError`.
         """
+        if self._key == self._path:
+            raise ConfigurationError(f"{self._path}: is named as the journal and as its key; name another file for one")
         for path in (self._path, self._key):
             if not path.parent.is_dir():
                 raise ConfigurationError(f"{path}: there is no folder {path.parent}; make it, or name another")
