@@ -79,7 +79,7 @@ def _run() -> int:
 
     usage_error: Any = typer.BadParameter.__base__  # click's own, or the one that newer releases bring
     try:
-        code = int(application(standalone_mode=False) or 0)
+        code = int(application(prog_name="useridentity", standalone_mode=False) or 0)
     except usage_error as error:
         raise _misused(error) from None
     except typer.Abort:
