@@ -27,10 +27,10 @@ from useridentity.validator import CheckContext, Verified
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import NameOID
 
+    from useridentity.tls.crl import UNREADABLE
     from useridentity.tls.trust import issued
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
@@ -58,16 +58,6 @@ ALTERNATIVES: Mapping[str, type[x509.DNSName | x509.UniformResourceIdentifier | 
 """Kinds of subjectAltName (RFC 5280 4.2.1.6), by OpenSSL's words."""
 
 NAMES = (*ATTRIBUTES, *ALTERNATIVES)
-
-UNREADABLE = (
-    ValueError,
-    TypeError,  # a name in a BIT STRING
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What cryptography raises for a certificate that it cannot read in full, some of it only when asked."""
 
 
 def names(certificate: x509.Certificate, word: str) -> tuple[str, ...]:
