@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pynetdicom.transport import AssociationSocket
 
 from tests.lib.certificates import Certificates, make_certificates
-from tests.lib.stock import StockScp, stock_scp
+from tests.lib.stock import StockScp, shut, stock_scp
 from tests.lib.threads import left_behind
 from tests.parts import require
 
@@ -22,9 +23,10 @@ THREADS_END = 10.0  # seconds; pynetdicom's threads end within one once their as
 
 
 def pytest_configure() -> None:
-    """Let signals work: background jobs and nohup ignore some, and the programs that tests start inherit that."""
+    """Let signals work, which background jobs and nohup ignore, and programs that tests start with them; see `shut`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, lambda *_: None)
+    AssociationSocket._shutdown_socket = shut  # type: ignore[method-assign, assignment]
 
 
 @pytest.fixture(autouse=True)
