@@ -19,8 +19,8 @@ from pynetdicom.utils import make_target
 from useridentity.dimse import Assembly, Command, Message
 from useridentity.errors import WireError
 from useridentity.permission import NOTHING, Request, carries
-from useridentity.pynetdicom.reactor import NotifyingQueue
 from useridentity.pynetdicom.requests import is_scu
+from useridentity.pynetdicom.waking import NotifyingQueue
 
 if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import P_DATA
@@ -98,9 +98,10 @@ class GuardedDIMSE(DIMSEServiceProvider):
         return None if self._is_permitted_bulk(command, context) else MAX_DATA_SET
 
     def _is_permitted_bulk(self, command: Command, context: PresentationContext) -> bool:
-        scu, permission = is_scu(command.kind), self._association.permission or NOTHING
-        asked = Request(command.kind, command.sop_class, str(context.abstract_syntax), scu)
-        return command.kind in BULK and not permission.denies(asked)
+        if command.kind not in BULK:
+            return False
+        asked = Request(command.kind, command.sop_class, str(context.abstract_syntax), is_scu(command.kind))
+        return not (self._association.permission or NOTHING).denies(asked)
 
     def _may_play(self, scu: bool, context: PresentationContext) -> bool:
         """Whether the requestor has the role; where none was selected, the SCP's as well.
